@@ -1,0 +1,111 @@
+package main
+
+import (
+	"context"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/vault/sdk/framework"
+	"github.com/hashicorp/vault/sdk/logical"
+
+	"vault-plugin-auth-kubernetes/internal/kube"
+)
+
+const (
+	configPath = "config"
+	rolePrefix = "role/"
+
+	// operationPrefix begins the OpenAPI operation names, which generated
+	// clients of Vault turn into function names.
+	operationPrefix = "kubernetes"
+)
+
+// Where Kubernetes puts the credentials of a pod that Vault itself runs in.
+const (
+	podCAPath    = "/var/run/secrets/kubernetes.io/serviceaccount/ca.crt"
+	podTokenPath = "/var/run/secrets/kubernetes.io/serviceaccount/token" //nolint:gosec // a path, not a credential
+)
+
+const backendHelp = `
+The Kubernetes auth method trades the token of a Kubernetes service account for
+a Vault token. The Kubernetes API server is asked about every token, and what it
+answers decides which role the service account may use.
+`
+
+// backend is one mount. All of its state is in the host's storage; what it keeps
+// in memory can be dropped at any time.
+type backend struct {
+	*framework.Backend
+
+	connections *cache[connection] // one entry, under configPath
+	roles       *cache[role]       // by lower-case name
+
+	// writes keeps two writes that read before they write from undoing each
+	// other. Logins and reads never take it.
+	writes sync.Mutex
+
+	podCA    *kube.File
+	podToken *kube.File
+	log      *loginLog
+	now      func() time.Time
+}
+
+// Factory makes the backend of a mount. It does no network or storage I/O, so a
+// cluster that is down cannot keep Vault from starting or unsealing.
+func Factory(ctx context.Context, conf *logical.BackendConfig) (logical.Backend, error) {
+	b := newBackend()
+	if err := b.Setup(ctx, conf); err != nil {
+		return nil, err
+	}
+	return b, nil
+}
+
+func newBackend() *backend {
+	b := &backend{
+		podCA:    kube.NewFile(podCAPath, nil),
+		podToken: kube.NewFile(podTokenPath, nil),
+		log:      newLoginLog(),
+		now:      time.Now,
+	}
+	b.connections = newCache(b.loadConnection)
+	b.roles = newCache(b.loadRole)
+	b.Backend = &framework.Backend{
+		Help:           strings.TrimSpace(backendHelp),
+		BackendType:    logical.TypeCredential,
+		RunningVersion: version,
+		AuthRenew:      b.pathLoginRenew,
+		Invalidate:     b.invalidate,
+		Clean:          b.clean,
+		PathsSpecial: &logical.Paths{
+			Unauthenticated: []string{"login"},
+			SealWrapStorage: []string{configPath},
+		},
+		Paths: framework.PathAppend(
+			[]*framework.Path{b.pathConfig(), b.pathLogin()},
+			b.pathsRole(),
+		),
+	}
+	return b
+}
+
+// invalidate is called by the host when another node of the cluster wrote key.
+func (b *backend) invalidate(_ context.Context, key string) {
+	switch {
+	case key == configPath:
+		b.dropConnection()
+	case strings.HasPrefix(key, rolePrefix):
+		b.roles.drop(strings.TrimPrefix(key, rolePrefix))
+	}
+}
+
+// clean is called when the mount goes away, or the plugin is reloaded.
+func (b *backend) clean(context.Context) { b.dropConnection() }
+
+// dropConnection makes the next login read the configuration anew. Logins in
+// flight end on the connection that they began with.
+func (b *backend) dropConnection() {
+	if c := b.connections.drop(configPath); c != nil {
+		c.client.Close()
+	}
+}

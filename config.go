@@ -1,0 +1,171 @@
+package main
+
+import (
+	"context"
+	"crypto/x509"
+	"encoding/pem"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/vault/sdk/logical"
+
+	"vault-plugin-auth-kubernetes/internal/kube"
+	"vault-plugin-auth-kubernetes/internal/token"
+)
+
+// requestTimeout bounds one attempt at the Kubernetes API.
+const requestTimeout = 10 * time.Second
+
+// defaultIssuer is the issuer that is asked for when validation is on and no
+// issuer is configured: that of the secret-based tokens.
+const defaultIssuer = "kubernetes/serviceaccount"
+
+// configEntry is the configuration as stored under configPath. The names are
+// those of Vault's own method, which can read what is written here, and the other
+// way round.
+type configEntry struct {
+	Host                          string   `json:"host"`
+	CACert                        string   `json:"ca_cert"`
+	TokenReviewerJWT              string   `json:"token_reviewer_jwt"`
+	PEMKeys                       []string `json:"pem_keys"`
+	Issuer                        string   `json:"issuer"`
+	DisableISSValidation          bool     `json:"disable_iss_validation"`
+	DisableLocalCAJWT             bool     `json:"disable_local_ca_jwt"`
+	UseAnnotationsAsAliasMetadata bool     `json:"use_annotations_as_alias_metadata"`
+}
+
+// connection is a configuration made ready for logins: parsed, immutable, with
+// the client that asks its API server.
+type connection struct {
+	config *configEntry
+	keys   token.Keys
+	client *kube.Client
+	// reviewer asks client; selfReview tells whether it does so with the login
+	// token's own authority.
+	reviewer   tokenReviewer
+	selfReview func() bool
+	// issuer is the one that tokens must have, or "" if any may.
+	issuer string
+	// podCA is the pod's CA bundle that the client trusts, or "" if it does
+	// not use the pod's.
+	podCA string
+}
+
+// readConfig reads the stored configuration; nil if there is none.
+func readConfig(ctx context.Context, s logical.Storage) (*configEntry, error) {
+	entry, err := s.Get(ctx, configPath)
+	if err != nil || entry == nil {
+		return nil, err
+	}
+	config := &configEntry{}
+	if err := entry.DecodeJSON(config); err != nil {
+		return nil, fmt.Errorf("the stored configuration cannot be read: %w", err)
+	}
+	return config, nil
+}
+
+// connection returns what logins use now, or nil if the mount has no
+// configuration. A pod CA that was replaced on disk is picked up here.
+func (b *backend) connection(ctx context.Context, s logical.Storage) (*connection, error) {
+	c, err := b.connections.get(ctx, s, configPath)
+	if err != nil || c == nil || !b.podCAChanged(c) {
+		return c, err
+	}
+	b.dropConnection()
+	return b.connections.get(ctx, s, configPath)
+}
+
+func (b *backend) podCAChanged(c *connection) bool {
+	if c.podCA == "" {
+		return false
+	}
+	current, err := b.podCA.Read()
+	// A bundle that is gone or half-written is no reason to give up one that
+	// worked.
+	return err == nil && current != c.podCA && hasCertificate(current)
+}
+
+// loadConnection is the cache's loader. A configuration that cannot work is an
+// error each time, so that it heals as soon as its cause does.
+func (b *backend) loadConnection(ctx context.Context, s logical.Storage, _ string) (*connection, error) {
+	config, err := readConfig(ctx, s)
+	if err != nil || config == nil {
+		return nil, err
+	}
+	c := &connection{config: config}
+	if !config.DisableISSValidation {
+		c.issuer = config.Issuer
+		if c.issuer == "" {
+			c.issuer = defaultIssuer
+		}
+	}
+	if c.keys, err = token.ParseKeys(config.PEMKeys); err != nil {
+		return nil, misconfigured("pem_keys cannot be used", "write the configuration anew", err)
+	}
+	ca := config.CACert
+	if ca == "" && !config.DisableLocalCAJWT {
+		if c.podCA, err = b.podCA.Read(); err != nil {
+			return nil, misconfigured("the pod's CA certificate cannot be read",
+				"set kubernetes_ca_cert, or disable_local_ca_jwt=true where Vault does not run in a pod", err)
+		}
+		ca = c.podCA
+	}
+	credential := b.reviewerCredential(config)
+	if c.client, err = newClient(config.Host, ca, credential); err != nil {
+		return nil, misconfigured("no client can be made", "write the configuration anew", err)
+	}
+	c.selfReview = func() bool { return credential() == "" }
+	c.reviewer = &apiReviewer{client: c.client, selfReview: c.selfReview}
+	return c, nil
+}
+
+func newClient(configuredHost, ca string, credential func() string) (*kube.Client, error) {
+	host, err := kube.ParseHost(configuredHost)
+	if err != nil {
+		return nil, fmt.Errorf("kubernetes_host: %w", err)
+	}
+	return kube.New(kube.Options{
+		Host:           host,
+		CAPEM:          ca,
+		Credential:     credential,
+		RequestTimeout: requestTimeout,
+		UserAgent:      "vault-plugin-auth-kubernetes/" + version,
+	})
+}
+
+// reviewerCredential returns the source of the reviewer's token: the configured
+// one, else the pod's as it is on disk, else none.
+func (b *backend) reviewerCredential(config *configEntry) func() string {
+	if configured := strings.TrimSpace(config.TokenReviewerJWT); configured != "" {
+		return func() string { return configured }
+	}
+	if config.DisableLocalCAJWT {
+		return func() string { return "" }
+	}
+	return func() string {
+		content, err := b.podToken.Read()
+		if err != nil {
+			return "" // not in a pod: the login token vouches for itself
+		}
+		return strings.TrimSpace(content)
+	}
+}
+
+// hasCertificate tells whether a PEM bundle holds at least one certificate that
+// parses.
+func hasCertificate(bundle string) bool {
+	for rest := []byte(bundle); ; {
+		var block *pem.Block
+		block, rest = pem.Decode(rest)
+		if block == nil {
+			return false
+		}
+		if block.Type != "CERTIFICATE" {
+			continue
+		}
+		if _, err := x509.ParseCertificate(block.Bytes); err == nil {
+			return true
+		}
+	}
+}

@@ -1,0 +1,103 @@
+package main
+
+import (
+	"errors"
+	"net/http"
+
+	"github.com/hashicorp/vault/sdk/logical"
+)
+
+// kind is what became of a login that did not succeed.
+type kind int
+
+const (
+	// invalid is a request that could not succeed with any token: a field is
+	// missing or names nothing. The caller is told what.
+	invalid kind = iota + 1
+	// denied is a refusal that depends on the token. The caller learns no more
+	// than that.
+	denied
+	// couldNotAsk says that nobody was there to vouch for the token. It is
+	// neither a refusal nor the caller's fault, and worth trying again.
+	couldNotAsk
+)
+
+func (k kind) String() string {
+	switch k {
+	case invalid:
+		return "invalid"
+	case denied:
+		return "denied"
+	case couldNotAsk:
+		return "could not ask"
+	}
+	return "error"
+}
+
+// What callers of the login path read, who may be anybody: always the same words,
+// and nothing about the cluster.
+const couldNotAskMessage = "the Kubernetes API server could not be asked about this token; try again later"
+
+// refusal ends a login. Its text is for the operator's log and for explain, and
+// never reaches the caller of login unless the kind is invalid.
+type refusal struct {
+	kind   kind
+	reason string
+	// operator marks refusals that no client can cause or mend: they are worth
+	// a line in the log at the default level.
+	operator bool
+	// remedy is one line on what the operator can do, if anything.
+	remedy string
+	// class is a short fixed word for log lines; it labels what happened
+	// without anything that a stranger chose.
+	class string
+	err   error
+}
+
+func (r *refusal) Error() string {
+	switch {
+	case r.err == nil:
+		return r.reason
+	case r.reason == "":
+		return r.err.Error()
+	}
+	return r.reason + ": " + r.err.Error()
+}
+
+func (r *refusal) Unwrap() error { return r.err }
+
+func refuseInvalid(message string) error {
+	return &refusal{kind: invalid, reason: message, class: "invalid request"}
+}
+
+func deny(reason string) error {
+	return &refusal{kind: denied, reason: reason, class: "denied"}
+}
+
+func denyFor(err error) error {
+	return &refusal{kind: denied, err: err, class: "denied"}
+}
+
+// misconfigured is a refusal that only an operator can mend, although the API
+// server need not be down.
+func misconfigured(reason, remedy string, err error) error {
+	return &refusal{kind: couldNotAsk, reason: reason, remedy: remedy, err: err, operator: true, class: "configuration"}
+}
+
+// respond turns the error of a login into the host's response; it is the only
+// place that does. Errors that are not refusals are the host's own (storage) and
+// pass unchanged.
+func respond(err error) (*logical.Response, error) {
+	var r *refusal
+	if !errors.As(err, &r) {
+		return nil, err
+	}
+	switch r.kind {
+	case invalid:
+		return logical.ErrorResponse(r.reason), nil
+	case denied:
+		return nil, logical.ErrPermissionDenied
+	default:
+		return nil, logical.CodedError(http.StatusServiceUnavailable, couldNotAskMessage)
+	}
+}

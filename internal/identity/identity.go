@@ -1,0 +1,141 @@
+// Package identity holds the identity of a service account as a Kubernetes API
+// server confirmed it. An Identity can only be made from the status of an
+// authenticated TokenReview, so code that is handed one need not ask whether it
+// may be trusted. The package knows nothing of Vault, of the network, or of the
+// token that was reviewed.
+package identity
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	authv1 "k8s.io/api/authentication/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
+)
+
+// Keys of status.user.extra in which the API server reports what a token is
+// bound to. Source: k8s.io/apiserver/pkg/authentication/serviceaccount.
+const (
+	extraPodName  = "authentication.kubernetes.io/pod-name"
+	extraPodUID   = "authentication.kubernetes.io/pod-uid"
+	extraNodeName = "authentication.kubernetes.io/node-name"
+	extraNodeUID  = "authentication.kubernetes.io/node-uid"
+)
+
+const usernamePrefix = "system:serviceaccount:"
+
+// The reasons for which FromReview refuses a review. They are denials: the API
+// server was asked, and did not vouch for the token as a service account's.
+var (
+	ErrNotAuthenticated  = errors.New("the API server did not authenticate the token")
+	ErrAudience          = errors.New("the token is not valid for the audience asked for")
+	ErrNotServiceAccount = errors.New("the token does not belong to a service account")
+)
+
+// Object names an object that a token is bound to. Both parts are empty when the
+// token is not bound to an object of that kind.
+type Object struct {
+	Name string
+	UID  string
+}
+
+// Identity is a verified service account. The zero value is nobody.
+type Identity struct {
+	namespace string
+	name      string
+	uid       string
+	audiences []string
+	pod       Object
+	node      Object
+}
+
+// FromReview makes the identity that a TokenReview confirmed. wantAudiences are
+// the audiences that were asked for in the review's spec; when there are any, at
+// least one must come back, since an API server (or a webhook behind it) that
+// does not know of audiences returns none and has then not checked them.
+//
+// The error is, or wraps, one of ErrNotAuthenticated, ErrAudience and
+// ErrNotServiceAccount.
+func FromReview(status *authv1.TokenReviewStatus, wantAudiences []string) (Identity, error) {
+	if !status.Authenticated {
+		if status.Error != "" {
+			return Identity{}, fmt.Errorf("%w: %s", ErrNotAuthenticated, status.Error)
+		}
+		return Identity{}, ErrNotAuthenticated
+	}
+	if status.Error != "" {
+		// An answer that both authenticates and reports an error is not one
+		// to act on.
+		return Identity{}, fmt.Errorf("%w: %s", ErrNotAuthenticated, status.Error)
+	}
+	if len(wantAudiences) > 0 && !intersects(wantAudiences, status.Audiences) {
+		return Identity{}, fmt.Errorf("%w: asked for %q, valid for %q", ErrAudience, wantAudiences, status.Audiences)
+	}
+	namespace, name, err := splitUsername(status.User.Username)
+	if err != nil {
+		return Identity{}, err
+	}
+	if status.User.UID == "" {
+		return Identity{}, fmt.Errorf("%w: the API server reported no uid for %q", ErrNotServiceAccount, status.User.Username)
+	}
+	return Identity{
+		namespace: namespace,
+		name:      name,
+		uid:       status.User.UID,
+		audiences: slices.Clone(status.Audiences),
+		pod:       Object{Name: one(status, extraPodName), UID: one(status, extraPodUID)},
+		node:      Object{Name: one(status, extraNodeName), UID: one(status, extraNodeUID)},
+	}, nil
+}
+
+// Namespace is the namespace of the service account; a DNS label.
+func (i Identity) Namespace() string { return i.namespace }
+
+// Name is the name of the service account; a DNS subdomain.
+func (i Identity) Name() string { return i.name }
+
+// UID is the unique id of the service account; a recreated account has another.
+func (i Identity) UID() string { return i.uid }
+
+// Audiences are those of the token that the API server confirmed; not to be
+// modified by the caller.
+func (i Identity) Audiences() []string { return i.audiences }
+
+// Pod is the pod that the token is bound to, if any.
+func (i Identity) Pod() Object { return i.pod }
+
+// Node is the node that the token's pod ran on when the token was issued, or
+// that the token is bound to, if any.
+func (i Identity) Node() Object { return i.node }
+
+// splitUsername takes system:serviceaccount:NAMESPACE:NAME apart. The parts are
+// checked by Kubernetes' own rules for names because they end up in request
+// paths, alias names and metadata.
+func splitUsername(username string) (namespace, name string, err error) {
+	rest, ok := strings.CutPrefix(username, usernamePrefix)
+	if !ok {
+		return "", "", fmt.Errorf("%w: the user is %q", ErrNotServiceAccount, username)
+	}
+	namespace, name, ok = strings.Cut(rest, ":")
+	if !ok ||
+		len(validation.IsDNS1123Label(namespace)) > 0 ||
+		len(validation.IsDNS1123Subdomain(name)) > 0 {
+		return "", "", fmt.Errorf("%w: malformed user name %q", ErrNotServiceAccount, username)
+	}
+	return namespace, name, nil
+}
+
+func intersects(want, have []string) bool {
+	return slices.ContainsFunc(want, func(w string) bool { return slices.Contains(have, w) })
+}
+
+// one returns the only value of an extra key. Several values would leave open
+// which one counts, so they count as none.
+func one(status *authv1.TokenReviewStatus, key string) string {
+	if values := status.User.Extra[key]; len(values) == 1 {
+		return values[0]
+	}
+	return ""
+}

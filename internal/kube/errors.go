@@ -1,0 +1,149 @@
+package kube
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"syscall"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+)
+
+// Failure says in what way a request to the Kubernetes API failed. The set is
+// small and fixed, so that it can label log lines and metrics.
+type Failure string
+
+// The failures. The first three are answers of the API server about the
+// credential or the object; all others mean that it could not be asked.
+const (
+	Unauthorized Failure = "unauthorized"    // 401: the credential was rejected
+	Forbidden    Failure = "forbidden"       // 403: the credential lacks a permission
+	NotFound     Failure = "not found"       // 404 for an object that was asked for
+	Throttled    Failure = "throttled"       // 429
+	ServerError  Failure = "server error"    // 5xx
+	Timeout      Failure = "timeout"         // no answer within the deadline
+	Canceled     Failure = "canceled"        // the caller went away
+	DNS          Failure = "dns"             // the host name does not resolve
+	TLS          Failure = "tls"             // the certificate or the handshake was refused
+	Connection   Failure = "connection"      // refused, reset, no route
+	Malformed    Failure = "unusable answer" // an answer that is not the Kubernetes API's
+	Setup        Failure = "configuration"   // the request could not be built
+)
+
+// Error is a failed request to the Kubernetes API.
+type Error struct {
+	// Op is what was asked for, such as "create TokenReview".
+	Op string
+	// Failure classifies Err.
+	Failure Failure
+	// Err is the cause. Its text is for operators: it may name hosts, and
+	// carry what the API server said.
+	Err error
+}
+
+func (e *Error) Error() string { return fmt.Sprintf("%s: %s: %v", e.Op, e.Failure, e.Err) }
+func (e *Error) Unwrap() error { return e.Err }
+
+// Remedy is one line on what an operator can do about the failure.
+func (e *Error) Remedy() string {
+	switch e.Failure {
+	case Unauthorized:
+		return "the API server rejects the reviewer's credential: set a current token_reviewer_jwt, or check that the host is the cluster that issued it"
+	case Forbidden:
+		return "grant the reviewer the missing permission (for TokenReview: ClusterRole system:auth-delegator)"
+	case NotFound:
+		return "check that the object exists, and that kubernetes_host is the base URL of the API server"
+	case Throttled, ServerError:
+		return "look at the API server's own health and logs"
+	case Timeout, Connection:
+		return "check that kubernetes_host can be reached from Vault, and firewalls in between"
+	case DNS:
+		return "check the name in kubernetes_host and the resolver of the machine that runs Vault"
+	case TLS:
+		return "check kubernetes_ca_cert against the API server's certificate, and that its name covers kubernetes_host"
+	case Malformed:
+		return "check that kubernetes_host is the base URL of a Kubernetes API server"
+	case Setup:
+		return "write the configuration anew"
+	case Canceled:
+		return "none: the client went away before the API server answered"
+	}
+	return ""
+}
+
+func wrap(op string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &Error{Op: op, Failure: classify(err), Err: err}
+}
+
+// classify sorts an error of client-go. What the API server said itself comes
+// first; of the rest the more specific comes before the more general.
+func classify(err error) Failure {
+	var status apierrors.APIStatus
+	if errors.As(err, &status) {
+		return classifyStatus(err, int(status.Status().Code))
+	}
+	switch {
+	case errors.Is(err, context.Canceled):
+		return Canceled
+	case isTLS(err):
+		return TLS
+	case isDNS(err):
+		return DNS
+	case isTimeout(err):
+		return Timeout
+	case isConnection(err):
+		return Connection
+	}
+	return Malformed
+}
+
+func classifyStatus(err error, code int) Failure {
+	switch {
+	case code == http.StatusUnauthorized:
+		return Unauthorized
+	case code == http.StatusForbidden:
+		return Forbidden
+	case code == http.StatusNotFound && !apierrors.IsUnexpectedServerError(err):
+		return NotFound
+	case code == http.StatusTooManyRequests:
+		return Throttled
+	case code >= http.StatusInternalServerError:
+		return ServerError
+	}
+	return Malformed
+}
+
+func isTLS(err error) bool {
+	var (
+		verification *tls.CertificateVerificationError
+		unknown      x509.UnknownAuthorityError
+		hostname     x509.HostnameError
+		invalid      x509.CertificateInvalidError
+		record       tls.RecordHeaderError
+		alert        tls.AlertError
+	)
+	return errors.As(err, &verification) || errors.As(err, &unknown) || errors.As(err, &hostname) ||
+		errors.As(err, &invalid) || errors.As(err, &record) || errors.As(err, &alert)
+}
+
+func isDNS(err error) bool {
+	var dns *net.DNSError
+	return errors.As(err, &dns) && !dns.IsTimeout
+}
+
+func isTimeout(err error) bool {
+	var timeout interface{ Timeout() bool }
+	return errors.Is(err, context.DeadlineExceeded) || errors.As(err, &timeout) && timeout.Timeout()
+}
+
+func isConnection(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, errClosed)
+}

@@ -1,0 +1,72 @@
+package token
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+)
+
+// ErrSignature says that none of the keys signed the token.
+var ErrSignature = errors.New("no configured key signed the token")
+
+var errNoKey = errors.New("data does not contain any valid RSA or ECDSA public keys")
+
+// Keys verify the signatures of tokens. The zero value has no key.
+type Keys struct {
+	public []crypto.PublicKey
+}
+
+// ParseKeys reads a list of PEM documents, each with one public key or
+// certificate of type RSA or ECDSA. Only the first block of a document counts.
+func ParseKeys(documents []string) (Keys, error) {
+	keys := make([]crypto.PublicKey, 0, len(documents))
+	for _, document := range documents {
+		key, err := parseKey([]byte(document))
+		if err != nil {
+			return Keys{}, err
+		}
+		keys = append(keys, key)
+	}
+	return Keys{public: keys}, nil
+}
+
+func parseKey(document []byte) (crypto.PublicKey, error) {
+	block, _ := pem.Decode(document)
+	if block == nil {
+		return nil, errNoKey
+	}
+	key, err := x509.ParsePKIXPublicKey(block.Bytes)
+	if err != nil {
+		certificate, certificateErr := x509.ParseCertificate(block.Bytes)
+		if certificateErr != nil {
+			return nil, err
+		}
+		key = certificate.PublicKey
+	}
+	switch key.(type) {
+	case *rsa.PublicKey, *ecdsa.PublicKey:
+		return key, nil
+	case ed25519.PublicKey:
+		return nil, fmt.Errorf("%w: Ed25519 keys cannot be used, Kubernetes signs service account tokens with RSA or ECDSA", errNoKey)
+	}
+	return nil, errNoKey
+}
+
+// Empty tells whether there is no key to verify with.
+func (k Keys) Empty() bool { return len(k.public) == 0 }
+
+// Verify returns nil if one of the keys signed the token, and ErrSignature if
+// none did. A key of another type than the token's algorithm never fits.
+func (k Keys) Verify(t *Unverified) error {
+	for _, key := range k.public {
+		if _, err := t.signed.Verify(key); err == nil {
+			return nil
+		}
+	}
+	return ErrSignature
+}

@@ -1,0 +1,161 @@
+// Package token reads service account tokens without believing them. What it
+// returns is called unverified because it is: it may serve to refuse a token
+// early and for nothing else. The package does no I/O and knows nothing of Vault.
+package token
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+	"github.com/go-jose/go-jose/v4/json"
+	"github.com/go-jose/go-jose/v4/jwt"
+)
+
+// MaxBytes bounds a token. Projected tokens are 1 to 2 KiB; the names in them
+// are at most 253 bytes each, so only an absurd list of audiences comes near.
+const MaxBytes = 16 << 10
+
+// maxHeaderBytes bounds the encoded header, which in a service account token
+// holds the algorithm and a key id.
+const maxHeaderBytes = 1 << 10
+
+// maxAudiences bounds the aud claim, since it is passed on in a TokenReview.
+const maxAudiences = 64
+
+// Leeway is how far the clocks of the cluster and of Vault may be apart before a
+// token counts as expired, or not yet valid, without asking the API server. It is
+// what Vault's own method allows (150 s for either claim and 60 s of skew); the
+// API server, with its own clock, decides exactly.
+const Leeway = 210 * time.Second
+
+// legacyIssuer is the issuer of the secret-based tokens of Kubernetes before 1.24.
+const legacyIssuer = "kubernetes/serviceaccount"
+
+// ErrMalformed is wrapped by every error of Parse.
+var ErrMalformed = errors.New("malformed token")
+
+// algorithms are the ones that Kubernetes can sign with. No symmetric one is
+// among them, so a public key can never be used as a shared secret.
+var algorithms = []jose.SignatureAlgorithm{
+	jose.RS256, jose.RS384, jose.RS512,
+	jose.ES256, jose.ES384, jose.ES512,
+	jose.PS256, jose.PS384, jose.PS512,
+}
+
+// Unverified is a parsed token whose claims nobody vouched for.
+type Unverified struct {
+	raw    string
+	signed *jose.JSONWebSignature
+	claims claims
+}
+
+// claims are the ones that are looked at, of both kinds of token.
+type claims struct {
+	Issuer    string           `json:"iss"`
+	Audience  jwt.Audience     `json:"aud"`
+	Expiry    *jwt.NumericDate `json:"exp"`
+	NotBefore *jwt.NumericDate `json:"nbf"`
+
+	LegacyNamespace  string `json:"kubernetes.io/serviceaccount/namespace"`
+	LegacyName       string `json:"kubernetes.io/serviceaccount/service-account.name"`
+	LegacyUID        string `json:"kubernetes.io/serviceaccount/service-account.uid"`
+	LegacySecretName string `json:"kubernetes.io/serviceaccount/secret.name"`
+}
+
+// Parse reads a JWT in compact form. Space around it is ignored, since tokens
+// come out of files. Every error wraps ErrMalformed and holds no part of the
+// token.
+func Parse(raw string) (*Unverified, error) {
+	raw = strings.TrimSpace(raw)
+	if err := checkShape(raw); err != nil {
+		return nil, err
+	}
+	signed, err := jose.ParseSignedCompact(raw, algorithms)
+	if err != nil {
+		return nil, fmt.Errorf("%w: not a JWT signed with a supported algorithm", ErrMalformed)
+	}
+	t := &Unverified{raw: raw, signed: signed}
+	if err := json.Unmarshal(signed.UnsafePayloadWithoutVerification(), &t.claims); err != nil {
+		return nil, fmt.Errorf("%w: the claims are not those of a service account token", ErrMalformed)
+	}
+	if len(t.claims.Audience) > maxAudiences {
+		return nil, fmt.Errorf("%w: more than %d audiences", ErrMalformed, maxAudiences)
+	}
+	return t, nil
+}
+
+// checkShape bounds what the JOSE library gets to see.
+func checkShape(raw string) error {
+	if len(raw) > MaxBytes {
+		return fmt.Errorf("%w: longer than %d bytes", ErrMalformed, MaxBytes)
+	}
+	if strings.Count(raw, ".") != 2 {
+		return fmt.Errorf("%w: not three segments", ErrMalformed)
+	}
+	if strings.IndexByte(raw, '.') > maxHeaderBytes {
+		return fmt.Errorf("%w: the header is longer than %d bytes", ErrMalformed, maxHeaderBytes)
+	}
+	if strings.ContainsFunc(raw, notInCompactForm) {
+		return fmt.Errorf("%w: a character that no JWT holds", ErrMalformed)
+	}
+	return nil
+}
+
+func notInCompactForm(r rune) bool {
+	return (r < 'A' || r > 'Z') && (r < 'a' || r > 'z') && (r < '0' || r > '9') &&
+		r != '-' && r != '_' && r != '.'
+}
+
+// Raw is the token as it was sent, without space around it.
+func (t *Unverified) Raw() string { return t.raw }
+
+// UnverifiedAudiences is the aud claim; nil for tokens without one. Not to be
+// modified by the caller.
+func (t *Unverified) UnverifiedAudiences() []string { return t.claims.Audience }
+
+// CheckTime refuses a token that is expired, or not valid yet, by more than
+// Leeway. Claims that are missing do not count.
+func (t *Unverified) CheckTime(now time.Time) error {
+	if t.claims.Expiry != nil && now.After(t.claims.Expiry.Time().Add(Leeway)) {
+		return fmt.Errorf("the token expired at %s", t.claims.Expiry.Time().UTC().Format(time.RFC3339))
+	}
+	if t.claims.NotBefore != nil && now.Before(t.claims.NotBefore.Time().Add(-Leeway)) {
+		return fmt.Errorf("the token is not valid before %s", t.claims.NotBefore.Time().UTC().Format(time.RFC3339))
+	}
+	return nil
+}
+
+// CheckIssuer refuses a token whose issuer is another one.
+func (t *Unverified) CheckIssuer(want string) error {
+	if t.claims.Issuer != want {
+		return fmt.Errorf("the token's issuer is %q, the configuration asks for %q", t.claims.Issuer, want)
+	}
+	return nil
+}
+
+// CheckAudience refuses a token that is not meant for the audience.
+func (t *Unverified) CheckAudience(want string) error {
+	if !slices.Contains(t.claims.Audience, want) {
+		return fmt.Errorf("the token's audiences are %q, the role asks for %q", []string(t.claims.Audience), want)
+	}
+	return nil
+}
+
+// LegacySecretName is the name of the secret that holds a token of the old,
+// secret-based kind, and "" for other tokens. It is the one claim that no
+// TokenReview reports. Asking for it is allowed only after the API server
+// confirmed this very token as the given service account's: by then the claim was
+// checked as well, since the API server looks the secret up and compares it. A
+// token that says it belongs to somebody else gets "".
+func (t *Unverified) LegacySecretName(reviewedNamespace, reviewedName, reviewedUID string) string {
+	c := t.claims
+	if c.Issuer != legacyIssuer ||
+		c.LegacyNamespace != reviewedNamespace || c.LegacyName != reviewedName || c.LegacyUID != reviewedUID {
+		return ""
+	}
+	return c.LegacySecretName
+}

@@ -1,0 +1,101 @@
+package main
+
+import (
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"golang.org/x/time/rate"
+)
+
+// logEvery is how often one kind of trouble gets a line at the default level.
+// The first one always does; lines in between are counted.
+const logEvery = 10 * time.Second
+
+// maxLoggedBytes bounds what a stranger's token, or a strange API server, can
+// write into one line.
+const maxLoggedBytes = 1 << 10
+
+// loginLog writes why logins did not succeed. What a client caused is for the
+// debug level; what the operator has to mend is a warning, limited in rate for
+// each kind of trouble, so that strangers cannot flood the log.
+type loginLog struct {
+	mu    sync.Mutex
+	kinds map[troubleKind]*trouble
+}
+
+// troubleKind is made of fixed words only, so there are few of them.
+type troubleKind struct {
+	step  step
+	class string
+}
+
+type trouble struct {
+	sometimes  rate.Sometimes
+	suppressed atomic.Int64
+}
+
+func newLoginLog() *loginLog {
+	return &loginLog{kinds: map[troubleKind]*trouble{}}
+}
+
+// refused logs a login that failed with err. The keys of the line are stable.
+func (l *loginLog) refused(logger hclog.Logger, mount, role string, err error) {
+	var at *stepError
+	var r *refusal
+	if !errors.As(err, &r) {
+		r = &refusal{err: err, operator: true, class: "storage"}
+	}
+	kind := troubleKind{step: "request", class: r.class}
+	if errors.As(err, &at) {
+		kind.step = at.step
+	} else {
+		// No role was found by that name, so it may be anything: people have
+		// been seen to send the token in its place.
+		role = ""
+	}
+	fields := []any{
+		"mount", mount, "role", role, "step", string(kind.step),
+		"outcome", r.kind.String(), "class", r.class, "reason", shorten(r.Error()),
+	}
+	if !r.operator {
+		logger.Debug("login refused", fields...)
+		return
+	}
+	if r.remedy != "" {
+		fields = append(fields, "remedy", r.remedy)
+	}
+	l.sometimes(kind, func(suppressed int64) {
+		if suppressed > 0 {
+			fields = append(fields, "suppressed", suppressed)
+		}
+		logger.Warn("logins fail and need an operator", fields...)
+	})
+}
+
+func (l *loginLog) sometimes(kind troubleKind, write func(suppressed int64)) {
+	l.mu.Lock()
+	t, ok := l.kinds[kind]
+	if !ok {
+		t = &trouble{sometimes: rate.Sometimes{First: 1, Interval: logEvery}}
+		l.kinds[kind] = t
+	}
+	l.mu.Unlock()
+	written := false
+	t.sometimes.Do(func() {
+		written = true
+		write(t.suppressed.Swap(0))
+	})
+	if !written {
+		t.suppressed.Add(1)
+	}
+}
+
+func shorten(text string) string {
+	if len(text) <= maxLoggedBytes {
+		return text
+	}
+	return text[:maxLoggedBytes] + "…"
+}

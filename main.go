@@ -1,0 +1,43 @@
+// Command vault-plugin-auth-kubernetes is a Vault auth method that trades a
+// Kubernetes service account token for a Vault token. Vault starts it; run by
+// hand it can only tell its version.
+package main
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/vault/api"
+	"github.com/hashicorp/vault/sdk/plugin"
+)
+
+// version is reported to Vault, which refuses to register the plugin under any
+// other. A release sets it with -ldflags "-X main.version=v1.2.3".
+var version = "v0.1.0"
+
+func main() {
+	if err := run(os.Args[1:]); err != nil {
+		hclog.Default().Error("the plugin stops", "error", err)
+		os.Exit(1)
+	}
+}
+
+func run(args []string) error {
+	meta := &api.PluginAPIClientMeta{}
+	flags := meta.FlagSet()
+	showVersion := flags.Bool("version", false, "print the version to register the plugin with, and exit")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	if *showVersion {
+		_, err := fmt.Println(version)
+		return err
+	}
+	return plugin.ServeMultiplex(&plugin.ServeOpts{
+		BackendFactoryFunc: Factory,
+		// Only hosts before Vault 1.12 use this; later ones agree on
+		// certificates with the plugin by themselves (AutoMTLS).
+		TLSProviderFunc: api.VaultPluginTLSProvider(meta.GetTLSConfig()),
+	})
+}

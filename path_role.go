@@ -1,0 +1,291 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/vault/sdk/framework"
+	"github.com/hashicorp/vault/sdk/helper/tokenutil"
+	"github.com/hashicorp/vault/sdk/logical"
+)
+
+const (
+	roleListHelpSynopsis    = "Lists the roles of this mount."
+	roleListHelpDescription = `
+The names are in lower case, since roles are found whatever the case of their name.
+`
+	roleHelpSynopsis    = "Says which service accounts may log in under a role, and what they get."
+	roleHelpDescription = `
+A role binds service accounts, by name and by namespace, to policies and to the
+settings of the tokens they get. A service account may use a role if its name is
+listed, and its namespace is listed or has labels that the namespace selector
+matches. Names and namespaces may hold * as a wildcard.
+
+A write to a role that exists changes only the fields that it names.
+`
+)
+
+func (b *backend) pathsRole() []*framework.Path {
+	return []*framework.Path{
+		{
+			Pattern: "role/?",
+			Operations: map[logical.Operation]framework.OperationHandler{
+				logical.ListOperation: &framework.PathOperation{Callback: b.roleList},
+			},
+			DisplayAttrs: &framework.DisplayAttributes{
+				OperationPrefix: operationPrefix,
+				OperationSuffix: "auth-roles",
+				Navigation:      true,
+				ItemType:        "Role",
+			},
+			HelpSynopsis:    roleListHelpSynopsis,
+			HelpDescription: roleListHelpDescription,
+		},
+		{
+			Pattern:        "role/" + framework.GenericNameRegex("name"),
+			Fields:         roleFields(),
+			ExistenceCheck: b.roleExists,
+			Operations: map[logical.Operation]framework.OperationHandler{
+				logical.CreateOperation: &framework.PathOperation{Callback: b.roleWrite},
+				logical.UpdateOperation: &framework.PathOperation{Callback: b.roleWrite},
+				logical.ReadOperation:   &framework.PathOperation{Callback: b.roleRead},
+				logical.DeleteOperation: &framework.PathOperation{Callback: b.roleDelete},
+			},
+			DisplayAttrs: &framework.DisplayAttributes{
+				OperationPrefix: operationPrefix,
+				OperationSuffix: "auth-role",
+				ItemType:        "Role",
+				Action:          "Create",
+			},
+			HelpSynopsis:    roleHelpSynopsis,
+			HelpDescription: roleHelpDescription,
+		},
+	}
+}
+
+func roleFields() map[string]*framework.FieldSchema {
+	fields := map[string]*framework.FieldSchema{
+		"name": {
+			Type:        framework.TypeString,
+			Description: "Name of the role; upper and lower case are the same.",
+		},
+		"bound_service_account_names": {
+			Type:        framework.TypeCommaStringSlice,
+			Description: `Names of the service accounts that may use the role. May hold wildcards; "*" alone means all.`,
+		},
+		"bound_service_account_namespaces": {
+			Type:        framework.TypeCommaStringSlice,
+			Description: `Namespaces whose service accounts may use the role. May hold wildcards; "*" alone means all.`,
+		},
+		"bound_service_account_namespace_selector": {
+			Type: framework.TypeString,
+			Description: `Label selector, as a JSON or YAML object with matchLabels and matchExpressions, of
+namespaces whose service accounts may use the role, in addition to those of
+bound_service_account_namespaces. The reviewer then needs permission to get
+namespaces.`,
+		},
+		"audience": {
+			Type:        framework.TypeString,
+			Description: "Audience that the token must be meant for.",
+		},
+		"alias_name_source": {
+			Type:    framework.TypeString,
+			Default: aliasNameSourceUID,
+			Description: fmt.Sprintf(`What the entity alias is named after: %q, unique to one service account
+for all time and the default, or %q, namespace/name, which a service
+account that is deleted and created again shares with its predecessor.`, aliasNameSourceUID, aliasNameSourceName),
+		},
+	}
+	for old, kind := range map[string]framework.FieldType{
+		"policies":    framework.TypeCommaStringSlice,
+		"num_uses":    framework.TypeInt,
+		"ttl":         framework.TypeDurationSecond,
+		"max_ttl":     framework.TypeDurationSecond,
+		"period":      framework.TypeDurationSecond,
+		"bound_cidrs": framework.TypeCommaStringSlice,
+	} {
+		fields[old] = &framework.FieldSchema{
+			Type:        kind,
+			Deprecated:  true,
+			Description: tokenutil.DeprecationText("token_" + old),
+		}
+	}
+	tokenutil.AddTokenFields(fields)
+	return fields
+}
+
+func (b *backend) roleExists(ctx context.Context, req *logical.Request, data *framework.FieldData) (bool, error) {
+	r, err := readRole(ctx, req.Storage, data.Get("name").(string))
+	return r != nil, err
+}
+
+func (b *backend) roleList(ctx context.Context, req *logical.Request, _ *framework.FieldData) (*logical.Response, error) {
+	names, err := req.Storage.List(ctx, rolePrefix)
+	if err != nil {
+		return nil, err
+	}
+	return logical.ListResponse(names), nil
+}
+
+func (b *backend) roleRead(ctx context.Context, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
+	r, err := readRole(ctx, req.Storage, data.Get("name").(string))
+	if err != nil || r == nil {
+		return nil, err
+	}
+	return &logical.Response{Data: r.responseData()}, nil
+}
+
+// responseData is what reading the role returns. The deprecated fields are there
+// only where the role was written with them.
+func (r *roleEntry) responseData() map[string]any {
+	d := map[string]any{
+		"bound_service_account_names":              r.ServiceAccountNames,
+		"bound_service_account_namespaces":         r.ServiceAccountNamespaces,
+		"bound_service_account_namespace_selector": r.ServiceAccountNamespaceSelector,
+		"alias_name_source":                        r.AliasNameSource,
+	}
+	r.PopulateTokenData(d)
+	if r.Audience != "" {
+		d["audience"] = r.Audience
+	}
+	for old, isSet := range map[string]bool{
+		"policies":    len(r.Policies) > 0,
+		"bound_cidrs": len(r.BoundCIDRs) > 0,
+		"num_uses":    r.NumUses > 0,
+		"ttl":         r.TTL > 0,
+		"max_ttl":     r.MaxTTL > 0,
+		"period":      r.Period > 0,
+	} {
+		if isSet {
+			d[old] = d["token_"+old]
+		}
+	}
+	return d
+}
+
+func (b *backend) roleDelete(ctx context.Context, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
+	name := data.Get("name").(string)
+	if err := req.Storage.Delete(ctx, roleKey(name)); err != nil {
+		return nil, err
+	}
+	b.roles.drop(strings.ToLower(name))
+	return nil, nil
+}
+
+func (b *backend) roleWrite(ctx context.Context, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
+	b.writes.Lock()
+	defer b.writes.Unlock()
+
+	name := data.Get("name").(string)
+	r, err := readRole(ctx, req.Storage, name)
+	if err != nil {
+		return nil, err
+	}
+	if r == nil && req.Operation != logical.CreateOperation {
+		return nil, errors.New("role entry not found during update operation")
+	}
+	if r == nil {
+		r = &roleEntry{}
+	}
+	if response, err := r.setTokenFields(req, data, b.System()); response != nil || err != nil {
+		return response, err
+	}
+	r.setBounds(data)
+	if err := r.validate(); err != nil {
+		return logical.ErrorResponse(err.Error()), nil
+	}
+	if err := r.setAliasNameSource(data); err != nil {
+		return logical.ErrorResponse(err.Error()), nil
+	}
+	entry, err := logical.StorageEntryJSON(roleKey(name), r)
+	if err != nil {
+		return nil, err
+	}
+	if err := req.Storage.Put(ctx, entry); err != nil {
+		return nil, err
+	}
+	b.roles.drop(strings.ToLower(name))
+	return r.warnings(name, b.System()), nil
+}
+
+// setTokenFields takes over the token_* fields and the deprecated ones, and checks
+// them against each other and the mount. A response or an error means refusal.
+func (r *roleEntry) setTokenFields(req *logical.Request, data *framework.FieldData, system logical.SystemView) (*logical.Response, error) {
+	aliasMetadata := r.AliasMetadata
+	if err := r.ParseTokenFields(req, data); err != nil {
+		return logical.ErrorResponse(err.Error()), logical.ErrInvalidRequest
+	}
+	if _, named := data.GetOk("alias_metadata"); !named {
+		r.AliasMetadata = aliasMetadata // ParseTokenFields empties it
+	}
+	for old, fields := range map[string][2]any{
+		"policies":    {&r.Policies, &r.TokenPolicies},
+		"bound_cidrs": {&r.BoundCIDRs, &r.TokenBoundCIDRs},
+		"num_uses":    {&r.NumUses, &r.TokenNumUses},
+		"ttl":         {&r.TTL, &r.TokenTTL},
+		"max_ttl":     {&r.MaxTTL, &r.TokenMaxTTL},
+		"period":      {&r.Period, &r.TokenPeriod},
+	} {
+		if err := tokenutil.UpgradeValue(data, old, "token_"+old, fields[0], fields[1]); err != nil {
+			return logical.ErrorResponse(err.Error()), nil
+		}
+	}
+	if mountMax := system.MaxLeaseTTL(); r.TokenPeriod > mountMax {
+		return logical.ErrorResponse("token period of '%q' is greater than the backend's maximum lease TTL of '%q'", r.TokenPeriod.String(), mountMax.String()), nil
+	}
+	if r.TokenMaxTTL > 0 && r.TokenTTL > r.TokenMaxTTL {
+		return logical.ErrorResponse("token ttl should not be greater than token max ttl"), nil
+	}
+	return nil, nil
+}
+
+func (r *roleEntry) setBounds(data *framework.FieldData) {
+	if names, ok := data.GetOk("bound_service_account_names"); ok {
+		r.ServiceAccountNames = names.([]string)
+	}
+	if namespaces, ok := data.GetOk("bound_service_account_namespaces"); ok {
+		r.ServiceAccountNamespaces = namespaces.([]string)
+	}
+	if selector, ok := data.GetOk("bound_service_account_namespace_selector"); ok {
+		r.ServiceAccountNamespaceSelector = selector.(string)
+	}
+	if audience, ok := data.GetOk("audience"); ok {
+		r.Audience = audience.(string)
+	}
+}
+
+// setAliasNameSource takes over the field. A role that has none, from before the
+// field existed, gets the default; an empty value is wrong for one that has.
+func (r *roleEntry) setAliasNameSource(data *framework.FieldData) error {
+	had := r.AliasNameSource != ""
+	if source, named := data.GetOk("alias_name_source"); named {
+		r.AliasNameSource = source.(string)
+	}
+	if r.AliasNameSource == "" && !had {
+		r.AliasNameSource = aliasNameSourceUID
+	}
+	sources := []string{aliasNameSourceUID, aliasNameSourceName}
+	if !slices.Contains(sources, r.AliasNameSource) {
+		return fmt.Errorf("invalid alias_name_source, must be one of: %s", strings.Join(sources, ", "))
+	}
+	return nil
+}
+
+// warnings are what the writer of a role should know, in Vault's words; nil if
+// there is nothing.
+func (r *roleEntry) warnings(name string, system logical.SystemView) *logical.Response {
+	response := &logical.Response{}
+	if r.TokenMaxTTL > system.MaxLeaseTTL() {
+		response.AddWarning("max_ttl is greater than the system or backend mount's maximum TTL value; issued tokens' max TTL value will be truncated")
+	}
+	if strings.TrimSpace(r.Audience) == "" {
+		response.AddWarning(fmt.Sprintf("Role %s does not have an audience configured. While audiences are not required, consider specifying one if your use case would benefit from additional JWT claim verification.", name))
+	}
+	if len(response.Warnings) == 0 {
+		return nil
+	}
+	return response
+}

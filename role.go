@@ -1,0 +1,182 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/go-secure-stdlib/strutil"
+	"github.com/hashicorp/go-sockaddr"
+	"github.com/hashicorp/vault/sdk/framework"
+	"github.com/hashicorp/vault/sdk/helper/tokenutil"
+	"github.com/hashicorp/vault/sdk/logical"
+
+	"vault-plugin-auth-kubernetes/internal/identity"
+)
+
+// Values of alias_name_source. Roles from before the field existed have none,
+// which means the uid.
+const (
+	aliasNameSourceUID  = "serviceaccount_uid"
+	aliasNameSourceName = "serviceaccount_name"
+)
+
+// roleEntry is a role as stored under role/<lower-case name>. The names are those
+// of Vault's own method, which can read what is written here, and the other way
+// round.
+type roleEntry struct {
+	tokenutil.TokenParams
+
+	ServiceAccountNames             []string `json:"bound_service_account_names"`
+	ServiceAccountNamespaces        []string `json:"bound_service_account_namespaces"`
+	ServiceAccountNamespaceSelector string   `json:"bound_service_account_namespace_selector"`
+	Audience                        string   `json:"audience"`
+	AliasNameSource                 string   `json:"alias_name_source"`
+
+	// What roles had before the token_* fields (Vault before 1.2), and what is
+	// still accepted in place of them.
+	Policies   []string                      `json:"policies"`
+	NumUses    int                           `json:"num_uses"`
+	TTL        time.Duration                 `json:"ttl"` // nanoseconds, like the two below
+	MaxTTL     time.Duration                 `json:"max_ttl"`
+	Period     time.Duration                 `json:"period"`
+	BoundCIDRs []*sockaddr.SockAddrMarshaler `json:"BoundCIDRs"`
+}
+
+// role is a roleEntry made ready for logins: upgraded, parsed and immutable.
+type role struct {
+	*roleEntry
+	// namespaceSelector is nil if the role has none.
+	namespaceSelector *namespaceSelector
+}
+
+// storableRoleName is what the role path accepts. Login takes the name from its
+// body, so it has to ask itself before it asks storage.
+var storableRoleName = regexp.MustCompile("^" + framework.GenericNameRegex("name") + "$")
+
+// maxRoleNameBytes bounds the key that a login can make the host look up.
+const maxRoleNameBytes = 512
+
+func roleKey(name string) string { return rolePrefix + strings.ToLower(name) }
+
+// readRole reads a stored role, with the fields of old roles moved to those of
+// today; nil if there is none.
+func readRole(ctx context.Context, s logical.Storage, name string) (*roleEntry, error) {
+	entry, err := s.Get(ctx, roleKey(name))
+	if err != nil || entry == nil {
+		return nil, err
+	}
+	r := &roleEntry{}
+	if err := entry.DecodeJSON(r); err != nil {
+		return nil, fmt.Errorf("the stored role %q cannot be read: %w", name, err)
+	}
+	r.upgrade()
+	return r, nil
+}
+
+// upgrade fills the fields of today from those of old where only those are set.
+func (r *roleEntry) upgrade() {
+	setIfZero(&r.TokenTTL, r.TTL)
+	setIfZero(&r.TokenMaxTTL, r.MaxTTL)
+	setIfZero(&r.TokenPeriod, r.Period)
+	setIfZero(&r.TokenNumUses, r.NumUses)
+	if len(r.TokenPolicies) == 0 {
+		r.TokenPolicies = r.Policies
+	}
+	if len(r.TokenBoundCIDRs) == 0 {
+		r.TokenBoundCIDRs = r.BoundCIDRs
+	}
+}
+
+func setIfZero[T int | time.Duration](target *T, old T) {
+	if *target == 0 && old > 0 {
+		*target = old
+	}
+}
+
+// findRole returns the role of a login, or a refusal that names it as unknown.
+func (b *backend) findRole(ctx context.Context, s logical.Storage, name string) (*role, error) {
+	unknown := refuseInvalid(fmt.Sprintf("invalid role name %q", name))
+	if len(name) > maxRoleNameBytes || !storableRoleName.MatchString(name) {
+		return nil, unknown
+	}
+	r, err := b.roles.get(ctx, s, strings.ToLower(name))
+	if err != nil {
+		return nil, err
+	}
+	if r == nil {
+		return nil, unknown
+	}
+	return r, nil
+}
+
+// loadRole is the cache's loader. A selector that Vault's own method stored is
+// parsed as leniently as Vault parses it; one that cannot be parsed at all matches
+// nothing.
+func (b *backend) loadRole(ctx context.Context, s logical.Storage, name string) (*role, error) {
+	entry, err := readRole(ctx, s, name)
+	if err != nil || entry == nil {
+		return nil, err
+	}
+	r := &role{roleEntry: entry}
+	if text := entry.ServiceAccountNamespaceSelector; text != "" {
+		r.namespaceSelector, err = parseStoredNamespaceSelector(text)
+		if err != nil {
+			b.Logger().Warn("the namespace selector of a role cannot be parsed and matches nothing", "role", name, "error", err)
+		}
+	}
+	return r, nil
+}
+
+// bindsName tells whether the role is bound to the name of the service account.
+func (r *role) bindsName(id identity.Identity) bool {
+	return strutil.StrListContainsGlob(r.ServiceAccountNames, id.Name())
+}
+
+// bindsNamespace tells whether the role lists the namespace of the service
+// account; the namespace selector, if any, is another way in.
+func (r *role) bindsNamespace(id identity.Identity) bool {
+	return strutil.StrListContainsGlob(r.ServiceAccountNamespaces, id.Namespace())
+}
+
+// aliasName is the name of the entity alias of a service account.
+func (r *role) aliasName(id identity.Identity) (string, error) {
+	switch r.AliasNameSource {
+	case "", aliasNameSourceUID:
+		return id.UID(), nil
+	case aliasNameSourceName:
+		return id.Namespace() + "/" + id.Name(), nil
+	}
+	return "", misconfigured(fmt.Sprintf("the role has the unknown alias_name_source %q", r.AliasNameSource), "write the role anew", nil)
+}
+
+// validate refuses what no login could use, in the order and the words of Vault.
+func (r *roleEntry) validate() error {
+	if len(r.ServiceAccountNames) == 0 {
+		return errors.New(`"bound_service_account_names" can not be empty`)
+	}
+	if mixesStar(r.ServiceAccountNames) {
+		return errMixedStar
+	}
+	if len(r.ServiceAccountNamespaces) == 0 && r.ServiceAccountNamespaceSelector == "" {
+		return errors.New(`"bound_service_account_namespaces" can not be empty if "bound_service_account_namespace_selector" is not set`)
+	}
+	if r.ServiceAccountNamespaceSelector != "" {
+		if _, err := parseNamespaceSelector(r.ServiceAccountNamespaceSelector); err != nil {
+			return fmt.Errorf(`invalid "bound_service_account_namespace_selector" configured: %w`, err)
+		}
+	}
+	if mixesStar(r.ServiceAccountNamespaces) {
+		return errMixedStar
+	}
+	return nil
+}
+
+var errMixedStar = errors.New(`can not mix "*" with values`)
+
+func mixesStar(list []string) bool {
+	return len(list) > 1 && strutil.StrListContains(list, "*")
+}
