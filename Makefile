@@ -1,0 +1,57 @@
+# make demo    see a login from nothing: builds what is missing, runs, cleans up
+# make dev     the same bed, left running until Ctrl-C
+# make test    unit tests, race detector on, and the end-to-end suite
+# make check   format, vet, lint, tidy, known vulnerabilities
+# make build   the plugin, static, in build/
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.ONESHELL:
+
+GO ?= go
+BUILD := $(CURDIR)/build
+PLUGIN := $(BUILD)/vault-plugin-auth-kubernetes
+TESTBED := $(BUILD)/testbed
+
+# Modules with code of this project; the ones under tools/ only pin programs.
+MODULES := . test
+
+.PHONY: build demo dev test test-unit test-e2e check fmt clean testbed
+
+build:
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w" -o $(PLUGIN) .
+
+testbed:
+	@CGO_ENABLED=0 $(GO) build -C test -trimpath -o $(TESTBED) ./cmd/testbed
+
+# With both variables set the demo uses the cluster and the Vault they name.
+demo:
+ifneq ($(and $(KUBECONFIG),$(VAULT_ADDR)),)
+	exec scripts/demo.sh
+else
+	@$(MAKE) --no-print-directory testbed
+	exec $(TESTBED) run scripts/demo.sh
+endif
+
+dev: testbed
+	@exec $(TESTBED) dev
+
+test: test-unit test-e2e
+
+test-unit:
+	$(GO) test -race -timeout 10m ./...
+
+# The first run on a machine builds etcd, kube-apiserver, kubectl and vault, and
+# says so; that has to end before the tests' own time begins.
+test-e2e: testbed
+	$(TESTBED) tools
+	$(GO) test -C test -count=1 -timeout 30m ./...
+
+check:
+	scripts/check.sh $(MODULES)
+
+fmt:
+	gofmt -w $(shell git ls-files '*.go')
+
+clean:
+	rm -rf $(BUILD)
