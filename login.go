@@ -19,22 +19,37 @@ import (
 // step names a part of a login, in logs and wherever a login is explained.
 type step string
 
-// The steps of a login, in their order. What stands before the review may only
-// refuse; what stands after it works on the answer of the review alone.
-var loginSteps = []struct {
+// loginStep is one part of a login. It returns a refusal to end the login.
+type loginStep struct {
 	name step
 	run  func(*login, context.Context) error
-}{
-	{"source address", (*login).checkAddress},
+}
+
+// identifySteps find out whose the token is. What stands before the review may
+// only refuse.
+var identifySteps = []loginStep{
 	{"configuration", (*login).findConnection},
 	{"token form", (*login).parseToken},
 	{"unverified claims", (*login).checkClaims},
 	{"signature", (*login).checkSignature},
 	{"token review", (*login).review},
+}
+
+// boundSteps ask whether a role is meant for whoever that is. They work on the
+// answer of the review alone.
+var boundSteps = []loginStep{
+	{"audience", (*login).checkAudience},
 	{"service account name", (*login).checkName},
 	{"namespace", (*login).checkNamespace},
-	{"alias", (*login).nameAlias},
 }
+
+// loginSteps are all steps of a login under a role, in their order.
+var loginSteps = slices.Concat(
+	[]loginStep{{"source address", (*login).checkAddress}},
+	identifySteps,
+	boundSteps,
+	[]loginStep{{"alias", (*login).nameAlias}},
+)
 
 // login is one attempt to log in with a token under a role. The fields fill as
 // the steps pass.
@@ -62,9 +77,9 @@ type stepError struct {
 func (e *stepError) Error() string { return fmt.Sprintf("%s: %v", e.step, e.err) }
 func (e *stepError) Unwrap() error { return e.err }
 
-// run goes through the steps until one refuses.
-func (l *login) run(ctx context.Context) error {
-	for _, s := range loginSteps {
+// run goes through steps until one refuses.
+func (l *login) run(ctx context.Context, steps []loginStep) error {
+	for _, s := range steps {
 		if err := s.run(l, ctx); err != nil {
 			return &stepError{step: s.name, err: err}
 		}
@@ -152,6 +167,14 @@ func (l *login) audiences() []string {
 		return []string{l.role.Audience}
 	}
 	return l.unverified.UnverifiedAudiences()
+}
+
+// checkAudience repeats on the verified audiences what the review was asked for.
+func (l *login) checkAudience(context.Context) error {
+	if l.role.Audience != "" && !slices.Contains(l.identity.Audiences(), l.role.Audience) {
+		return deny(fmt.Sprintf("the token's audiences are %q, the role asks for %q", l.identity.Audiences(), l.role.Audience))
+	}
+	return nil
 }
 
 func (l *login) checkName(context.Context) error {

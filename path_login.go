@@ -95,7 +95,7 @@ func (b *backend) authenticate(ctx context.Context, req *logical.Request, data *
 		return nil, err
 	}
 	attempt := &login{b: b, storage: req.Storage, role: role, jwt: jwt, remote: req.Connection}
-	if err := attempt.run(ctx); err != nil {
+	if err := attempt.run(ctx, loginSteps); err != nil {
 		return nil, err
 	}
 	return attempt.auth(roleName), nil

@@ -148,6 +148,11 @@ func (r *roleEntry) responseData() map[string]any {
 		"alias_name_source":                        r.AliasNameSource,
 	}
 	r.PopulateTokenData(d)
+	if len(r.AliasMetadata) == 0 {
+		// Vault 1.21 has no such field, and clients that were written
+		// for it need not see one that nobody set.
+		delete(d, "alias_metadata")
+	}
 	if r.Audience != "" {
 		d["audience"] = r.Audience
 	}

@@ -6,9 +6,12 @@ package kube
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"net/url"
 	"time"
 
+	"golang.org/x/sync/semaphore"
 	authv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -28,13 +31,26 @@ type Options struct {
 	// none and the token under review has to vouch for itself. It is called
 	// for every request and must not block.
 	Credential func() string
-	// RequestTimeout bounds each request, from connecting to the last byte of
-	// the answer.
+	// RequestTimeout bounds each attempt at a request, from connecting to the
+	// last byte of the answer. There are at most two.
 	RequestTimeout time.Duration
+	// MaxConcurrent bounds the requests that are under way at a time. Others
+	// wait for their turn, in order, as long as two attempts may take. 0 means
+	// DefaultMaxConcurrent.
+	MaxConcurrent int64
 	// UserAgent is sent with every request; it shows in the API server's
 	// audit log.
 	UserAgent string
 }
+
+// errOtherObject is about an answer that is well-formed and not the one that was
+// asked for. client-go decodes an object of another kind, or a mere {}, to an empty
+// object without complaint; as a review, that would read as a denial.
+var errOtherObject = errors.New("the answer is about another object than the request")
+
+// DefaultMaxConcurrent is how many requests a client has under way at a time,
+// unless it is told otherwise.
+const DefaultMaxConcurrent = 256
 
 // Client asks one API server. It is safe for concurrent use and keeps its
 // connections open between requests until Close.
@@ -42,8 +58,9 @@ type Client struct {
 	reviews         authclient.TokenReviewInterface
 	namespaces      coreclient.NamespaceInterface
 	serviceAccounts coreclient.ServiceAccountsGetter
+	transport       *renewable
 	timeout         time.Duration
-	close           func()
+	turns           *semaphore.Weighted
 }
 
 // New makes a client. It does not connect; the errors are those of Options, with
@@ -63,7 +80,10 @@ func New(o Options) (*Client, error) {
 		// operator's concern, and would bypass the plugin's logger.
 		WarningHandler: rest.NoWarnings{},
 	}
-	httpClient := newHTTPClient(transport, o.Credential)
+	if o.MaxConcurrent <= 0 {
+		o.MaxConcurrent = DefaultMaxConcurrent
+	}
+	httpClient := newHTTPClient(transport, o)
 	auth, err := authclient.NewForConfigAndClient(config, httpClient)
 	if err != nil {
 		return nil, &Error{Op: "set up the client", Failure: Setup, Err: err}
@@ -76,25 +96,31 @@ func New(o Options) (*Client, error) {
 		reviews:         auth.TokenReviews(),
 		namespaces:      core.Namespaces(),
 		serviceAccounts: core,
+		transport:       transport,
 		timeout:         o.RequestTimeout,
-		close:           transport.CloseIdleConnections,
+		turns:           semaphore.NewWeighted(o.MaxConcurrent),
 	}, nil
 }
 
 // Close drops the idle connections. Requests in flight end normally, and their
 // connections close once they have been idle for a while.
-func (c *Client) Close() { c.close() }
+func (c *Client) Close() { c.transport.closeIdle() }
 
 // ReviewToken asks the API server about a token. audiences may be empty, which
 // means the API server's own. The errors are of type *Error.
 func (c *Client) ReviewToken(ctx context.Context, token string, audiences []string) (*authv1.TokenReviewStatus, error) {
-	ctx, cancel := c.deadline(ctx, token)
-	defer cancel()
-	review, err := c.reviews.Create(ctx, &authv1.TokenReview{
-		Spec: authv1.TokenReviewSpec{Token: token, Audiences: audiences},
-	}, metav1.CreateOptions{})
+	var review *authv1.TokenReview
+	err := c.do(ctx, "create TokenReview", token, func(ctx context.Context) (err error) {
+		review, err = c.reviews.Create(ctx, &authv1.TokenReview{
+			Spec: authv1.TokenReviewSpec{Token: token, Audiences: audiences},
+		}, metav1.CreateOptions{})
+		if err == nil && review.Spec.Token != token {
+			return errOtherObject
+		}
+		return err
+	})
 	if err != nil {
-		return nil, wrap("create TokenReview", err)
+		return nil, err
 	}
 	return &review.Status, nil
 }
@@ -102,21 +128,71 @@ func (c *Client) ReviewToken(ctx context.Context, token string, audiences []stri
 // Namespace reads a namespace. loginToken is the credential where the client has
 // no reviewer's. The errors are of type *Error.
 func (c *Client) Namespace(ctx context.Context, loginToken, name string) (*corev1.Namespace, error) {
-	ctx, cancel := c.deadline(ctx, loginToken)
-	defer cancel()
-	namespace, err := c.namespaces.Get(ctx, name, metav1.GetOptions{})
-	return namespace, wrap("get Namespace", err)
+	var namespace *corev1.Namespace
+	err := c.do(ctx, "get Namespace", loginToken, func(ctx context.Context) (err error) {
+		namespace, err = c.namespaces.Get(ctx, name, metav1.GetOptions{})
+		if err == nil && namespace.Name != name {
+			return errOtherObject
+		}
+		return err
+	})
+	return namespace, err
 }
 
 // ServiceAccount reads a service account. loginToken is the credential where the
 // client has no reviewer's. The errors are of type *Error.
 func (c *Client) ServiceAccount(ctx context.Context, loginToken, namespace, name string) (*corev1.ServiceAccount, error) {
-	ctx, cancel := c.deadline(ctx, loginToken)
-	defer cancel()
-	account, err := c.serviceAccounts.ServiceAccounts(namespace).Get(ctx, name, metav1.GetOptions{})
-	return account, wrap("get ServiceAccount", err)
+	var account *corev1.ServiceAccount
+	err := c.do(ctx, "get ServiceAccount", loginToken, func(ctx context.Context) (err error) {
+		account, err = c.serviceAccounts.ServiceAccounts(namespace).Get(ctx, name, metav1.GetOptions{})
+		if err == nil && (account.Namespace != namespace || account.Name != name) {
+			return errOtherObject
+		}
+		return err
+	})
+	return account, err
 }
 
-func (c *Client) deadline(ctx context.Context, loginToken string) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(withFallbackCredential(ctx, loginToken), c.timeout)
+// do makes a request that changes nothing, once, or twice if the first attempt
+// got no answer: its connection may have been a dead one, and a fresh one may
+// work. loginToken is the credential where the client has no reviewer's.
+func (c *Client) do(ctx context.Context, op, loginToken string, request func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(withFallbackCredential(ctx, loginToken), 2*c.timeout)
+	defer cancel()
+	if err := c.turns.Acquire(ctx, 1); err != nil {
+		return &Error{Op: op, Failure: busyOrCanceled(err), Err: fmt.Errorf("waiting for a turn: %w", err)}
+	}
+	defer c.turns.Release(1)
+
+	transport := c.transport.current.Load()
+	err := wrap(op, c.attempt(ctx, request))
+	if !worthAnother(err) || ctx.Err() != nil {
+		return err
+	}
+	c.transport.renew(transport)
+	return wrap(op, c.attempt(ctx, request))
+}
+
+func (c *Client) attempt(ctx context.Context, request func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+	err := request(ctx)
+	if err != nil && ctx.Err() != nil {
+		// The end of the context can look like an answer that was cut short.
+		return fmt.Errorf("%w: %w", ctx.Err(), err)
+	}
+	return err
+}
+
+// worthAnother tells whether a failure may be that of the connection alone.
+func worthAnother(err error) bool {
+	var failed *Error
+	return errors.As(err, &failed) && (failed.Failure == Timeout || failed.Failure == Connection)
+}
+
+func busyOrCanceled(err error) Failure {
+	if errors.Is(err, context.Canceled) {
+		return Canceled
+	}
+	return Busy
 }

@@ -6,11 +6,15 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"syscall"
 
+	"golang.org/x/net/http2"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	utilnet "k8s.io/apimachinery/pkg/util/net"
 )
 
 // Failure says in what way a request to the Kubernetes API failed. The set is
@@ -32,6 +36,7 @@ const (
 	Connection   Failure = "connection"      // refused, reset, no route
 	Malformed    Failure = "unusable answer" // an answer that is not the Kubernetes API's
 	Setup        Failure = "configuration"   // the request could not be built
+	Busy         Failure = "busy"            // too many requests were waiting already
 )
 
 // Error is a failed request to the Kubernetes API.
@@ -65,6 +70,8 @@ func (e *Error) Remedy() string {
 		return "check the name in kubernetes_host and the resolver of the machine that runs Vault"
 	case TLS:
 		return "check kubernetes_ca_cert against the API server's certificate, and that its name covers kubernetes_host"
+	case Busy:
+		return "look at how long the API server takes to answer; more logins are waiting than it answers in time"
 	case Malformed:
 		return "check that kubernetes_host is the base URL of a Kubernetes API server"
 	case Setup:
@@ -92,6 +99,8 @@ func classify(err error) Failure {
 	switch {
 	case errors.Is(err, context.Canceled):
 		return Canceled
+	case errors.Is(err, errUnsendable):
+		return Setup
 	case isTLS(err):
 		return TLS
 	case isDNS(err):
@@ -105,12 +114,15 @@ func classify(err error) Failure {
 }
 
 func classifyStatus(err error, code int) Failure {
+	// The API server says these with a Status object; a page without one comes
+	// from what stands before it, and says nothing about the credential.
+	said := !apierrors.IsUnexpectedServerError(err)
 	switch {
-	case code == http.StatusUnauthorized:
+	case code == http.StatusUnauthorized && said:
 		return Unauthorized
-	case code == http.StatusForbidden:
+	case code == http.StatusForbidden && said:
 		return Forbidden
-	case code == http.StatusNotFound && !apierrors.IsUnexpectedServerError(err):
+	case code == http.StatusNotFound && said:
 		return NotFound
 	case code == http.StatusTooManyRequests:
 		return Throttled
@@ -127,10 +139,11 @@ func isTLS(err error) bool {
 		hostname     x509.HostnameError
 		invalid      x509.CertificateInvalidError
 		record       tls.RecordHeaderError
-		alert        tls.AlertError
+		op           *net.OpError
 	)
 	return errors.As(err, &verification) || errors.As(err, &unknown) || errors.As(err, &hostname) ||
-		errors.As(err, &invalid) || errors.As(err, &record) || errors.As(err, &alert)
+		errors.As(err, &invalid) || errors.As(err, &record) ||
+		errors.As(err, &op) && op.Op == "remote error" // crypto/tls' word for an alert that the peer sent
 }
 
 func isDNS(err error) bool {
@@ -144,6 +157,14 @@ func isTimeout(err error) bool {
 }
 
 func isConnection(err error) bool {
-	var op *net.OpError
-	return errors.As(err, &op) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, errClosed)
+	var (
+		sent   *url.Error // net/http makes it where there was no answer at all
+		op     *net.OpError
+		stream http2.StreamError
+	)
+	if errors.Is(err, http.ErrSchemeMismatch) {
+		return false // there was an answer, in plain HTTP
+	}
+	return errors.As(err, &sent) || errors.As(err, &op) || errors.As(err, &stream) ||
+		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, io.ErrUnexpectedEOF) || utilnet.IsHTTP2ConnectionLost(err)
 }

@@ -5,10 +5,13 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
-	"io"
 	"net"
 	"net/http"
+	"strconv"
+	"sync/atomic"
 	"time"
+
+	"golang.org/x/net/http/httpguts"
 )
 
 // maxResponseBytes bounds one answer of the API server. etcd does not store
@@ -19,17 +22,21 @@ const maxResponseBytes = 4 << 20
 // closed when the probe is not answered, so that a peer that vanished without a
 // word is noticed in seconds and not by TCP's retransmission timeout.
 const (
-	pingAfter   = 5 * time.Second
-	pingTimeout = 5 * time.Second
+	pingAfter   = 2 * time.Second
+	pingTimeout = 3 * time.Second
 )
 
-// errClosed marks an answer that ended early.
-var errClosed = io.ErrUnexpectedEOF
+// renewable is a transport that can be replaced by a fresh one, with connections
+// of its own, while requests are under way.
+type renewable struct {
+	make    func() *http.Transport
+	current atomic.Pointer[http.Transport]
+}
 
-// newTransport makes a transport of its own for each client. client-go's cache
-// of transports is avoided on purpose: it never forgets, and here every change
-// of configuration makes a new one.
-func newTransport(o Options) (*http.Transport, error) {
+// newTransport makes transports of its own for each client. client-go's cache of
+// transports is avoided on purpose: it never forgets, and here every change of
+// configuration makes a new one.
+func newTransport(o Options) (*renewable, error) {
 	tlsConfig := &tls.Config{MinVersion: tls.VersionTLS12}
 	if o.CAPEM != "" {
 		tlsConfig.RootCAs = x509.NewCertPool()
@@ -38,21 +45,39 @@ func newTransport(o Options) (*http.Transport, error) {
 		}
 	}
 	dialer := &net.Dialer{Timeout: o.RequestTimeout, KeepAlive: 15 * time.Second}
-	return &http.Transport{
-		Proxy:               http.ProxyFromEnvironment,
-		DialContext:         dialer.DialContext,
-		TLSClientConfig:     tlsConfig,
-		TLSHandshakeTimeout: o.RequestTimeout,
-		ForceAttemptHTTP2:   true,
-		MaxIdleConnsPerHost: 64, // only matters where a proxy speaks HTTP/1.1
-		IdleConnTimeout:     90 * time.Second,
-		HTTP2:               &http.HTTP2Config{SendPingTimeout: pingAfter, PingTimeout: pingTimeout},
-	}, nil
+	r := &renewable{make: func() *http.Transport {
+		return &http.Transport{
+			Proxy:               http.ProxyFromEnvironment,
+			DialContext:         dialer.DialContext,
+			TLSClientConfig:     tlsConfig.Clone(),
+			TLSHandshakeTimeout: o.RequestTimeout,
+			ForceAttemptHTTP2:   true,
+			MaxIdleConnsPerHost: 64, // only matters where a proxy speaks HTTP/1.1
+			IdleConnTimeout:     90 * time.Second,
+			HTTP2:               &http.HTTP2Config{SendPingTimeout: pingAfter, PingTimeout: pingTimeout},
+		}
+	}}
+	r.current.Store(r.make())
+	return r, nil
 }
 
-func newHTTPClient(transport http.RoundTripper, credential func() string) *http.Client {
+func (r *renewable) RoundTrip(request *http.Request) (*http.Response, error) {
+	return r.current.Load().RoundTrip(request)
+}
+
+// renew replaces old, unless somebody did already. Requests that are under way on
+// it end there.
+func (r *renewable) renew(old *http.Transport) {
+	if r.current.CompareAndSwap(old, r.make()) {
+		old.CloseIdleConnections()
+	}
+}
+
+func (r *renewable) closeIdle() { r.current.Load().CloseIdleConnections() }
+
+func newHTTPClient(transport http.RoundTripper, o Options) *http.Client {
 	return &http.Client{
-		Transport: &authenticated{next: transport, credential: credential},
+		Transport: &authenticated{next: transport, credential: o.Credential, userAgent: o.UserAgent},
 		// A redirect would take the credential, or the token under review, to
 		// a host that nobody configured. The 3xx itself becomes an error.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -67,10 +92,15 @@ func withFallbackCredential(ctx context.Context, token string) context.Context {
 	return context.WithValue(ctx, fallbackCredentialKey{}, token)
 }
 
-// authenticated adds the bearer token to requests and bounds their answers.
+// errUnsendable is about a credential such as one with a line break within.
+var errUnsendable = errors.New("the reviewer's credential holds characters that no token has")
+
+// authenticated adds the bearer token and the user agent to requests, and bounds
+// their answers in size and patience.
 type authenticated struct {
 	next       http.RoundTripper
 	credential func() string
+	userAgent  string
 }
 
 func (a *authenticated) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -78,12 +108,32 @@ func (a *authenticated) RoundTrip(r *http.Request) (*http.Response, error) {
 	if bearer == "" {
 		bearer, _ = r.Context().Value(fallbackCredentialKey{}).(string)
 	}
+	if !httpguts.ValidHeaderFieldValue(bearer) {
+		if r.Body != nil {
+			_ = r.Body.Close() // as a RoundTripper must, also when it fails
+		}
+		return nil, errUnsendable
+	}
 	r = r.Clone(r.Context()) // a RoundTripper must not modify its argument
 	r.Header.Set("Authorization", "Bearer "+bearer)
+	r.Header.Set("User-Agent", a.userAgent)
 	response, err := a.next.RoundTrip(r)
 	if err != nil {
 		return nil, err
 	}
+	if retryTooLate(r.Context(), response) {
+		// client-go would wait for nothing, and report a timeout in place of
+		// what the API server said.
+		response.Header.Del("Retry-After")
+	}
 	response.Body = http.MaxBytesReader(nil, response.Body, maxResponseBytes)
 	return response, nil
+}
+
+// retryTooLate tells whether the API server asks to come back when the deadline
+// will have passed.
+func retryTooLate(ctx context.Context, response *http.Response) bool {
+	deadline, limited := ctx.Deadline()
+	seconds, err := strconv.Atoi(response.Header.Get("Retry-After"))
+	return limited && err == nil && time.Now().Add(time.Duration(seconds)*time.Second).After(deadline)
 }
