@@ -1,0 +1,53 @@
+#!/usr/bin/env bash
+# Shows a pod's way into Vault: sets up the auth method, logs in with a service
+# account's token, reads a secret, and is refused once the account is gone.
+#
+# It runs against the cluster of the current kubectl context and the Vault at
+# VAULT_ADDR, needs rights to administer both, and removes what it created.
+# Without these, `make demo` brings up both for it.
+set -euo pipefail
+
+# shellcheck source=scripts/lib.sh
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+log_in() {
+	heading "What a pod finds in its volume: a token for the audience vault"
+	run_to app.jwt kubectl create token app -n "$id" --audience=vault
+
+	heading "Log in"
+	run vault write "auth/$mount/login" role=demo jwt=@app.jwt | tee login.out
+	token=$(awk '$1 == "token" { print $2 }' login.out)
+
+	heading "What Vault knows of the token it gave"
+	as "$token" vault token lookup | tee lookup.out
+	later vault delete "identity/entity/id/$(awk '$1 == "entity_id" { print $2 }' lookup.out)"
+
+	heading "What the token is good for"
+	as "$token" vault kv get -mount="$id" app
+}
+
+# be_refused fails if a deleted account can still log in.
+be_refused() {
+	heading "The service account goes away, and its tokens with it"
+	run kubectl delete serviceaccount app -n "$id"
+	show vault write "auth/$mount/login" role=demo jwt=@app.jwt
+	echo "(waiting, for the API server remembers a token that it has just reviewed for 10 seconds)"
+	local tries=30
+	while vault write "auth/$mount/login" role=demo jwt=@app.jwt >/dev/null 2>refusal.out; do
+		if ((--tries == 0)); then
+			echo "The login was not refused." >&2
+			exit 1
+		fi
+		sleep 1
+	done
+	cat refusal.out
+	grep -q 'Code: 403' refusal.out || {
+		echo "The login failed, but it was not refused." >&2
+		exit 1
+	}
+}
+
+set_up
+log_in
+be_refused
+heading "Done; what this created is now removed"

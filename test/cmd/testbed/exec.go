@@ -1,0 +1,55 @@
+package main
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"syscall"
+	"time"
+)
+
+// insistence is the time within which signals are copies of the first, from
+// the terminal and from a parent such as make.
+const insistence = time.Second
+
+// runIn runs a command with further environment variables and returns its exit
+// status, or 128 plus the signal that ended it, as a shell would. Signals are
+// passed on. The command shares this process' group and terminal, so that it
+// can be interactive; it then sees an interrupt from the keyboard twice.
+func runIn(env []string, signals <-chan os.Signal, command []string) (status int, err error) {
+	cmd := exec.Command(command[0], command[1:]...)
+	cmd.Env = append(os.Environ(), env...)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	if err := cmd.Start(); err != nil {
+		return 127, err
+	}
+	exited := make(chan error, 1)
+	go func() { exited <- cmd.Wait() }()
+	var first time.Time
+	for {
+		select {
+		case s := <-signals:
+			// Someone who insists wants an end.
+			if !first.IsZero() && time.Since(first) > insistence {
+				s = os.Kill
+			}
+			if first.IsZero() {
+				first = time.Now()
+			}
+			_ = cmd.Process.Signal(s) // fails only if it has just ended
+		case err := <-exited:
+			return exitStatus(err)
+		}
+	}
+}
+
+func exitStatus(err error) (int, error) {
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) {
+		return 0, err // nil, or the wait itself failed
+	}
+	if ws, ok := exit.Sys().(syscall.WaitStatus); ok && ws.Signaled() {
+		return 128 + int(ws.Signal()), nil
+	}
+	return exit.ExitCode(), nil
+}

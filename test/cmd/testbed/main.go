@@ -1,0 +1,133 @@
+// Command testbed brings up a real Kubernetes API server and a real Vault with
+// this repository's plugin, and runs a command against them.
+//
+//	testbed tools                 find or build all programs, print their paths
+//	testbed run [--] CMD [ARG…]   run CMD with the bed's environment added
+//	testbed dev                   run scripts/dev.sh
+//
+// Progress goes to standard error. run stops everything when the command ends,
+// or when it is interrupted itself, and exits with the command's status.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+
+	"vault-plugin-auth-kubernetes/test/testbed"
+)
+
+const usage = `usage: testbed tools
+       testbed run [-keep] [-log-level LEVEL] [--] CMD [ARG...]
+       testbed dev [-keep] [-log-level LEVEL]
+`
+
+func main() {
+	// Signals are noted from here on, so that none can end this process with
+	// servers running.
+	signals := make(chan os.Signal, 8)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	status, err := dispatch(signals, os.Args[1:])
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "testbed:", err)
+		if errors.Is(err, errUsage) {
+			fmt.Fprint(os.Stderr, usage)
+		}
+		status = max(status, 1)
+	}
+	os.Exit(status)
+}
+
+// errUsage makes main print the usage.
+var errUsage = errors.New("unknown or incomplete command")
+
+func dispatch(signals <-chan os.Signal, args []string) (status int, err error) {
+	if len(args) == 0 {
+		return 2, errUsage
+	}
+	switch args[0] {
+	case "tools":
+		return printTools(signals)
+	case "run", "dev":
+		return runCommand(signals, args[0], args[1:])
+	default:
+		return 2, errUsage
+	}
+}
+
+func printTools(signals <-chan os.Signal) (int, error) {
+	ctx, stop := untilSignal(signals)
+	defer stop()
+	tools, err := testbed.FindTools(ctx, os.Stderr)
+	if err != nil {
+		return 1, err
+	}
+	for _, path := range []string{tools.Etcd, tools.KubeAPIServer, tools.Kubectl, tools.Vault} {
+		fmt.Println(path)
+	}
+	return 0, nil
+}
+
+func runCommand(signals <-chan os.Signal, name string, args []string) (status int, err error) {
+	opts := testbed.Options{Progress: os.Stderr}
+	flags := flag.NewFlagSet(name, flag.ContinueOnError)
+	flags.BoolVar(&opts.KeepState, "keep", false, "leave the state directory with the logs behind")
+	flags.StringVar(&opts.Vault.LogLevel, "log-level", "debug", "Vault's log level")
+	if err := flags.Parse(args); err != nil {
+		return 2, nil // the flag package has said what is wrong
+	}
+	command := flags.Args()
+	if name == "dev" {
+		root, err := testbed.RepositoryRoot()
+		if err != nil {
+			return 1, err
+		}
+		command = append([]string{filepath.Join(root, "scripts", "dev.sh")}, command...)
+	}
+	if len(command) == 0 {
+		return 2, errUsage
+	}
+	bed, err := start(signals, opts)
+	if err != nil {
+		return 1, err
+	}
+	defer func() { err = errors.Join(err, bed.Stop()) }()
+	return runIn(bed.Env(), signals, command)
+}
+
+// start gives up when a signal arrives.
+func start(signals <-chan os.Signal, opts testbed.Options) (*testbed.Bed, error) {
+	ctx, stop := untilSignal(signals)
+	bed, err := testbed.Start(ctx, opts)
+	stop()
+	// The signal may have come too late for Start to heed it.
+	if late := ctx.Err(); err == nil && late != nil {
+		return nil, errors.Join(context.Cause(ctx), bed.Stop())
+	}
+	return bed, err
+}
+
+// untilSignal returns a context that ends with the first signal, and only with
+// that. Unlike signal.NotifyContext, it leaves signals that come after stop has
+// returned to the next reader.
+func untilSignal(signals <-chan os.Signal) (ctx context.Context, stop func()) {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	stopping, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		select {
+		case s := <-signals:
+			cancel(fmt.Errorf("stopped by signal: %s", s))
+		case <-stopping:
+		}
+	}()
+	return ctx, func() {
+		close(stopping)
+		<-stopped
+	}
+}

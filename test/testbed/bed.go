@@ -1,0 +1,204 @@
+package testbed
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// PluginName is the file name of the plugin's binary, and the name under which
+// the demo registers it in Vault's plugin catalog.
+const PluginName = "vault-plugin-auth-kubernetes"
+
+// Options says what [Start] brings up. The zero value is the whole bed.
+type Options struct {
+	// Progress receives one line for each step that takes long. Default: none.
+	Progress io.Writer
+
+	// PluginVersion is linked into the plugin when it is built, such as v1.2.3.
+	// Empty: the version in the source.
+	PluginVersion string
+
+	// WithoutPlugin leaves the plugin directory empty and builds nothing from
+	// the repository's root.
+	WithoutPlugin bool
+
+	// KeepState leaves the state directory, logs included, behind on Stop.
+	KeepState bool
+
+	Cluster ClusterOptions
+	Vault   VaultOptions
+}
+
+// Bed is a running cluster and a running Vault.
+type Bed struct {
+	Tools   Tools
+	Cluster *Cluster
+	Vault   *Vault
+
+	// Dir holds all state and logs. Stop removes it, unless Options.KeepState.
+	Dir string
+
+	// PluginBinary is the plugin in Vault's plugin directory, PluginSHA256 its
+	// checksum in hex. With Options.WithoutPlugin all three are empty.
+	PluginBinary string
+	PluginSHA256 string
+
+	// PluginVersion is the version to register the plugin under, with a leading
+	// v as Vault wants it.
+	PluginVersion string
+
+	opts     Options
+	binDir   string
+	guard    *guard
+	stopOnce sync.Once
+	stopErr  error
+}
+
+// Start finds or builds the programs, builds the plugin, and starts a cluster
+// and a Vault, which is initialised and unsealed but in which nothing is
+// registered or mounted. It takes about ten seconds once the programs are
+// there. ctx bounds the start only: a started bed runs until Stop.
+//
+// If a part fails to start, the others are stopped, and the error ends with the
+// last lines of that part's log.
+func Start(ctx context.Context, opts Options) (_ *Bed, err error) {
+	if opts.Progress == nil {
+		opts.Progress = io.Discard
+	}
+	tools, err := FindTools(ctx, opts.Progress)
+	if err != nil {
+		return nil, err
+	}
+	dir, err := os.MkdirTemp("", "vault-kubernetes-testbed-")
+	if err != nil {
+		return nil, err
+	}
+	b := &Bed{Tools: tools, Dir: dir, opts: opts, binDir: filepath.Join(dir, "bin")}
+	if err := b.startGuard(); err != nil {
+		return nil, errors.Join(err, os.RemoveAll(dir))
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, b.Stop())
+		}
+	}()
+	if err := b.linkTools(); err != nil {
+		return nil, err
+	}
+	if err := b.installPlugin(ctx); err != nil {
+		return nil, err
+	}
+	fmt.Fprintf(opts.Progress, "starting etcd, kube-apiserver and vault in %s (usually 10 seconds)\n", dir)
+	if err := b.startServers(ctx); err != nil {
+		return nil, err
+	}
+	fmt.Fprintf(opts.Progress, "kube-apiserver is at %s, vault at %s\n", b.Cluster.Host, b.Vault.Addr)
+	return b, nil
+}
+
+// startGuard sees to it that the state goes even if this process is killed: it
+// is large, and holds credentials.
+func (b *Bed) startGuard() (err error) {
+	state := b.Dir
+	if b.opts.KeepState {
+		state = ""
+	}
+	b.guard, err = newRemovingGuard(filepath.Join(b.Dir, "run"), state)
+	return err
+}
+
+// linkTools fills a directory for PATH. The programs' own directories will not
+// do: cached builds carry a version and a checksum in their names.
+func (b *Bed) linkTools() error {
+	if err := os.Mkdir(b.binDir, 0o755); err != nil {
+		return err
+	}
+	return errors.Join(
+		os.Symlink(b.Tools.Vault, filepath.Join(b.binDir, "vault")),
+		os.Symlink(b.Tools.Kubectl, filepath.Join(b.binDir, "kubectl")),
+	)
+}
+
+func (b *Bed) installPlugin(ctx context.Context) (err error) {
+	if b.opts.WithoutPlugin {
+		return nil
+	}
+	fmt.Fprintf(b.opts.Progress, "building the plugin (usually seconds, once 1 to 2 minutes)\n")
+	b.PluginBinary, err = BuildPlugin(ctx, filepath.Join(b.vaultDir(), pluginDirName), b.opts.PluginVersion)
+	if err != nil {
+		return err
+	}
+	if b.PluginVersion, err = pluginVersion(ctx, b.PluginBinary); err != nil {
+		return err
+	}
+	b.PluginSHA256, err = SHA256(b.PluginBinary)
+	return err
+}
+
+func (b *Bed) vaultDir() string { return filepath.Join(b.Dir, "vault") }
+
+func (b *Bed) startServers(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() (err error) {
+		b.Cluster, err = StartCluster(ctx, b.Tools, filepath.Join(b.Dir, "cluster"), b.opts.Cluster)
+		return err
+	})
+	g.Go(func() (err error) {
+		b.Vault, err = StartVault(ctx, b.Tools, b.vaultDir(), b.opts.Vault)
+		return err
+	})
+	return g.Wait()
+}
+
+// Env returns what a command needs to use the bed with the vault and kubectl
+// command lines, as KEY=value. PATH starts with a directory that holds the two.
+// The PLUGIN_ variables are unset with Options.WithoutPlugin.
+func (b *Bed) Env() []string {
+	env := []string{
+		"PATH=" + b.binDir + string(os.PathListSeparator) + os.Getenv("PATH"),
+		"TESTBED_DIR=" + b.Dir,
+		"VAULT_ADDR=" + b.Vault.Addr,
+		"VAULT_TOKEN=" + b.Vault.RootToken,
+		"KUBECONFIG=" + b.Cluster.KubeconfigPath,
+		"KUBECACHEDIR=" + filepath.Join(b.Dir, "kubectl-cache"),
+		"KUBERNETES_HOST=" + b.Cluster.Host,
+		"KUBERNETES_CA_FILE=" + b.Cluster.CAPath,
+	}
+	if b.PluginBinary == "" {
+		return env
+	}
+	return append(env,
+		"PLUGIN_NAME="+PluginName,
+		"PLUGIN_BINARY="+b.PluginBinary,
+		"PLUGIN_SHA256="+b.PluginSHA256,
+		"PLUGIN_VERSION="+b.PluginVersion,
+	)
+}
+
+// Stop ends every process of the bed and removes its directory. Calling it
+// again does nothing and returns the same error.
+func (b *Bed) Stop() error {
+	b.stopOnce.Do(func() {
+		var errs []error
+		// Vault first: its plugins may be talking to the API server.
+		if b.Vault != nil {
+			errs = append(errs, b.Vault.Stop())
+		}
+		if b.Cluster != nil {
+			errs = append(errs, b.Cluster.Stop())
+		}
+		errs = append(errs, b.guard.close())
+		if b.opts.KeepState {
+			fmt.Fprintf(b.opts.Progress, "state and logs are kept in %s\n", b.Dir)
+		}
+		b.stopErr = errors.Join(errs...)
+	})
+	return b.stopErr
+}

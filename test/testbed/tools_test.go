@@ -1,0 +1,86 @@
+package testbed
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// program puts an executable file into dir and returns its path.
+func program(t *testing.T, dir, name string) string {
+	t.Helper()
+	path := filepath.Join(dir, name)
+	if err := os.WriteFile(path, []byte("#!/bin/sh\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestLookup(t *testing.T) {
+	bin, assets := t.TempDir(), t.TempDir()
+	inPath := program(t, bin, "vault")
+	program(t, bin, "kubectl")
+	program(t, bin, "etcd")
+	named := program(t, t.TempDir(), "my-vault")
+	assetEtcd := program(t, assets, "etcd")
+	notExecutable := filepath.Join(t.TempDir(), "vault")
+	if err := os.WriteFile(notExecutable, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		name                      string
+		tool                      tool
+		path, vaultBinary, assets string
+		want                      string
+		wantErr                   error
+		wantInErr                 string
+	}{
+		{name: "vault named", tool: vault, path: bin, vaultBinary: named, want: named},
+		{name: "vault in PATH", tool: vault, path: bin, want: inPath},
+		{name: "vault nowhere", tool: vault, want: ""},
+		{name: "vault named but missing", tool: vault, path: bin, vaultBinary: "/no/such/vault",
+			wantErr: fs.ErrNotExist, wantInErr: "VAULT_BINARY=/no/such/vault"},
+		{name: "vault named by its bare name", tool: vault, path: bin, vaultBinary: "vault",
+			wantErr: fs.ErrNotExist, wantInErr: "VAULT_BINARY=vault"},
+		{name: "vault named but not executable", tool: vault, path: bin, vaultBinary: notExecutable,
+			wantErr: fs.ErrPermission, wantInErr: "VAULT_BINARY="},
+		{name: "etcd among the assets", tool: etcd, assets: assets, want: assetEtcd},
+		{name: "etcd not from PATH", tool: etcd, path: bin, want: ""},
+		{name: "kubectl not from PATH", tool: kubectl, path: bin, want: ""},
+		{name: "kubectl missing among the assets", tool: kubectl, path: bin, assets: assets, want: ""},
+		{name: "kube-apiserver missing among the assets", tool: kubeAPIServer, assets: assets,
+			wantErr: fs.ErrNotExist, wantInErr: "KUBEBUILDER_ASSETS=" + assets},
+		{name: "kubectl with no such assets", tool: kubectl, assets: "/no/such/directory",
+			wantErr: fs.ErrNotExist, wantInErr: "KUBEBUILDER_ASSETS=/no/such/directory"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Setenv("PATH", tt.path)
+			t.Setenv("VAULT_BINARY", tt.vaultBinary)
+			t.Setenv("KUBEBUILDER_ASSETS", tt.assets)
+			got, err := tt.tool.lookup()
+			if got != tt.want || !errors.Is(err, tt.wantErr) {
+				t.Fatalf("got %q, %v; want %q, %v", got, err, tt.want, tt.wantErr)
+			}
+			if err != nil && !strings.Contains(err.Error(), tt.wantInErr) {
+				t.Errorf("error %q does not mention %q", err, tt.wantInErr)
+			}
+		})
+	}
+}
+
+func TestLookupIsAbsolute(t *testing.T) {
+	dir := t.TempDir()
+	program(t, dir, "etcd")
+	t.Chdir(dir)
+	t.Setenv("KUBEBUILDER_ASSETS", ".")
+	got, err := etcd.lookup()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !filepath.IsAbs(got) {
+		t.Errorf("%q would mean another file in another working directory", got)
+	}
+}
