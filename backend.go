@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/vault/sdk/framework"
 	"github.com/hashicorp/vault/sdk/logical"
 
@@ -40,6 +41,7 @@ type backend struct {
 
 	connections *cache[connection] // one entry, under configPath
 	roles       *cache[role]       // by lower-case name
+	rules       *ruleStore
 
 	// writes keeps two writes that read before they write from undoing each
 	// other. Logins and reads never take it.
@@ -70,6 +72,7 @@ func newBackend() *backend {
 	}
 	b.connections = newCache(b.loadConnection)
 	b.roles = newCache(b.loadRole)
+	b.rules = newRuleStore(func() hclog.Logger { return b.Logger() })
 	b.Backend = &framework.Backend{
 		Help:           strings.TrimSpace(backendHelp),
 		BackendType:    logical.TypeCredential,
@@ -82,8 +85,9 @@ func newBackend() *backend {
 			SealWrapStorage: []string{configPath},
 		},
 		Paths: framework.PathAppend(
-			[]*framework.Path{b.pathConfig(), b.pathLogin()},
+			[]*framework.Path{b.pathConfig(), b.pathLogin(), b.pathImportConsul()},
 			b.pathsRole(),
+			b.pathsRule(),
 		),
 	}
 	return b
@@ -96,6 +100,8 @@ func (b *backend) invalidate(_ context.Context, key string) {
 		b.dropConnection()
 	case strings.HasPrefix(key, rolePrefix):
 		b.roles.drop(strings.TrimPrefix(key, rolePrefix))
+	case strings.HasPrefix(key, rulePrefix):
+		b.rules.changed(strings.TrimPrefix(key, rulePrefix))
 	}
 }
 

@@ -33,6 +33,27 @@ type configEntry struct {
 	DisableISSValidation          bool     `json:"disable_iss_validation"`
 	DisableLocalCAJWT             bool     `json:"disable_local_ca_jwt"`
 	UseAnnotationsAsAliasMetadata bool     `json:"use_annotations_as_alias_metadata"`
+
+	// What Vault's own method does not have. Left out where it is not used, so
+	// that the entry is then exactly Vault's.
+	RequireAudience          bool              `json:"require_audience,omitempty"`
+	ClusterName              string            `json:"cluster_name,omitempty"`
+	ServiceNameAnnotation    string            `json:"service_name_annotation,omitempty"`
+	MapNamespaces            bool              `json:"map_namespaces,omitempty"`
+	ConsulNamespacePrefix    string            `json:"consul_namespace_prefix,omitempty"`
+	ConsulNamespaceOverrides map[string]string `json:"consul_namespace_overrides,omitempty"`
+}
+
+// consulNamespace is the namespace in Consul that a namespace of the cluster is
+// mapped to, or "" if there is no mapping.
+func (c *configEntry) consulNamespace(namespace string) string {
+	if !c.MapNamespaces {
+		return ""
+	}
+	if override, ok := c.ConsulNamespaceOverrides[namespace]; ok {
+		return override
+	}
+	return c.ConsulNamespacePrefix + namespace
 }
 
 // connection is a configuration made ready for logins: parsed, immutable, with

@@ -39,10 +39,13 @@ func (k kind) String() string {
 const couldNotAskMessage = "the Kubernetes API server could not be asked about this token; try again later"
 
 // refusal ends a login. Its text is for the operator's log and for explain, and
-// never reaches the caller of login unless the kind is invalid.
+// never reaches the caller of login.
 type refusal struct {
 	kind   kind
 	reason string
+	// message is what the caller reads if the kind is invalid. It may repeat what
+	// the caller sent, which is why it is kept out of logs.
+	message string
 	// operator marks refusals that no client can cause or mend: they are worth
 	// a line in the log at the default level.
 	operator bool
@@ -66,8 +69,8 @@ func (r *refusal) Error() string {
 
 func (r *refusal) Unwrap() error { return r.err }
 
-func refuseInvalid(message string) error {
-	return &refusal{kind: invalid, reason: message, class: "invalid request"}
+func refuseInvalid(reason, message string) error {
+	return &refusal{kind: invalid, reason: reason, message: message, class: "invalid request"}
 }
 
 func deny(reason string) error {
@@ -86,15 +89,19 @@ func misconfigured(reason, remedy string, err error) error {
 
 // respond turns the error of a login into the host's response; it is the only
 // place that does. Errors that are not refusals are the host's own (storage) and
-// pass unchanged.
+// pass as they were.
 func respond(err error) (*logical.Response, error) {
 	var r *refusal
 	if !errors.As(err, &r) {
+		var at *stepError
+		if errors.As(err, &at) {
+			err = at.err
+		}
 		return nil, err
 	}
 	switch r.kind {
 	case invalid:
-		return logical.ErrorResponse(r.reason), nil
+		return logical.ErrorResponse(r.message), nil
 	case denied:
 		return nil, logical.ErrPermissionDenied
 	default:

@@ -4,15 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
-	"strings"
 
 	"github.com/hashicorp/vault/sdk/helper/cidrutil"
 	"github.com/hashicorp/vault/sdk/logical"
 
+	"vault-plugin-auth-kubernetes/internal/binding"
 	"vault-plugin-auth-kubernetes/internal/identity"
-	"vault-plugin-auth-kubernetes/internal/kube"
 	"vault-plugin-auth-kubernetes/internal/token"
 )
 
@@ -41,18 +39,28 @@ var boundSteps = []loginStep{
 	{"audience", (*login).checkAudience},
 	{"service account name", (*login).checkName},
 	{"namespace", (*login).checkNamespace},
+	{"selector", (*login).checkSelector},
 }
 
-// loginSteps are all steps of a login under a role, in their order.
-var loginSteps = slices.Concat(
+// roleSteps are all steps of a login under a role, in their order.
+var roleSteps = slices.Concat(
 	[]loginStep{{"source address", (*login).checkAddress}},
 	identifySteps,
 	boundSteps,
 	[]loginStep{{"alias", (*login).nameAlias}},
 )
 
-// login is one attempt to log in with a token under a role. The fields fill as
-// the steps pass.
+// ruleSteps are all steps of a login without a role, in their order.
+var ruleSteps = slices.Concat(
+	identifySteps,
+	[]loginStep{
+		{"binding rules", (*login).applyRules},
+		{"alias", (*login).nameAlias},
+	},
+)
+
+// login is one attempt to log in with a token: under a role, or, where role is
+// nil, by the binding rules. The fields fill as the steps pass.
 type login struct {
 	b       *backend
 	storage logical.Storage
@@ -63,9 +71,12 @@ type login struct {
 	connection *connection
 	unverified *token.Unverified
 	identity   identity.Identity // set by the review and by nothing else
+	objects    *objects
+	attributes *binding.Attributes
 
 	aliasName   string
 	annotations map[string]string // metadata that annotations add to the alias
+	granted     *granted          // by binding rules; nil under a role
 }
 
 // stepError tells in which step a login ended.
@@ -132,8 +143,11 @@ func (l *login) checkClaims(context.Context) error {
 			return denyFor(err)
 		}
 	}
-	if l.role.Audience != "" {
-		if err := l.unverified.CheckAudience(l.role.Audience); err != nil {
+	if l.role == nil {
+		return nil
+	}
+	if want := l.role.audiences(); len(want) > 0 {
+		if err := l.unverified.CheckAudience(want...); err != nil {
 			return denyFor(err)
 		}
 	}
@@ -151,34 +165,70 @@ func (l *login) checkSignature(context.Context) error {
 }
 
 func (l *login) review(ctx context.Context) error {
-	id, err := l.connection.reviewer.Review(ctx, l.unverified.Raw(), l.audiences())
+	audiences, err := l.audiences()
 	if err != nil {
 		return err
 	}
-	l.identity = id
+	id, err := l.connection.reviewer.Review(ctx, l.unverified.Raw(), audiences)
+	if err != nil {
+		return err
+	}
+	l.identify(id)
 	return nil
+}
+
+// identify is where an attempt gets its identity. All that later steps may look at
+// begins here.
+func (l *login) identify(id identity.Identity) {
+	l.identity = id
+	l.objects = &objects{connection: l.connection, identity: id}
+	if l.unverified != nil { // there is none on renewal
+		l.objects.loginToken = l.unverified.Raw()
+	}
+	l.attributes = binding.NewAttributes(id, binding.Context{
+		ClusterName:     l.connection.config.ClusterName,
+		ConsulNamespace: l.connection.config.consulNamespace(id.Namespace()),
+	})
 }
 
 // audiences are the ones to review the token for. A role without an audience
 // takes a token for any, so the API server is asked about the token's own: left
 // to itself it would insist on its own audience and refuse tokens meant for Vault.
-func (l *login) audiences() []string {
-	if l.role.Audience != "" {
-		return []string{l.role.Audience}
+// So are binding rules, which can look at the audiences; with require_audience
+// there has to be some audience that counts, and it is the API server's.
+func (l *login) audiences() ([]string, error) {
+	required := l.connection.config.RequireAudience
+	if l.role == nil {
+		if required {
+			return nil, nil
+		}
+		return l.unverified.UnverifiedAudiences(), nil
 	}
-	return l.unverified.UnverifiedAudiences()
+	if want := l.role.audiences(); len(want) > 0 {
+		return want, nil
+	}
+	if required {
+		return nil, &refusal{
+			kind: denied, operator: true, class: "configuration",
+			reason: "the configuration has require_audience set, and the role has no audience",
+			remedy: "give the role an audience",
+		}
+	}
+	return l.unverified.UnverifiedAudiences(), nil
 }
 
-// checkAudience repeats on the verified audiences what the review was asked for.
+// checkAudience looks at the verified audiences. For the role of a login the
+// review was asked for the same; a role that a binding rule grants has its own.
 func (l *login) checkAudience(context.Context) error {
-	if l.role.Audience != "" && !slices.Contains(l.identity.Audiences(), l.role.Audience) {
-		return deny(fmt.Sprintf("the token's audiences are %q, the role asks for %q", l.identity.Audiences(), l.role.Audience))
+	want := l.role.audiences()
+	if len(want) > 0 && !slices.ContainsFunc(want, func(w string) bool { return slices.Contains(l.identity.Audiences(), w) }) {
+		return deny(fmt.Sprintf("the token's audiences are %q, the role asks for one of %q", l.identity.Audiences(), want))
 	}
 	return nil
 }
 
 func (l *login) checkName(context.Context) error {
-	if !l.role.bindsName(l.identity) {
+	if !l.role.bindsName(l.identity) && !l.role.bindsPair(l.identity) {
 		return deny(fmt.Sprintf("the role is not bound to the service account name %q", l.identity.Name()))
 	}
 	return nil
@@ -187,16 +237,16 @@ func (l *login) checkName(context.Context) error {
 // checkNamespace asks for the labels of the namespace only if they can make a
 // difference.
 func (l *login) checkNamespace(ctx context.Context) error {
-	if l.role.bindsNamespace(l.identity) {
+	if l.role.bindsPair(l.identity) || l.role.bindsNamespace(l.identity) {
 		return nil
 	}
 	selector := l.role.namespaceSelector
 	if selector == nil {
 		return deny(fmt.Sprintf("the role is not bound to the namespace %q", l.identity.Namespace()))
 	}
-	namespace, err := l.connection.client.Namespace(ctx, l.unverified.Raw(), l.identity.Namespace())
+	namespace, err := l.objects.namespace(ctx)
 	if err != nil {
-		return refusalFromAPI(err, l.connection.selfReview(), kube.Unauthorized, kube.Forbidden, kube.NotFound)
+		return err
 	}
 	if !selector.matches(namespace.Labels) {
 		return deny(fmt.Sprintf("the labels of the namespace %q do not match the role's selector", l.identity.Namespace()))
@@ -204,79 +254,41 @@ func (l *login) checkNamespace(ctx context.Context) error {
 	return nil
 }
 
-// Metadata of the alias and of the token, as Vault's own method names it.
-const (
-	metadataUID        = "service_account_uid"
-	metadataName       = "service_account_name"
-	metadataNamespace  = "service_account_namespace"
-	metadataSecretName = "service_account_secret_name"
-	metadataRole       = "role"
-)
-
-// auth builds what the host makes a token from, after all steps passed. Everything
-// in it is what the API server confirmed, or the operator configured.
-func (l *login) auth(roleName string) *logical.Auth {
-	aliasMetadata := map[string]string{}
-	maps.Copy(aliasMetadata, l.annotations)
-	tokenMetadata := map[string]string{metadataRole: roleName}
-	for key, value := range map[string]string{
-		metadataUID:        l.identity.UID(),
-		metadataName:       l.identity.Name(),
-		metadataNamespace:  l.identity.Namespace(),
-		metadataSecretName: l.unverified.LegacySecretName(l.identity.Namespace(), l.identity.Name(), l.identity.UID()),
-	} {
-		aliasMetadata[key] = value
-		tokenMetadata[key] = value
+func (l *login) checkSelector(ctx context.Context) error {
+	if l.role.unusable != nil {
+		return &refusal{
+			kind: denied, operator: true, class: "configuration", err: l.role.unusable,
+			reason: "the role's selector cannot be read", remedy: "write the role anew",
+		}
 	}
-	auth := &logical.Auth{
-		Alias:        &logical.Alias{Name: l.aliasName, Metadata: aliasMetadata},
-		InternalData: map[string]any{"role": roleName},
-		Metadata:     tokenMetadata,
-		DisplayName:  l.identity.Namespace() + "-" + l.identity.Name(),
+	if l.role.selector == nil {
+		return nil
 	}
-	l.role.PopulateTokenAuth(auth)
-	return auth
+	matched, err := l.role.selector.Match(ctx, l.attributes, l.fetch)
+	if err != nil {
+		return err
+	}
+	if !matched {
+		return deny("the role's selector does not match: " + l.role.selector.Mismatch(l.attributes))
+	}
+	return nil
 }
 
 // nameAlias finds what the entity alias is called and which metadata it has.
 func (l *login) nameAlias(ctx context.Context) (err error) {
-	if l.aliasName, err = l.role.aliasName(l.identity); err != nil {
-		return err
+	l.aliasName = l.identity.UID()
+	if l.role != nil {
+		if l.aliasName, err = l.role.aliasName(l.identity); err != nil {
+			return err
+		}
 	}
 	if !l.connection.config.UseAnnotationsAsAliasMetadata {
 		return nil
 	}
-	account, err := l.connection.client.ServiceAccount(ctx, l.unverified.Raw(), l.identity.Namespace(), l.identity.Name())
+	account, err := l.objects.serviceAccount(ctx)
 	if err != nil {
-		return refusalFromAPI(err, l.connection.selfReview(), kube.Unauthorized, kube.Forbidden, kube.NotFound)
+		return err
 	}
 	l.annotations, err = annotationMetadata(account.Annotations)
 	return err
-}
-
-// aliasAnnotationPrefix begins the annotations that become alias metadata.
-const aliasAnnotationPrefix = "vault.hashicorp.com/alias-metadata-"
-
-// annotationMetadata picks the annotations that become alias metadata. The keys
-// that the identity itself has are reserved: whoever may annotate must not become
-// someone else.
-func annotationMetadata(annotations map[string]string) (map[string]string, error) {
-	metadata := map[string]string{}
-	var reserved []string
-	for annotation, value := range annotations {
-		key, ok := strings.CutPrefix(annotation, aliasAnnotationPrefix)
-		switch {
-		case !ok:
-		case slices.Contains([]string{metadataUID, metadataName, metadataNamespace, metadataSecretName}, key):
-			reserved = append(reserved, key)
-		default:
-			metadata[key] = value
-		}
-	}
-	if len(reserved) > 0 {
-		slices.Sort(reserved)
-		return nil, refuseInvalid(fmt.Sprintf("entity alias metadata keys for only internal use found"+
-			" from the client token's associated service account annotations: keys=%+q", reserved))
-	}
-	return metadata, nil
 }

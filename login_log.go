@@ -52,8 +52,8 @@ func (l *loginLog) refused(logger hclog.Logger, mount, role string, err error) {
 	if errors.As(err, &at) {
 		kind.step = at.step
 	} else {
-		// No role was found by that name, so it may be anything: people have
-		// been seen to send the token in its place.
+		// No role was found by that name, so it may be anything, such as the
+		// token, put there by mistake.
 		role = ""
 	}
 	fields := []any{

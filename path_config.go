@@ -4,9 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+	"unicode"
 
 	"github.com/hashicorp/vault/sdk/framework"
 	"github.com/hashicorp/vault/sdk/logical"
+	"k8s.io/apimachinery/pkg/util/validation"
 
 	"vault-plugin-auth-kubernetes/internal/kube"
 	"vault-plugin-auth-kubernetes/internal/token"
@@ -54,79 +60,26 @@ func (b *backend) pathConfig() *framework.Path {
 	}
 }
 
-func configFields() map[string]*framework.FieldSchema {
-	return map[string]*framework.FieldSchema{
-		"kubernetes_host": {
-			Type: framework.TypeString,
-			Description: `The Kubernetes API server: a host, a host:port pair, an IPv6 literal, or the
-URL of its base. Without a scheme it is https.`,
-		},
-		"kubernetes_ca_cert": {
-			Type: framework.TypeString,
-			Description: `PEM bundle of the certificates that may have signed the API server's. If it is
-not set, the CA bundle of the pod that Vault runs in, or, with
-disable_local_ca_jwt, the system's.`,
-			DisplayAttrs: &framework.DisplayAttributes{Name: "Kubernetes CA Certificate"},
-		},
-		"token_reviewer_jwt": {
-			Type: framework.TypeString,
-			Description: `Bearer token for the TokenReview API. If it is not set, the token of the pod that
-Vault runs in; without one, or with disable_local_ca_jwt, the token of each login
-is used to review itself. Never returned.`,
-			DisplayAttrs: &framework.DisplayAttributes{Name: "Token Reviewer JWT"},
-		},
-		"pem_keys": {
-			Type: framework.TypeCommaStringSlice,
-			Description: `Public keys or certificates in PEM form, RSA or ECDSA. If there are any, a token
-that none of them signed is refused before the API server is asked.`,
-			DisplayAttrs: &framework.DisplayAttributes{Name: "Service account verification keys"},
-		},
-		"issuer": {
-			Type:       framework.TypeString,
-			Deprecated: true,
-			Description: `The issuer that tokens must have if disable_iss_validation is false; not set, it
-is kubernetes/serviceaccount. (Deprecated: the API server checks the issuer.)`,
-			DisplayAttrs: &framework.DisplayAttributes{Name: "JWT Issuer"},
-		},
-		"disable_iss_validation": {
-			Type:         framework.TypeBool,
-			Deprecated:   true,
-			Default:      true,
-			Description:  `Leave the check of the issuer to the API server. (Deprecated)`,
-			DisplayAttrs: &framework.DisplayAttributes{Name: "Disable JWT Issuer Validation"},
-		},
-		"disable_local_ca_jwt": {
-			Type:         framework.TypeBool,
-			Default:      false,
-			Description:  `Never use the CA bundle and the token of the pod that Vault runs in.`,
-			DisplayAttrs: &framework.DisplayAttributes{Name: "Disable use of local CA and service account JWT"},
-		},
-		"use_annotations_as_alias_metadata": {
-			Type:    framework.TypeBool,
-			Default: false,
-			Description: `Copy annotations of the service account that begin with
-vault.hashicorp.com/alias-metadata- to the metadata of the entity alias. The
-reviewer then needs permission to get service accounts.`,
-			DisplayAttrs: &framework.DisplayAttributes{Name: "Use annotations of JWT service account as alias metadata"},
-		},
-	}
-}
-
 func (b *backend) configRead(ctx context.Context, req *logical.Request, _ *framework.FieldData) (*logical.Response, error) {
 	config, err := readConfig(ctx, req.Storage)
 	if err != nil || config == nil {
 		return nil, err
 	}
-	return &logical.Response{Data: map[string]any{
-		"kubernetes_host":                   config.Host,
-		"kubernetes_ca_cert":                config.CACert,
-		"token_reviewer_jwt_set":            config.TokenReviewerJWT != "",
-		"pem_keys":                          config.PEMKeys,
-		"issuer":                            config.Issuer,
-		"disable_iss_validation":            config.DisableISSValidation,
-		"disable_local_ca_jwt":              config.DisableLocalCAJWT,
-		"use_annotations_as_alias_metadata": config.UseAnnotationsAsAliasMetadata,
-	}}, nil
+	return &logical.Response{Data: config.responseData()}, nil
+}
+
+// responseData is what reading the configuration returns: everything that Vault's
+// own method returns, and of the fields that it does not have those that are set.
+func (c *configEntry) responseData() map[string]any {
+	data := map[string]any{"token_reviewer_jwt_set": c.TokenReviewerJWT != ""}
+	for field, target := range c.fields() {
+		value := reflect.ValueOf(target).Elem()
+		if field == "token_reviewer_jwt" || slices.Contains(addedConfigFields, field) && value.IsZero() {
+			continue
+		}
+		data[field] = value.Interface()
+	}
+	return data
 }
 
 // configWrite replaces the configuration: fields that are not named get their
@@ -177,10 +130,9 @@ func (b *backend) configDelete(ctx context.Context, req *logical.Request, _ *fra
 	return nil, nil
 }
 
-// set takes over the fields that are named, or their defaults where data has no
-// value for them.
-func (c *configEntry) set(data *framework.FieldData, named func(field string) bool) {
-	for field, target := range map[string]any{
+// fields maps the fields of the path to those of the entry.
+func (c *configEntry) fields() map[string]any {
+	return map[string]any{
 		"kubernetes_host":                   &c.Host,
 		"kubernetes_ca_cert":                &c.CACert,
 		"token_reviewer_jwt":                &c.TokenReviewerJWT,
@@ -189,7 +141,19 @@ func (c *configEntry) set(data *framework.FieldData, named func(field string) bo
 		"disable_iss_validation":            &c.DisableISSValidation,
 		"disable_local_ca_jwt":              &c.DisableLocalCAJWT,
 		"use_annotations_as_alias_metadata": &c.UseAnnotationsAsAliasMetadata,
-	} {
+		"require_audience":                  &c.RequireAudience,
+		"cluster_name":                      &c.ClusterName,
+		"service_name_annotation":           &c.ServiceNameAnnotation,
+		"map_namespaces":                    &c.MapNamespaces,
+		"consul_namespace_prefix":           &c.ConsulNamespacePrefix,
+		"consul_namespace_overrides":        &c.ConsulNamespaceOverrides,
+	}
+}
+
+// set takes over the fields that are named, or their defaults where data has no
+// value for them.
+func (c *configEntry) set(data *framework.FieldData, named func(field string) bool) {
+	for field, target := range c.fields() {
 		if !named(field) {
 			continue
 		}
@@ -200,6 +164,8 @@ func (c *configEntry) set(data *framework.FieldData, named func(field string) bo
 			*target = data.Get(field).([]string)
 		case *bool:
 			*target = data.Get(field).(bool)
+		case *map[string]string:
+			*target = data.Get(field).(map[string]string)
 		}
 	}
 }
@@ -240,5 +206,29 @@ func (b *backend) validateConfig(config *configEntry) error {
 			return err
 		}
 	}
+	return config.validateAdded()
+}
+
+// validateAdded refuses what could never work in the fields that Vault's own
+// method does not have.
+func (c *configEntry) validateAdded() error {
+	if len(c.ClusterName) > maxClusterNameBytes || strings.ContainsFunc(c.ClusterName, isNotPrintable) {
+		return fmt.Errorf("cluster_name: more than %d bytes, or not printable", maxClusterNameBytes)
+	}
+	if c.ServiceNameAnnotation != "" {
+		if problems := validation.IsQualifiedName(c.ServiceNameAnnotation); len(problems) > 0 {
+			return fmt.Errorf("service_name_annotation: not the key of an annotation: %s", strings.Join(problems, "; "))
+		}
+	}
+	for _, name := range append(slices.Collect(maps.Values(c.ConsulNamespaceOverrides)), c.ConsulNamespacePrefix) {
+		if len(name) > maxClusterNameBytes || strings.ContainsFunc(name, isNotPrintable) {
+			return fmt.Errorf("consul_namespace_prefix, consul_namespace_overrides: more than %d bytes, or not printable", maxClusterNameBytes)
+		}
+	}
+	if !c.MapNamespaces && (c.ConsulNamespacePrefix != "" || len(c.ConsulNamespaceOverrides) > 0) {
+		return errors.New("consul_namespace_prefix and consul_namespace_overrides need map_namespaces=true")
+	}
 	return nil
 }
+
+func isNotPrintable(r rune) bool { return !unicode.IsPrint(r) }

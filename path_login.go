@@ -2,9 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"strings"
 
 	"github.com/hashicorp/vault/sdk/framework"
 	"github.com/hashicorp/vault/sdk/logical"
@@ -15,6 +12,7 @@ const (
 	loginHelpDescription = `
 Send the token as jwt and the name of a role as role. The Kubernetes API server is
 asked whose the token is; the role says whether that service account may use it.
+Without a role, the binding rules of the mount decide what it gets.
 
 A refusal that depends on the token is always "permission denied"; the reason is
 in Vault's server log, at the debug level where a client caused it and as a warning
@@ -28,7 +26,7 @@ func (b *backend) pathLogin() *framework.Path {
 		Fields: map[string]*framework.FieldSchema{
 			"role": {
 				Type:        framework.TypeString,
-				Description: "Name of the role to log in under. Required.",
+				Description: "Name of the role to log in under. Without it the binding rules decide.",
 			},
 			"jwt": {
 				Type:        framework.TypeString,
@@ -71,9 +69,12 @@ func (b *backend) loginAliasLookahead(ctx context.Context, req *logical.Request,
 
 // loginResolveRole tells the host which role a login names, for quotas.
 func (b *backend) loginResolveRole(ctx context.Context, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
-	name, err := required(data, "role")
-	if err != nil {
-		return respond(err)
+	name := data.Get("role").(string)
+	if name == "" {
+		if err := b.requireRules(ctx, req.Storage); err != nil {
+			return respond(err)
+		}
+		return logical.ResolveRoleResponse("")
 	}
 	if _, err := b.findRole(ctx, req.Storage, name); err != nil {
 		return respond(err)
@@ -82,50 +83,47 @@ func (b *backend) loginResolveRole(ctx context.Context, req *logical.Request, da
 }
 
 func (b *backend) authenticate(ctx context.Context, req *logical.Request, data *framework.FieldData) (*logical.Auth, error) {
-	roleName, err := required(data, "role")
-	if err != nil {
+	roleName := data.Get("role").(string)
+	attempt := &login{b: b, storage: req.Storage, remote: req.Connection}
+	steps := roleSteps
+	if roleName == "" {
+		if err := b.requireRules(ctx, req.Storage); err != nil {
+			return nil, err
+		}
+		steps = ruleSteps
+	}
+	var err error
+	if attempt.jwt, err = required(data, "jwt"); err != nil {
 		return nil, err
 	}
-	jwt, err := required(data, "jwt")
-	if err != nil {
-		return nil, err
+	if roleName != "" {
+		if attempt.role, err = b.findRole(ctx, req.Storage, roleName); err != nil {
+			return nil, err
+		}
 	}
-	role, err := b.findRole(ctx, req.Storage, roleName)
-	if err != nil {
-		return nil, err
-	}
-	attempt := &login{b: b, storage: req.Storage, role: role, jwt: jwt, remote: req.Connection}
-	if err := attempt.run(ctx, loginSteps); err != nil {
+	if err := attempt.run(ctx, steps); err != nil {
 		return nil, err
 	}
 	return attempt.auth(roleName), nil
 }
 
+// requireRules answers a login without a role as Vault's own method does where
+// there are no binding rules to go by.
+func (b *backend) requireRules(ctx context.Context, s logical.Storage) error {
+	rules, err := b.rules.get(ctx, s)
+	if err != nil {
+		return err
+	}
+	if rules.Len() == 0 {
+		return refuseInvalid("no role was named, and there are no binding rules", "missing role")
+	}
+	return nil
+}
+
 func required(data *framework.FieldData, field string) (string, error) {
 	value := data.Get(field).(string)
 	if value == "" {
-		return "", refuseInvalid("missing " + field)
+		return "", refuseInvalid("missing "+field, "missing "+field)
 	}
 	return value, nil
-}
-
-// pathLoginRenew is called by the host when a token of this mount is to be
-// renewed. The role has to exist still, and its settings of today count.
-func (b *backend) pathLoginRenew(ctx context.Context, req *logical.Request, _ *framework.FieldData) (*logical.Response, error) {
-	roleName, _ := req.Auth.InternalData["role"].(string)
-	if roleName == "" {
-		return nil, errors.New("failed to fetch role_name during renewal")
-	}
-	role, err := b.roles.get(ctx, req.Storage, strings.ToLower(roleName))
-	if err != nil {
-		return nil, fmt.Errorf("failed to validate role %s during renewal: %w", roleName, err)
-	}
-	if role == nil {
-		return nil, fmt.Errorf("role %s does not exist during renewal", roleName)
-	}
-	response := &logical.Response{Auth: req.Auth}
-	response.Auth.TTL = role.TokenTTL
-	response.Auth.MaxTTL = role.TokenMaxTTL
-	response.Auth.Period = role.TokenPeriod
-	return response, nil
 }

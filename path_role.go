@@ -22,7 +22,8 @@ The names are in lower case, since roles are found whatever the case of their na
 A role binds service accounts, by name and by namespace, to policies and to the
 settings of the tokens they get. A service account may use a role if its name is
 listed, and its namespace is listed or has labels that the namespace selector
-matches. Names and namespaces may hold * as a wildcard.
+matches; or if both are one of the pairs in bound_service_accounts. Names and
+namespaces may hold * as a wildcard. If there is a selector, it must hold as well.
 
 A write to a role that exists changes only the fields that it names.
 `
@@ -91,6 +92,20 @@ namespaces.`,
 			Type:        framework.TypeString,
 			Description: "Audience that the token must be meant for.",
 		},
+		"bound_audiences": {
+			Type:        framework.TypeCommaStringSlice,
+			Description: "Audiences of which the token must be meant for one. In place of audience, which is a list of one.",
+		},
+		"bound_service_accounts": {
+			Type: framework.TypeCommaStringSlice,
+			Description: `Service accounts that may use the role, as pairs namespace/name, in addition to
+those that the lists of names and namespaces allow. May hold wildcards.`,
+		},
+		"selector": {
+			Type: framework.TypeString,
+			Description: `Expression over the trusted attributes of the service account that must hold as
+well, such as pod.name matches "^runner-" and namespace.labels.team == "ci".`,
+		},
 		"alias_name_source": {
 			Type:    framework.TypeString,
 			Default: aliasNameSourceUID,
@@ -156,6 +171,15 @@ func (r *roleEntry) responseData() map[string]any {
 	if r.Audience != "" {
 		d["audience"] = r.Audience
 	}
+	if len(r.BoundAudiences) > 0 {
+		d["bound_audiences"] = r.BoundAudiences
+	}
+	if len(r.BoundServiceAccounts) > 0 {
+		d["bound_service_accounts"] = r.BoundServiceAccounts
+	}
+	if r.Selector != "" {
+		d["selector"] = r.Selector
+	}
 	for old, isSet := range map[string]bool{
 		"policies":    len(r.Policies) > 0,
 		"bound_cidrs": len(r.BoundCIDRs) > 0,
@@ -176,7 +200,7 @@ func (b *backend) roleDelete(ctx context.Context, req *logical.Request, data *fr
 	if err := req.Storage.Delete(ctx, roleKey(name)); err != nil {
 		return nil, err
 	}
-	b.roles.drop(strings.ToLower(name))
+	b.roles.drop(roleCacheKey(name))
 	return nil, nil
 }
 
@@ -205,6 +229,13 @@ func (b *backend) roleWrite(ctx context.Context, req *logical.Request, data *fra
 	if err := r.setAliasNameSource(data); err != nil {
 		return logical.ErrorResponse(err.Error()), nil
 	}
+	config, err := readConfig(ctx, req.Storage)
+	if err != nil {
+		return nil, err
+	}
+	if config != nil && config.RequireAudience && r.lacksAudience() {
+		return logical.ErrorResponse("the configuration has require_audience set: give the role an audience"), nil
+	}
 	entry, err := logical.StorageEntryJSON(roleKey(name), r)
 	if err != nil {
 		return nil, err
@@ -212,7 +243,7 @@ func (b *backend) roleWrite(ctx context.Context, req *logical.Request, data *fra
 	if err := req.Storage.Put(ctx, entry); err != nil {
 		return nil, err
 	}
-	b.roles.drop(strings.ToLower(name))
+	b.roles.drop(roleCacheKey(name))
 	return r.warnings(name, b.System()), nil
 }
 
@@ -260,6 +291,15 @@ func (r *roleEntry) setBounds(data *framework.FieldData) {
 	if audience, ok := data.GetOk("audience"); ok {
 		r.Audience = audience.(string)
 	}
+	if audiences, ok := data.GetOk("bound_audiences"); ok {
+		r.BoundAudiences = audiences.([]string)
+	}
+	if pairs, ok := data.GetOk("bound_service_accounts"); ok {
+		r.BoundServiceAccounts = pairs.([]string)
+	}
+	if selector, ok := data.GetOk("selector"); ok {
+		r.Selector = selector.(string)
+	}
 }
 
 // setAliasNameSource takes over the field. A role that has none, from before the
@@ -286,7 +326,7 @@ func (r *roleEntry) warnings(name string, system logical.SystemView) *logical.Re
 	if r.TokenMaxTTL > system.MaxLeaseTTL() {
 		response.AddWarning("max_ttl is greater than the system or backend mount's maximum TTL value; issued tokens' max TTL value will be truncated")
 	}
-	if strings.TrimSpace(r.Audience) == "" {
+	if r.lacksAudience() {
 		response.AddWarning(fmt.Sprintf("Role %s does not have an audience configured. While audiences are not required, consider specifying one if your use case would benefit from additional JWT claim verification.", name))
 	}
 	if len(response.Warnings) == 0 {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -13,7 +14,9 @@ import (
 	"github.com/hashicorp/vault/sdk/framework"
 	"github.com/hashicorp/vault/sdk/helper/tokenutil"
 	"github.com/hashicorp/vault/sdk/logical"
+	"github.com/ryanuber/go-glob"
 
+	"vault-plugin-auth-kubernetes/internal/binding"
 	"vault-plugin-auth-kubernetes/internal/identity"
 )
 
@@ -36,6 +39,12 @@ type roleEntry struct {
 	Audience                        string   `json:"audience"`
 	AliasNameSource                 string   `json:"alias_name_source"`
 
+	// What Vault's own method does not have. Left out where it is not used, so
+	// that the entry is then exactly Vault's.
+	BoundAudiences       []string `json:"bound_audiences,omitempty"`
+	BoundServiceAccounts []string `json:"bound_service_accounts,omitempty"` // namespace/name, globs
+	Selector             string   `json:"selector,omitempty"`
+
 	// What roles had before the token_* fields (Vault before 1.2), and what is
 	// still accepted in place of them.
 	Policies   []string                      `json:"policies"`
@@ -51,6 +60,24 @@ type role struct {
 	*roleEntry
 	// namespaceSelector is nil if the role has none.
 	namespaceSelector *namespaceSelector
+	// selector is nil if the role has none.
+	selector *binding.Selector
+	// unusable says why no login can use the role; nil if some can.
+	unusable error
+}
+
+// audiences are those of which a token must have one; none means any.
+func (r *roleEntry) audiences() []string {
+	if r.Audience != "" {
+		return []string{r.Audience}
+	}
+	return r.BoundAudiences
+}
+
+// lacksAudience tells whether the role takes tokens for any audience, or says so
+// with nothing but space, which no token matches.
+func (r *roleEntry) lacksAudience() bool {
+	return strings.TrimSpace(r.Audience) == "" && len(r.BoundAudiences) == 0
 }
 
 // storableRoleName is what the role path accepts. Login takes the name from its
@@ -60,7 +87,10 @@ var storableRoleName = regexp.MustCompile("^" + framework.GenericNameRegex("name
 // maxRoleNameBytes bounds the key that a login can make the host look up.
 const maxRoleNameBytes = 512
 
-func roleKey(name string) string { return rolePrefix + strings.ToLower(name) }
+func roleKey(name string) string { return rolePrefix + roleCacheKey(name) }
+
+// roleCacheKey is the one form of the names that differ only in case.
+func roleCacheKey(name string) string { return strings.ToLower(name) }
 
 // readRole reads a stored role, with the fields of old roles moved to those of
 // today; nil if there is none.
@@ -99,11 +129,11 @@ func setIfZero[T int | time.Duration](target *T, old T) {
 
 // findRole returns the role of a login, or a refusal that names it as unknown.
 func (b *backend) findRole(ctx context.Context, s logical.Storage, name string) (*role, error) {
-	unknown := refuseInvalid(fmt.Sprintf("invalid role name %q", name))
+	unknown := refuseInvalid("there is no role of that name", fmt.Sprintf("invalid role name %q", name))
 	if len(name) > maxRoleNameBytes || !storableRoleName.MatchString(name) {
 		return nil, unknown
 	}
-	r, err := b.roles.get(ctx, s, strings.ToLower(name))
+	r, err := b.roles.get(ctx, s, roleCacheKey(name))
 	if err != nil {
 		return nil, err
 	}
@@ -128,7 +158,20 @@ func (b *backend) loadRole(ctx context.Context, s logical.Storage, name string) 
 			b.Logger().Warn("the namespace selector of a role cannot be parsed and matches nothing", "role", name, "error", err)
 		}
 	}
+	if entry.Selector != "" {
+		// A selector narrows, so one that cannot be read must not be left out.
+		r.selector, r.unusable = binding.CompileSelector(entry.Selector)
+	}
 	return r, nil
+}
+
+// bindsPair tells whether the role is bound to the service account by one of its
+// bound_service_accounts.
+func (r *role) bindsPair(id identity.Identity) bool {
+	return slices.ContainsFunc(r.BoundServiceAccounts, func(pair string) bool {
+		namespace, name, _ := strings.Cut(pair, "/")
+		return glob.Glob(namespace, id.Namespace()) && glob.Glob(name, id.Name())
+	})
 }
 
 // bindsName tells whether the role is bound to the name of the service account.
@@ -153,8 +196,36 @@ func (r *role) aliasName(id identity.Identity) (string, error) {
 	return "", misconfigured(fmt.Sprintf("the role has the unknown alias_name_source %q", r.AliasNameSource), "write the role anew", nil)
 }
 
-// validate refuses what no login could use, in the order and the words of Vault.
+// validate refuses what no login could use, in the order and the words of Vault,
+// and then what Vault's own method does not have.
 func (r *roleEntry) validate() error {
+	if err := r.validateBounds(); err != nil {
+		return err
+	}
+	for _, pair := range r.BoundServiceAccounts {
+		namespace, name, ok := strings.Cut(pair, "/")
+		if !ok || namespace == "" || name == "" || strings.Contains(name, "/") {
+			return fmt.Errorf(`"bound_service_accounts" must be pairs namespace/name, %q is not`, pair)
+		}
+	}
+	if len(r.BoundAudiences) > 0 && r.Audience != "" {
+		return errors.New(`"audience" and "bound_audiences" are the same setting, one must be empty`)
+	}
+	if slices.Contains(r.BoundAudiences, "") {
+		return errors.New(`"bound_audiences" can not hold an empty audience`)
+	}
+	_, err := binding.CompileSelector(r.Selector)
+	return err
+}
+
+// validateBounds checks the bounds that Vault's own method has. A role that binds
+// pairs needs none of them.
+func (r *roleEntry) validateBounds() error {
+	onlyPairs := len(r.BoundServiceAccounts) > 0 && len(r.ServiceAccountNames) == 0 &&
+		len(r.ServiceAccountNamespaces) == 0 && r.ServiceAccountNamespaceSelector == ""
+	if onlyPairs {
+		return nil
+	}
 	if len(r.ServiceAccountNames) == 0 {
 		return errors.New(`"bound_service_account_names" can not be empty`)
 	}

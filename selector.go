@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -30,20 +32,33 @@ func parseNamespaceSelector(text string) (*namespaceSelector, error) {
 	if len(text) > maxNamespaceSelectorBytes {
 		return nil, fmt.Errorf("longer than %d bytes", maxNamespaceSelectorBytes)
 	}
-	return compileNamespaceSelector(text, yaml.UnmarshalStrict)
+	return compileNamespaceSelector(text, true)
 }
 
 // parseStoredNamespaceSelector reads a selector that may have been stored by
 // Vault's own method, which ignores fields that do not exist.
 func parseStoredNamespaceSelector(text string) (*namespaceSelector, error) {
-	return compileNamespaceSelector(text, yaml.Unmarshal)
+	return compileNamespaceSelector(text, false)
 }
 
-func compileNamespaceSelector(text string, unmarshal func([]byte, any, ...yaml.JSONOpt) error) (*namespaceSelector, error) {
+func compileNamespaceSelector(text string, strict bool) (*namespaceSelector, error) {
+	// Two steps, since the library's one would take a number for a label's value.
+	toJSON := yaml.YAMLToJSON
+	if strict {
+		toJSON = yaml.YAMLToJSONStrict
+	}
+	document, err := toJSON([]byte(text))
+	if err != nil {
+		return nil, err
+	}
+	decoder := json.NewDecoder(bytes.NewReader(document))
+	if strict {
+		decoder.DisallowUnknownFields()
+	}
 	// A pointer tells the text "null" and an empty document from {}, which
 	// selects everything and has to be said.
 	var parsed *metav1.LabelSelector
-	if err := unmarshal([]byte(text), &parsed); err != nil {
+	if err := decoder.Decode(&parsed); err != nil {
 		return nil, err
 	}
 	if parsed == nil {

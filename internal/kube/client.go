@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/go-logr/logr"
 	"golang.org/x/sync/semaphore"
 	authv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -18,6 +19,7 @@ import (
 	authclient "k8s.io/client-go/kubernetes/typed/authentication/v1"
 	coreclient "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/rest"
+	"k8s.io/klog/v2"
 )
 
 // Options say how to reach an API server.
@@ -61,6 +63,13 @@ type Client struct {
 	transport       *renewable
 	timeout         time.Duration
 	turns           *semaphore.Weighted
+}
+
+func init() {
+	// client-go writes to a logger of its own when an answer cannot be read. What
+	// is worth telling is in the error, and an API server that is sick, or a
+	// stranger, must not be able to fill Vault's log.
+	klog.SetLogger(logr.Discard())
 }
 
 // New makes a client. It does not connect; the errors are those of Options, with

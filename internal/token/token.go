@@ -96,6 +96,9 @@ func checkShape(raw string) error {
 	if strings.Count(raw, ".") != 2 {
 		return fmt.Errorf("%w: not three segments", ErrMalformed)
 	}
+	if slices.Contains(strings.Split(raw, "."), "") {
+		return fmt.Errorf("%w: an empty segment", ErrMalformed) // the JOSE library takes a signature of no bytes
+	}
 	if strings.IndexByte(raw, '.') > maxHeaderBytes {
 		return fmt.Errorf("%w: the header is longer than %d bytes", ErrMalformed, maxHeaderBytes)
 	}
@@ -137,10 +140,10 @@ func (t *Unverified) CheckIssuer(want string) error {
 	return nil
 }
 
-// CheckAudience refuses a token that is not meant for the audience.
-func (t *Unverified) CheckAudience(want string) error {
-	if !slices.Contains(t.claims.Audience, want) {
-		return fmt.Errorf("the token's audiences are %q, the role asks for %q", []string(t.claims.Audience), want)
+// CheckAudience refuses a token that is meant for none of the audiences.
+func (t *Unverified) CheckAudience(want ...string) error {
+	if !slices.ContainsFunc(want, func(w string) bool { return slices.Contains(t.claims.Audience, w) }) {
+		return fmt.Errorf("the token's audiences are %q, the role asks for one of %q", []string(t.claims.Audience), want)
 	}
 	return nil
 }

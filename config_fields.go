@@ -1,0 +1,100 @@
+package main
+
+import "github.com/hashicorp/vault/sdk/framework"
+
+// configFields is the schema of config. The names and defaults of the first eight
+// are those of Vault's own method.
+func configFields() map[string]*framework.FieldSchema {
+	return map[string]*framework.FieldSchema{
+		"kubernetes_host": {
+			Type: framework.TypeString,
+			Description: `The Kubernetes API server: a host, a host:port pair, an IPv6 literal, or the
+URL of its base. Without a scheme it is https.`,
+		},
+		"kubernetes_ca_cert": {
+			Type: framework.TypeString,
+			Description: `PEM bundle of the certificates that may have signed the API server's. If it is
+not set, the CA bundle of the pod that Vault runs in, or, with
+disable_local_ca_jwt, the system's.`,
+			DisplayAttrs: &framework.DisplayAttributes{Name: "Kubernetes CA Certificate"},
+		},
+		"token_reviewer_jwt": {
+			Type: framework.TypeString,
+			Description: `Bearer token for the TokenReview API. If it is not set, the token of the pod that
+Vault runs in; without one, or with disable_local_ca_jwt, the token of each login
+is used to review itself. Never returned.`,
+			DisplayAttrs: &framework.DisplayAttributes{Name: "Token Reviewer JWT"},
+		},
+		"pem_keys": {
+			Type: framework.TypeCommaStringSlice,
+			Description: `Public keys or certificates in PEM form, RSA or ECDSA. If there are any, a token
+that none of them signed is refused before the API server is asked.`,
+			DisplayAttrs: &framework.DisplayAttributes{Name: "Service account verification keys"},
+		},
+		"issuer": {
+			Type:       framework.TypeString,
+			Deprecated: true,
+			Description: `The issuer that tokens must have if disable_iss_validation is false; not set, it
+is kubernetes/serviceaccount. (Deprecated: the API server checks the issuer.)`,
+			DisplayAttrs: &framework.DisplayAttributes{Name: "JWT Issuer"},
+		},
+		"disable_iss_validation": {
+			Type:         framework.TypeBool,
+			Deprecated:   true,
+			Default:      true,
+			Description:  `Leave the check of the issuer to the API server. (Deprecated)`,
+			DisplayAttrs: &framework.DisplayAttributes{Name: "Disable JWT Issuer Validation"},
+		},
+		"disable_local_ca_jwt": {
+			Type:         framework.TypeBool,
+			Default:      false,
+			Description:  `Never use the CA bundle and the token of the pod that Vault runs in.`,
+			DisplayAttrs: &framework.DisplayAttributes{Name: "Disable use of local CA and service account JWT"},
+		},
+		"use_annotations_as_alias_metadata": {
+			Type:    framework.TypeBool,
+			Default: false,
+			Description: `Copy annotations of the service account that begin with
+vault.hashicorp.com/alias-metadata- to the metadata of the entity alias. The
+reviewer then needs permission to get service accounts.`,
+			DisplayAttrs: &framework.DisplayAttributes{Name: "Use annotations of JWT service account as alias metadata"},
+		},
+		"require_audience": {
+			Type: framework.TypeBool,
+			Description: `Refuse roles without an audience, when they are written and when they are used. A
+login without a role then needs a token for the API server's own audience.`,
+		},
+		"cluster_name": {
+			Type:        framework.TypeString,
+			Description: `Name of the cluster, for the metadata of tokens and aliases and as the attribute cluster.name.`,
+		},
+		"service_name_annotation": {
+			Type: framework.TypeString,
+			Description: `Annotation of the service account whose value, if it has one, replaces
+serviceaccount.name in binding rules, and nowhere else. Consul's is
+consul.hashicorp.com/service-name.`,
+		},
+		"map_namespaces": {
+			Type: framework.TypeBool,
+			Description: `Map namespaces of the cluster to namespaces of Consul, as metadata and as the
+attribute consul.namespace.`,
+		},
+		"consul_namespace_prefix": {
+			Type:        framework.TypeString,
+			Description: `What map_namespaces puts before the name of the namespace.`,
+		},
+		"consul_namespace_overrides": {
+			Type:        framework.TypeKVPairs,
+			Description: `Namespaces that map_namespaces maps to another name than prefix and namespace.`,
+		},
+	}
+}
+
+// addedConfigFields are those that Vault's own method does not have.
+var addedConfigFields = []string{
+	"require_audience", "cluster_name", "service_name_annotation",
+	"map_namespaces", "consul_namespace_prefix", "consul_namespace_overrides",
+}
+
+// maxClusterNameBytes bounds cluster_name, which is in the metadata of every token.
+const maxClusterNameBytes = 256

@@ -1,0 +1,219 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/go-sockaddr"
+	"github.com/hashicorp/vault/sdk/logical"
+
+	"vault-plugin-auth-kubernetes/internal/binding"
+	"vault-plugin-auth-kubernetes/internal/identity"
+)
+
+// granted is what the binding rules come to for one login, together with the
+// roles that they bind.
+type granted struct {
+	binding.Grants
+	settings tokenSettings
+}
+
+// maxAliasMetadataBytes is what the host takes of one value; more would fail the
+// login with an error that repeats it.
+const maxAliasMetadataBytes = 512
+
+// joinedNames is how several services or nodes stand in metadata.
+func joinedNames(names []string) string { return strings.Join(names, ",") }
+
+// applyRules finds what the binding rules grant. Nothing at all is a refusal.
+func (l *login) applyRules(ctx context.Context) error {
+	rules, err := l.b.rules.get(ctx, l.storage)
+	if err != nil {
+		return err
+	}
+	grants, err := rules.Bind(ctx, l.attributes.ForRules(l.connection.config.ServiceNameAnnotation), l.fetch)
+	var invalidName *binding.InvalidNameError
+	if errors.As(err, &invalidName) {
+		return &refusal{
+			kind: denied, operator: true, class: "invalid name", err: err,
+			remedy: "change the binding rule, or what it takes the name from",
+		}
+	}
+	if err != nil {
+		return err
+	}
+	g := &granted{Grants: grants}
+	if err := l.joinRoles(ctx, g); err != nil {
+		return err
+	}
+	if g.Empty() {
+		return deny("no binding rule grants anything")
+	}
+	for _, names := range [][]string{g.Services, g.Nodes} {
+		if len(joinedNames(names)) > maxAliasMetadataBytes {
+			return &refusal{
+				kind: denied, operator: true, class: "metadata length",
+				reason: fmt.Sprintf("the services or nodes that the binding rules grant are longer than the %d bytes that fit into alias metadata", maxAliasMetadataBytes),
+				remedy: "let fewer binding rules match",
+			}
+		}
+	}
+	l.granted = g
+	return nil
+}
+
+// joinRoles looks at the roles that were granted: one that does not exist, or
+// whose bounds do not hold, is skipped; the others' policies and settings join.
+func (l *login) joinRoles(ctx context.Context, g *granted) error {
+	names := g.Roles
+	g.Roles = nil
+	for _, name := range names {
+		r, err := l.b.roles.get(ctx, l.storage, roleCacheKey(name))
+		if err != nil {
+			return err
+		}
+		if r == nil {
+			continue
+		}
+		switch holds, err := l.holds(ctx, r); {
+		case err != nil:
+			return err
+		case holds:
+			g.Roles = append(g.Roles, name)
+			g.Policies = append(g.Policies, r.TokenPolicies...)
+			g.settings.join(r)
+		}
+	}
+	slices.Sort(g.Policies)
+	g.Policies = slices.Compact(g.Policies)
+	if g.settings.nowhere {
+		return deny("the roles that were bound have token_bound_cidrs with nothing in common")
+	}
+	return nil
+}
+
+// holds tells whether the bounds of a role hold for the login. On renewal there is
+// no source address; the host checks it against the token.
+func (l *login) holds(ctx context.Context, r *role) (bool, error) {
+	attempt := *l
+	attempt.role = r
+	steps := boundSteps
+	if l.unverified != nil {
+		steps = slices.Concat([]loginStep{{"source address", (*login).checkAddress}}, boundSteps)
+	}
+	err := attempt.run(ctx, steps)
+	var refused *refusal
+	if errors.As(err, &refused) && refused.kind == denied && !refused.operator {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// populate puts what was granted into the token that is to be issued.
+func (g *granted) populate(auth *logical.Auth, id identity.Identity) {
+	auth.Policies = g.Policies
+	auth.Renewable = true
+	for _, group := range g.Groups {
+		auth.GroupAliases = append(auth.GroupAliases, &logical.Alias{Name: group})
+	}
+	g.settings.populate(auth)
+	auth.InternalData[leaseIdentity] = id.ForLease()
+	auth.InternalData[leaseGrants] = g.fingerprint()
+}
+
+// fingerprint is the same for two logins that were granted the same.
+func (g *granted) fingerprint() string {
+	text, err := json.Marshal([][]string{g.Policies, g.Groups, g.Services, g.Nodes})
+	if err != nil {
+		panic(err) // strings always marshal
+	}
+	return string(text)
+}
+
+// tokenSettings are the strictest of several roles' token settings.
+type tokenSettings struct {
+	ttl, maxTTL, explicitMaxTTL, period time.Duration // 0 means the mount's
+	numUses                             int           // 0 means unlimited
+	noDefaultPolicy                     bool
+	tokenType                           logical.TokenType
+	cidrs                               []*sockaddr.SockAddrMarshaler // none means any
+	nowhere                             bool                          // no address is left
+	joined                              bool
+}
+
+// join makes the settings as strict as the role's, if they are not stricter.
+func (s *tokenSettings) join(r *role) {
+	s.ttl = lesser(s.ttl, r.TokenTTL)
+	s.maxTTL = lesser(s.maxTTL, r.TokenMaxTTL)
+	s.explicitMaxTTL = lesser(s.explicitMaxTTL, r.TokenExplicitMaxTTL)
+	s.numUses = lesser(s.numUses, r.TokenNumUses)
+	s.noDefaultPolicy = s.noDefaultPolicy || r.TokenNoDefaultPolicy
+	if !s.joined {
+		s.period, s.tokenType, s.cidrs = r.TokenPeriod, r.TokenType, r.TokenBoundCIDRs
+		s.joined = true
+		return
+	}
+	// A period lets a token live for ever, so all have to allow it.
+	if s.period == 0 || r.TokenPeriod == 0 {
+		s.period = 0
+	} else {
+		s.period = min(s.period, r.TokenPeriod)
+	}
+	// A service token can be revoked, so one role that asks for it is enough.
+	if s.tokenType != r.TokenType {
+		s.tokenType = logical.TokenTypeService
+	}
+	s.restrict(r.TokenBoundCIDRs)
+}
+
+// restrict leaves the addresses that are in both lists.
+func (s *tokenSettings) restrict(cidrs []*sockaddr.SockAddrMarshaler) {
+	if len(cidrs) == 0 || len(s.cidrs) == 0 {
+		s.cidrs = append(s.cidrs, cidrs...)
+		return
+	}
+	var both []*sockaddr.SockAddrMarshaler
+	for _, a := range s.cidrs {
+		for _, b := range cidrs {
+			switch {
+			case contains(a, b):
+				both = append(both, b)
+			case contains(b, a):
+				both = append(both, a)
+			}
+		}
+	}
+	s.cidrs, s.nowhere = both, len(both) == 0
+}
+
+// contains tells whether block a contains block b. Of two blocks that share an
+// address, one contains the other.
+func contains(a, b *sockaddr.SockAddrMarshaler) bool {
+	outer, ok := a.SockAddr.(sockaddr.IPAddr)
+	if !ok {
+		return false
+	}
+	return outer.Contains(b.SockAddr)
+}
+
+func (s *tokenSettings) populate(auth *logical.Auth) {
+	auth.TTL, auth.MaxTTL, auth.ExplicitMaxTTL, auth.Period = s.ttl, s.maxTTL, s.explicitMaxTTL, s.period
+	auth.NumUses, auth.NoDefaultPolicy, auth.TokenType = s.numUses, s.noDefaultPolicy, s.tokenType
+	auth.BoundCIDRs = s.cidrs
+	if auth.TokenType == logical.TokenTypeBatch && (auth.Period != 0 || auth.NumUses != 0) {
+		auth.TokenType = logical.TokenTypeService // a batch token can have neither
+	}
+}
+
+// lesser returns the lesser of two limits, of which 0 is none.
+func lesser[T int | time.Duration](a, b T) T {
+	if a == 0 || b != 0 && b < a {
+		return b
+	}
+	return a
+}

@@ -1,0 +1,111 @@
+package binding
+
+import (
+	"cmp"
+	"context"
+	"errors"
+)
+
+// Outcome is what became of a rule in one login.
+type Outcome string
+
+// The outcomes of a rule.
+const (
+	// Matched: the rule granted a name.
+	Matched Outcome = "matched"
+	// NotMatched: the selector does not select the identity.
+	NotMatched Outcome = "not matched"
+	// InvalidName: the rule matched, and computes no valid name, which fails
+	// the login.
+	InvalidName Outcome = "invalid name"
+	// Broken: the stored rule cannot be compiled and matches nothing.
+	Broken Outcome = "broken"
+)
+
+// Explanation tells of one rule what became of it.
+type Explanation struct {
+	Rule     string
+	BindType BindType // empty if the rule is broken
+	Outcome  Outcome
+	// Name is what was granted; empty unless the rule matched.
+	Name string
+	// Reason says why the rule granted nothing; empty if it matched. It may
+	// quote the values of attributes.
+	Reason string
+}
+
+// Explain is Bind with an account of every rule, by name. It evaluates all rules,
+// without the index, and goes on after a name that is not valid; grants and error
+// are those of Bind. If a fetch failed, the account ends where it did; it is empty
+// if that was before every selector was decided.
+func (s *RuleSet) Explain(ctx context.Context, attrs *RuleAttributes, fetch Fetch) ([]Explanation, Grants, error) {
+	b := s.binder(ctx, attrs, fetch)
+	entries := b.rules.all()
+	if err := b.matchAll(entries); err != nil {
+		return nil, Grants{}, err
+	}
+	var grants Grants
+	var failure error
+	explanations := make([]Explanation, len(entries))
+	for i, e := range entries {
+		explanation, err := b.explain(e)
+		var invalid *InvalidNameError
+		if err != nil && !errors.As(err, &invalid) {
+			return explanations[:i], Grants{}, cmp.Or(failure, err)
+		}
+		failure = cmp.Or(failure, err)
+		if explanation.Outcome == Matched {
+			grants.add(e.rule.rule, explanation.Name)
+		}
+		explanations[i] = explanation
+	}
+	if failure != nil {
+		return explanations, Grants{}, failure
+	}
+	grants.sort()
+	return explanations, grants, nil
+}
+
+// all returns every entry, by name.
+func (s *snapshot) all() []*entry {
+	entries := make([]*entry, 0, s.count)
+	s.walk(keyName, func(e *entry) bool {
+		entries = append(entries, e)
+		return true
+	})
+	return entries
+}
+
+// matchAll is match without the index.
+func (b *binder) matchAll(entries []*entry) error {
+	for _, e := range entries {
+		if e.rule == nil {
+			continue
+		}
+		if err := b.evaluate(e); err != nil {
+			return err
+		}
+	}
+	return b.settle()
+}
+
+// explain tells what became of a rule. Every selector is decided.
+func (b *binder) explain(e *entry) (Explanation, error) {
+	explanation := Explanation{Rule: e.name}
+	if e.rule == nil {
+		explanation.Outcome, explanation.Reason = Broken, e.err.Error()
+		return explanation, nil
+	}
+	explanation.BindType = e.rule.rule.BindType
+	if reason := mismatch(e.root, b.view); reason != "" {
+		explanation.Outcome, explanation.Reason = NotMatched, reason
+		return explanation, nil
+	}
+	name, err := b.name(e.rule)
+	if err != nil {
+		explanation.Outcome, explanation.Reason = InvalidName, err.Error()
+		return explanation, err
+	}
+	explanation.Outcome, explanation.Name = Matched, name
+	return explanation, nil
+}

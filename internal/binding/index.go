@@ -1,0 +1,58 @@
+package binding
+
+import "strings"
+
+// Rules are held in one immutable tree, ordered by text keys, in which those that
+// can apply to an identity are found by prefix. Rules whose selector asks for one
+// namespace or one name by == and nothing else can satisfy are found under it;
+// the rest are found under keyRest and evaluated at each login.
+const (
+	keyName      = "n" // n NAME: every rule
+	keyBoth      = "b" // b NAMESPACE 0 SERVICEACCOUNT 0 NAME
+	keyNamespace = "s" // s NAMESPACE 0 NAME
+	keyAccount   = "a" // a SERVICEACCOUNT 0 NAME
+	keyRest      = "r" // r NAME
+)
+
+// end marks the end of a pinned value. Rules that pin a value which contains it
+// are left to keyRest, so that no two rules have the same key. What is looked for
+// may contain it; then rules are found that cannot match, and since all that are
+// found are evaluated in full, that changes nothing.
+const end = "\x00"
+
+func indexKey(name string, selector *Selector) string {
+	const namespaceName, accountName = "serviceaccount.namespace", "serviceaccount.name"
+	pinned := pins(selector.root, namespaceName, accountName)
+	namespace, byNamespace := pinned[namespaceName]
+	account, byAccount := pinned[accountName]
+	if strings.Contains(namespace+account, end) {
+		return keyRest + name
+	}
+	switch {
+	case byNamespace && byAccount:
+		return keyBoth + namespace + end + account + end + name
+	case byNamespace:
+		return keyNamespace + namespace + end + name
+	case byAccount:
+		return keyAccount + account + end + name
+	}
+	return keyRest + name
+}
+
+// byAccount are the prefixes of the rules that pin serviceaccount.name and can
+// apply. While the name is unknown because an annotation may replace it, these
+// are all that do not pin another namespace.
+func byAccount(v *view) []string {
+	inNamespace := keyBoth + v.id.Namespace() + end
+	if v.nameUnknown() {
+		return []string{inNamespace, keyAccount}
+	}
+	account := v.serviceAccountName() + end
+	return []string{inNamespace + account, keyAccount + account}
+}
+
+// byOther are the prefixes of the rules that do not pin serviceaccount.name and
+// can apply.
+func byOther(v *view) []string {
+	return []string{keyNamespace + v.id.Namespace() + end, keyRest}
+}

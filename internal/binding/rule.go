@@ -1,0 +1,46 @@
+package binding
+
+// Rule is a binding rule as it is written and stored.
+type Rule struct {
+	Name        string
+	Description string
+	// Selector says which identities the rule is for; empty means all.
+	Selector string
+	BindType BindType
+	// BindName is the name that is granted, or a template of it.
+	BindName string
+}
+
+// CompiledRule is a rule that is ready to be evaluated. It is immutable and safe
+// for concurrent use.
+type CompiledRule struct {
+	rule     Rule
+	selector *Selector
+	template *Template
+	// indexKey is where the rule is found by what its selector pins.
+	indexKey string
+}
+
+// Compile checks a rule and makes it ready. The error is an *InputError.
+func Compile(rule Rule) (*CompiledRule, error) {
+	if rule.Name == "" {
+		return nil, &InputError{Field: "name", Reason: "missing"}
+	}
+	selector, err := CompileSelector(rule.Selector)
+	if err != nil {
+		return nil, err
+	}
+	template, err := CompileTemplate(rule.BindType, rule.BindName)
+	if err != nil {
+		return nil, err
+	}
+	return &CompiledRule{
+		rule:     rule,
+		selector: selector,
+		template: template,
+		indexKey: indexKey(rule.Name, selector),
+	}, nil
+}
+
+// Rule returns what was compiled.
+func (c *CompiledRule) Rule() Rule { return c.rule }

@@ -1,0 +1,113 @@
+package binding
+
+import (
+	"sync"
+	"sync/atomic"
+
+	iradix "github.com/hashicorp/go-immutable-radix"
+)
+
+// RuleSet holds compiled rules by name. Readers take a snapshot and are never
+// blocked; a write costs as much as the names are long, however many rules there
+// are. It is safe for concurrent use.
+type RuleSet struct {
+	writes   sync.Mutex
+	snapshot atomic.Pointer[snapshot]
+}
+
+type snapshot struct {
+	tree  *iradix.Tree
+	count int
+}
+
+// NewRuleSet returns a rule set without rules.
+func NewRuleSet() *RuleSet {
+	s := &RuleSet{}
+	s.snapshot.Store(&snapshot{tree: iradix.New()})
+	return s
+}
+
+// entry is a rule of a rule set.
+type entry struct {
+	name string
+	// root is the rule's selector, here because all that a login of 100,000
+	// rules costs is to fetch them from memory.
+	root node
+	// rule is nil if the rule is broken, and then err says why.
+	rule *CompiledRule
+	err  error
+}
+
+// Put adds a rule, or replaces the one of the same name.
+func (s *RuleSet) Put(rule *CompiledRule) {
+	s.replace(rule.rule.Name, &entry{name: rule.rule.Name, root: rule.selector.root, rule: rule})
+}
+
+// PutBroken adds a rule that is stored and cannot be compiled, or replaces the
+// one of the same name. It matches nothing, and is only there to be reported.
+func (s *RuleSet) PutBroken(name string, err error) {
+	s.replace(name, &entry{name: name, err: err})
+}
+
+// Delete removes a rule, if it is there.
+func (s *RuleSet) Delete(name string) { s.replace(name, nil) }
+
+func (s *RuleSet) replace(name string, with *entry) {
+	s.writes.Lock()
+	defer s.writes.Unlock()
+	old := s.snapshot.Load()
+	count := old.count
+	txn := old.tree.Txn()
+	if was, found := txn.Delete([]byte(keyName + name)); found {
+		count--
+		if was := was.(*entry); was.rule != nil {
+			txn.Delete([]byte(was.rule.indexKey))
+		}
+	}
+	if with != nil {
+		count++
+		txn.Insert([]byte(keyName+name), with)
+		if with.rule != nil {
+			txn.Insert([]byte(with.rule.indexKey), with)
+		}
+	}
+	s.snapshot.Store(&snapshot{tree: txn.Commit(), count: count})
+}
+
+// Len is the number of rules, broken ones included.
+func (s *RuleSet) Len() int { return s.snapshot.Load().count }
+
+// Get returns the rule of that name; not if there is none, or it is broken.
+func (s *RuleSet) Get(name string) (Rule, bool) {
+	value, ok := s.snapshot.Load().tree.Get([]byte(keyName + name))
+	if !ok || value.(*entry).rule == nil {
+		return Rule{}, false
+	}
+	return value.(*entry).rule.rule, true
+}
+
+// BrokenRule is a stored rule that cannot be compiled.
+type BrokenRule struct {
+	Name string
+	Err  error
+}
+
+// Broken returns the rules that cannot be compiled, by name.
+func (s *RuleSet) Broken() []BrokenRule {
+	var broken []BrokenRule
+	s.snapshot.Load().walk(keyName, func(e *entry) bool {
+		if e.rule == nil {
+			broken = append(broken, BrokenRule{Name: e.name, Err: e.err})
+		}
+		return true
+	})
+	return broken
+}
+
+// walk calls visit for the entries under a prefix, in the order of their keys,
+// until it returns false.
+func (s *snapshot) walk(prefix string, visit func(*entry) bool) {
+	s.tree.Root().WalkPrefix([]byte(prefix), func(_ []byte, value any) bool {
+		return !visit(value.(*entry))
+	})
+}

@@ -1,0 +1,198 @@
+// Package consul reads what Consul prints of a Kubernetes auth method and its
+// binding rules, and says what becomes of them here. It decides nothing about
+// logins and does no I/O.
+package consul
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// ServiceNameAnnotation is the annotation of a service account with which Consul
+// lets it take another service name. Consul's method always honors it.
+const ServiceNameAnnotation = "consul.hashicorp.com/service-name"
+
+// maxBytes bounds each of the two documents. It is room for tens of thousands of
+// rules.
+const maxBytes = 16 << 20
+
+// Config is what carries over of the auth method's configuration.
+type Config struct {
+	Host               string
+	CACert             string
+	ReviewerJWT        string
+	MapNamespaces      bool
+	NamespacePrefix    string
+	NamespaceOverrides map[string]string
+}
+
+// Rule is a binding rule that carries over. Its parts are as Consul has them and
+// still to be checked by whoever writes them.
+type Rule struct {
+	Name        string
+	Description string
+	Selector    string
+	BindType    string
+	BindName    string
+}
+
+// Import is what the two documents come to.
+type Import struct {
+	Config Config
+	Rules  []Rule
+	// Left is what does not carry over, a line each, with the reason.
+	Left []string
+}
+
+// method is the output of consul acl auth-method read -format=json.
+type method struct {
+	Name           string
+	Type           string
+	MaxTokenTTL    json.RawMessage
+	TokenLocality  string
+	Namespace      string
+	Partition      string
+	Config         map[string]json.RawMessage
+	NamespaceRules []json.RawMessage
+}
+
+// rule is an element of consul acl binding-rule list -format=json.
+type rule struct {
+	ID          string
+	Description string
+	AuthMethod  string
+	Selector    string
+	BindType    string
+	BindName    string
+	BindVars    json.RawMessage
+	Namespace   string
+	Partition   string
+}
+
+// Read takes the two documents. The errors say which of them is wrong and how.
+func Read(authMethod, bindingRules []byte) (*Import, error) {
+	var m method
+	if err := decode(authMethod, &m); err != nil {
+		return nil, fmt.Errorf("auth_method: %w", err)
+	}
+	if m.Type != "kubernetes" {
+		return nil, fmt.Errorf("auth_method: its type is %q, only kubernetes can be imported", m.Type)
+	}
+	var rules []rule
+	if err := decode(bindingRules, &rules); err != nil {
+		return nil, fmt.Errorf("binding_rules: %w", err)
+	}
+	i := &Import{}
+	if err := i.readMethod(&m); err != nil {
+		return nil, fmt.Errorf("auth_method: %w", err)
+	}
+	for _, r := range rules {
+		if err := i.readRule(&m, r); err != nil {
+			return nil, fmt.Errorf("binding_rules: %w", err)
+		}
+	}
+	return i, nil
+}
+
+func decode(document []byte, into any) error {
+	if len(document) > maxBytes {
+		return fmt.Errorf("longer than %d bytes", maxBytes)
+	}
+	decoder := json.NewDecoder(bytes.NewReader(document))
+	if err := decoder.Decode(into); err != nil {
+		return fmt.Errorf("not the JSON that consul prints: %w", err)
+	}
+	if decoder.More() {
+		return errors.New("not the JSON that consul prints: something follows it")
+	}
+	return nil
+}
+
+func (i *Import) left(format string, args ...any) {
+	i.Left = append(i.Left, fmt.Sprintf(format, args...))
+}
+
+func (i *Import) readMethod(m *method) error {
+	known := map[string]any{
+		"host":                     &i.Config.Host,
+		"cacert":                   &i.Config.CACert,
+		"serviceaccountjwt":        &i.Config.ReviewerJWT,
+		"mapnamespaces":            &i.Config.MapNamespaces,
+		"consulnamespaceprefix":    &i.Config.NamespacePrefix,
+		"consulnamespaceoverrides": &i.Config.NamespaceOverrides,
+	}
+	for _, key := range slices.Sorted(maps.Keys(m.Config)) {
+		// Consul reads these keys whatever their case.
+		target, ok := known[strings.ToLower(key)]
+		if !ok {
+			i.left("auth method, Config.%s: there is no such setting here", key)
+			continue
+		}
+		if err := json.Unmarshal(m.Config[key], target); err != nil {
+			return fmt.Errorf("the setting %s is not of the type that consul prints", key) // the value may be a credential
+		}
+	}
+	if set(m.MaxTokenTTL) {
+		i.left("auth method, MaxTokenTTL %s: Vault's mount has it, see vault auth tune -max-lease-ttl", strings.Trim(string(m.MaxTokenTTL), `"`))
+	}
+	if m.TokenLocality != "" && m.TokenLocality != "local" {
+		i.left("auth method, TokenLocality %s: Vault replicates mounts that were not enabled with -local", m.TokenLocality)
+	}
+	if len(m.NamespaceRules) > 0 {
+		i.left("auth method, NamespaceRules: Vault tokens stay in the namespace of their mount; use one mount for each namespace")
+	}
+	i.place("auth method", m.Namespace, m.Partition)
+	return nil
+}
+
+func (i *Import) readRule(m *method, r rule) error {
+	if r.ID == "" {
+		return errors.New("a rule has no ID")
+	}
+	name := "binding rule " + r.ID
+	switch {
+	case r.AuthMethod != m.Name:
+		i.left("%s: it belongs to the auth method %q", name, r.AuthMethod)
+		return nil
+	case !slices.Contains([]string{"service", "node", "role", "policy"}, r.BindType):
+		i.left("%s: there is no bind type %q here", name, r.BindType)
+		return nil
+	case set(r.BindVars):
+		i.left("%s: BindVars go with templated policies, which Vault does not have", name)
+		return nil
+	}
+	i.place(name, r.Namespace, r.Partition)
+	i.Rules = append(i.Rules, Rule{
+		Name:        "consul-" + strings.ToLower(r.ID),
+		Description: r.Description,
+		Selector:    r.Selector,
+		BindType:    r.BindType,
+		BindName:    r.BindName,
+	})
+	return nil
+}
+
+// place notes a namespace or partition of Consul Enterprise, which nothing here
+// corresponds to.
+func (i *Import) place(what, namespace, partition string) {
+	if namespace != "" && namespace != "default" {
+		i.left("%s, Namespace %s: Consul's namespaces have no counterpart here", what, namespace)
+	}
+	if partition != "" && partition != "default" {
+		i.left("%s, Partition %s: Consul's partitions have no counterpart here", what, partition)
+	}
+}
+
+// set tells whether an optional value is there and means something.
+func set(value json.RawMessage) bool {
+	switch string(value) {
+	case "", "null", `""`, "0", `"0s"`, "{}":
+		return false
+	}
+	return true
+}

@@ -1,0 +1,40 @@
+package identity
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+)
+
+// lease is an Identity as it is kept with the lease of a token.
+type lease struct {
+	Namespace string   `json:"namespace"`
+	Name      string   `json:"name"`
+	UID       string   `json:"uid"`
+	Audiences []string `json:"audiences,omitempty"`
+	Pod       Object   `json:"pod"`
+	Node      Object   `json:"node"`
+}
+
+// ForLease returns the identity as text, to be kept where nobody but the host can
+// write: with the lease of the token that was issued to it.
+func (i Identity) ForLease() string {
+	text, err := json.Marshal(lease{i.namespace, i.name, i.uid, i.audiences, i.pod, i.node})
+	if err != nil {
+		panic(err) // strings always marshal
+	}
+	return string(text)
+}
+
+// FromLease returns the identity that ForLease was called on. It must be given
+// nothing else: what it returns counts as verified.
+func FromLease(text string) (Identity, error) {
+	var l lease
+	if err := json.Unmarshal([]byte(text), &l); err != nil {
+		return Identity{}, fmt.Errorf("the identity in the lease cannot be read: %w", err)
+	}
+	if l.Namespace == "" || l.Name == "" || l.UID == "" {
+		return Identity{}, errors.New("the identity in the lease is not whole")
+	}
+	return Identity{l.Namespace, l.Name, l.UID, l.Audiences, l.Pod, l.Node}, nil
+}

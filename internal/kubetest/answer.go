@@ -1,0 +1,147 @@
+package kubetest
+
+import (
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"strings"
+
+	authv1 "k8s.io/api/authentication/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/kubernetes/scheme"
+)
+
+// maxRequestBytes is kube-apiserver's bound on a request.
+const maxRequestBytes = 3 << 20
+
+// OnReview lets a test change the answer to every TokenReview from now on, after
+// the server made up its mind; nil ends that.
+func (s *Server) OnReview(change func(*authv1.TokenReview)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.onReview = change
+}
+
+// serve answers a request that is allowed.
+func (s *Server) serve(w http.ResponseWriter, r *http.Request, t target) {
+	switch t.resource {
+	case TokenReviews:
+		s.serveReview(w, r)
+	case ServiceAccounts:
+		s.mu.Lock()
+		account := s.serviceAccounts[objectKey{t.namespace, t.name}].DeepCopy()
+		s.mu.Unlock()
+		if account == nil {
+			writeStatus(w, r, apierrors.NewNotFound(corev1.Resource("serviceaccounts"), t.name))
+			return
+		}
+		writeObject(w, r, http.StatusOK, corev1.SchemeGroupVersion, account)
+	case Namespaces:
+		s.mu.Lock()
+		namespace := s.namespaces[t.name].DeepCopy()
+		s.mu.Unlock()
+		if namespace == nil {
+			writeStatus(w, r, apierrors.NewNotFound(corev1.Resource("namespaces"), t.name))
+			return
+		}
+		writeObject(w, r, http.StatusOK, corev1.SchemeGroupVersion, namespace)
+	default:
+		http.NotFound(w, r)
+	}
+}
+
+func (s *Server) serveReview(w http.ResponseWriter, r *http.Request) {
+	review, err := readReview(r)
+	if err != nil {
+		writeStatus(w, r, err)
+		return
+	}
+	wanted := review.Spec.Audiences
+	if len(wanted) == 0 {
+		wanted = []string{s.Issuer}
+	}
+	if user, audiences, err := s.authenticate(review.Spec.Token, wanted); err != nil {
+		review.Status.Error = err.Error()
+	} else {
+		review.Status = authv1.TokenReviewStatus{Authenticated: true, User: *user, Audiences: audiences}
+	}
+	s.mu.Lock()
+	change := s.onReview
+	s.mu.Unlock()
+	if change != nil {
+		change(review)
+	}
+	writeObject(w, r, http.StatusCreated, authv1.SchemeGroupVersion, review)
+}
+
+// readReview decodes the request by its content type, JSON or protobuf.
+func readReview(r *http.Request) (*authv1.TokenReview, *apierrors.StatusError) {
+	if _, ok := serializer(r.Header.Get("Content-Type")); !ok {
+		return nil, apierrors.NewGenericServerResponse(http.StatusUnsupportedMediaType, "post", schema.GroupResource{}, "", "", 0, false)
+	}
+	body, err := io.ReadAll(io.LimitReader(r.Body, maxRequestBytes))
+	if err != nil {
+		return nil, apierrors.NewInternalError(err)
+	}
+	object, _, err := scheme.Codecs.UniversalDeserializer().Decode(body, nil, nil)
+	if err != nil {
+		return nil, apierrors.NewBadRequest(err.Error())
+	}
+	review, ok := object.(*authv1.TokenReview)
+	if !ok || review.Spec.Token == "" {
+		return nil, apierrors.NewBadRequest("token is required for TokenReview in authentication")
+	}
+	return review, nil
+}
+
+// serializer finds the serializer of a media type; none is JSON.
+func serializer(mediaType string) (runtime.SerializerInfo, bool) {
+	if mediaType == "" {
+		mediaType = runtime.ContentTypeJSON
+	}
+	mediaType, _, err := mime.ParseMediaType(mediaType)
+	if err != nil {
+		return runtime.SerializerInfo{}, false
+	}
+	return runtime.SerializerInfoForMediaType(scheme.Codecs.SupportedMediaTypes(), mediaType)
+}
+
+// negotiate returns the first serializer of the Accept header that there is, else
+// that of JSON.
+func negotiate(r *http.Request) runtime.SerializerInfo {
+	for mediaType := range strings.SplitSeq(r.Header.Get("Accept"), ",") {
+		if info, ok := serializer(strings.TrimSpace(mediaType)); ok {
+			return info
+		}
+	}
+	info, _ := serializer(runtime.ContentTypeJSON)
+	return info
+}
+
+func writeObject(w http.ResponseWriter, r *http.Request, code int, version schema.GroupVersion, object runtime.Object) {
+	info := negotiate(r)
+	body, err := runtime.Encode(scheme.Codecs.EncoderForVersion(info.Serializer, version), object)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", info.MediaType)
+	w.Header().Set("Cache-Control", "no-cache, private")
+	w.WriteHeader(code)
+	_, _ = w.Write(body) // the client may be gone
+}
+
+// writeStatus answers with the Status object of an error.
+func writeStatus(w http.ResponseWriter, r *http.Request, err error) {
+	var failed *apierrors.StatusError
+	if !errors.As(err, &failed) {
+		failed = apierrors.NewInternalError(err)
+	}
+	status := failed.Status()
+	writeObject(w, r, int(status.Code), metav1.SchemeGroupVersion, &status)
+}

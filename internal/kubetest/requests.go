@@ -1,0 +1,96 @@
+package kubetest
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+)
+
+// Resource names what a request is about. It serves as a permission (the one verb
+// that the server knows for it) and as the target of a fault.
+type Resource string
+
+// The resources that the server knows: POST for the first, GET for the others.
+const (
+	TokenReviews    Resource = "tokenreviews"
+	ServiceAccounts Resource = "serviceaccounts"
+	Namespaces      Resource = "namespaces"
+)
+
+// Request is a request that reached the server.
+type Request struct {
+	Method string
+	// Path is as it came over the wire, not cleaned up.
+	Path string
+	// Bearer is the token that it was authorised with, "" if there was none.
+	Bearer string
+	// Resource is "" for paths that the server does not know.
+	Resource Resource
+	// Protocol is "HTTP/1.1" or "HTTP/2.0".
+	Protocol    string
+	ContentType string
+	UserAgent   string
+}
+
+// Requests returns all requests since the start or the last Forget, in order.
+func (s *Server) Requests() []Request {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.requests)
+}
+
+// Count returns how many requests were about the resource.
+func (s *Server) Count(resource Resource) int {
+	count := 0
+	for _, r := range s.Requests() {
+		if r.Resource == resource {
+			count++
+		}
+	}
+	return count
+}
+
+// Forget empties the record of requests.
+func (s *Server) Forget() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.requests = nil
+}
+
+func (s *Server) record(r *http.Request, t target) {
+	bearer, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.requests = append(s.requests, Request{
+		Method:      r.Method,
+		Path:        r.RequestURI,
+		Bearer:      bearer,
+		Resource:    t.resource,
+		Protocol:    r.Proto,
+		ContentType: r.Header.Get("Content-Type"),
+		UserAgent:   r.UserAgent(),
+	})
+}
+
+// target is what a request is about.
+type target struct {
+	resource        Resource
+	namespace, name string
+}
+
+// parseTarget reads method and path. The zero target is returned for what the
+// server does not know, paths that are not in their shortest form included.
+func parseTarget(r *http.Request) target {
+	parts := strings.Split(r.URL.EscapedPath(), "/")
+	switch {
+	case r.Method == http.MethodPost && r.URL.Path == "/apis/authentication.k8s.io/v1/tokenreviews":
+		return target{resource: TokenReviews}
+	case r.Method != http.MethodGet || !slices.Equal(parts[:min(4, len(parts))], []string{"", "api", "v1", "namespaces"}):
+		return target{}
+	case len(parts) == 5:
+		return target{resource: Namespaces, name: parts[4]}
+	case len(parts) == 7 && parts[5] == "serviceaccounts":
+		return target{resource: ServiceAccounts, namespace: parts[4], name: parts[6]}
+	}
+	return target{}
+}

@@ -1,0 +1,159 @@
+// Package kubetest is a Kubernetes API server for tests. It speaks TLS and HTTP/2
+// on a loopback port, has its own CA and its own signing keys, and answers
+// TokenReview, GET serviceaccount and GET namespace as kube-apiserver 1.36 does,
+// Status objects included. Every request is recorded, and any can be made to fail
+// in the ways in which API servers, and what stands before them, fail.
+//
+// It is for tests only: nothing of it is secure.
+package kubetest
+
+import (
+	"context"
+	"crypto/tls"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"testing"
+	"time"
+
+	authv1 "k8s.io/api/authentication/v1"
+	corev1 "k8s.io/api/core/v1"
+)
+
+// Options change what Start makes. The zero value is a healthy server.
+type Options struct {
+	// Names are the DNS names and IP addresses that the certificate is for.
+	// None means 127.0.0.1 and localhost.
+	Names []string
+	// NotAfter is the end of the certificate's validity; zero means an hour
+	// from now.
+	NotAfter time.Time
+	// HTTP1 switches HTTP/2 off, as some proxies do.
+	HTTP1 bool
+	// TLS, if set, changes the server's TLS settings before it starts.
+	TLS func(*tls.Config)
+}
+
+// Server is a running API server. Its methods may be called at any time, from any
+// goroutine.
+type Server struct {
+	// URL is the base URL: https, 127.0.0.1 and the port.
+	URL string
+	// CAPEM is the certificate of the CA that signed the server's.
+	CAPEM string
+	// Issuer is in the tokens that the server mints, and, as with
+	// kube-apiserver's defaults, the audience of the API itself.
+	Issuer string
+	// Reviewer is a bearer token that may do everything the server can do. It
+	// belongs to ReviewerNamespace and ReviewerName.
+	Reviewer string
+
+	http   *httptest.Server
+	cancel context.CancelFunc
+	keys   keyring
+
+	mu              sync.Mutex
+	requests        []Request
+	faults          []*injected
+	onReview        func(*authv1.TokenReview)
+	namespaces      map[string]*corev1.Namespace
+	serviceAccounts map[objectKey]*corev1.ServiceAccount
+	pods            map[objectKey]*corev1.Pod
+	secrets         map[objectKey]*corev1.Secret
+	granted         map[string]map[Resource]bool // by user name
+}
+
+// The service account of Server.Reviewer.
+const (
+	ReviewerNamespace = "kube-system"
+	ReviewerName      = "reviewer"
+)
+
+// DefaultIssuer is the issuer of every server, as kubeadm sets it. Clusters share
+// it in practice too, so it tells nobody apart.
+const DefaultIssuer = "https://kubernetes.default.svc.cluster.local"
+
+// Start starts a server that stops when the test ends.
+func Start(t testing.TB) *Server { return StartWith(t, Options{}) }
+
+// StartWith is Start with options.
+func StartWith(t testing.TB, o Options) *Server {
+	t.Helper()
+	ca, certificate, err := newCertificates(o)
+	if err != nil {
+		t.Fatalf("kubetest: %v", err)
+	}
+	s := &Server{
+		CAPEM:           ca,
+		Issuer:          DefaultIssuer,
+		keys:            keyring{ecdsa: NewECDSAKey()},
+		namespaces:      map[string]*corev1.Namespace{},
+		serviceAccounts: map[objectKey]*corev1.ServiceAccount{},
+		pods:            map[objectKey]*corev1.Pod{},
+		secrets:         map[objectKey]*corev1.Secret{},
+		granted:         map[string]map[Resource]bool{},
+	}
+	s.listen(o, certificate)
+	t.Cleanup(s.Close)
+	s.AddServiceAccount(ReviewerNamespace, ReviewerName)
+	s.Grant(ReviewerNamespace, ReviewerName, TokenReviews, ServiceAccounts, Namespaces)
+	s.Reviewer = s.Token(ReviewerNamespace, ReviewerName)
+	return s
+}
+
+func (s *Server) listen(o Options, certificate tls.Certificate) {
+	ctx, cancel := context.WithCancel(context.Background())
+	s.cancel = cancel
+	s.http = httptest.NewUnstartedServer(s)
+	s.http.EnableHTTP2 = !o.HTTP1
+	s.http.TLS = &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12}
+	if o.TLS != nil {
+		o.TLS(s.http.TLS)
+	}
+	// Handshakes that tests make fail are no news.
+	s.http.Config.ErrorLog = log.New(io.Discard, "", 0)
+	s.http.Config.BaseContext = func(net.Listener) context.Context { return ctx }
+	s.http.Config.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
+		return context.WithValue(ctx, connKey{}, c)
+	}
+	s.http.StartTLS()
+	s.URL = s.http.URL
+}
+
+// connKey finds the connection of a request, so that a fault can cut it.
+type connKey struct{}
+
+// Close stops the server; requests that hang are ended. The test's end does it as
+// well.
+func (s *Server) Close() {
+	s.cancel()
+	s.http.CloseClientConnections()
+	s.http.Close()
+}
+
+// CloseConnections cuts all connections to the server, which goes on to accept
+// new ones.
+func (s *Server) CloseConnections() { s.http.CloseClientConnections() }
+
+// ServeHTTP answers one request: it is recorded, then a fault may take it over,
+// then come authentication, authorisation and the answer, in this order.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	target := parseTarget(r)
+	s.record(r, target)
+	if fault := s.fault(target.resource); fault != nil {
+		fault(w, r)
+		return
+	}
+	caller, failed := s.authenticateCaller(r)
+	if failed == nil {
+		failed = s.authorize(caller, target)
+	}
+	if failed != nil {
+		writeStatus(w, r, failed)
+		return
+	}
+	s.serve(w, r, target)
+}

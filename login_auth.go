@@ -1,0 +1,131 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/vault/sdk/logical"
+)
+
+// Metadata of the alias and of the token. The first five are named as Vault's own
+// method names them; a key whose value is unknown is left out of the others.
+const (
+	metadataUID        = "service_account_uid"
+	metadataName       = "service_account_name"
+	metadataNamespace  = "service_account_namespace"
+	metadataSecretName = "service_account_secret_name"
+	metadataRole       = "role"
+
+	metadataCluster         = "cluster_name"
+	metadataConsulNamespace = "consul_namespace"
+	metadataConsulService   = "consul_service"
+	metadataConsulNode      = "consul_node"
+
+	// Of the token only: they change from login to login, and each change of an
+	// alias is a write to Vault's storage.
+	metadataPod   = "pod_name"
+	metadataNode  = "node_name"
+	metadataRules = "binding_rules"
+)
+
+// reservedMetadata are the keys of alias metadata that annotations must not set:
+// templated policies may be built on them.
+var reservedMetadata = []string{
+	metadataUID, metadataName, metadataNamespace, metadataSecretName,
+	metadataCluster, metadataConsulNamespace, metadataConsulService, metadataConsulNode,
+}
+
+// auth builds what the host makes a token from, after all steps passed. Everything
+// in it is what the API server confirmed, or the operator configured.
+func (l *login) auth(roleName string) *logical.Auth {
+	identityMetadata := l.identityMetadata()
+	auth := &logical.Auth{
+		Alias:       &logical.Alias{Name: l.aliasName, Metadata: merged(l.annotations, identityMetadata)},
+		DisplayName: l.identity.Namespace() + "-" + l.identity.Name(),
+		Metadata:    merged(l.tokenMetadata(), identityMetadata),
+		// Vault's own method, should the mount be switched back, expects the key.
+		InternalData: map[string]any{leaseRole: roleName},
+	}
+	if l.granted != nil {
+		l.granted.populate(auth, l.identity)
+		return auth
+	}
+	auth.Metadata[metadataRole] = roleName
+	l.role.PopulateTokenAuth(auth)
+	return auth
+}
+
+// identityMetadata is what alias and token have in common.
+func (l *login) identityMetadata() map[string]string {
+	secret := ""
+	if l.unverified != nil {
+		secret = l.unverified.LegacySecretName(l.identity.Namespace(), l.identity.Name(), l.identity.UID())
+	}
+	metadata := map[string]string{
+		metadataUID:        l.identity.UID(),
+		metadataName:       l.identity.Name(),
+		metadataNamespace:  l.identity.Namespace(),
+		metadataSecretName: secret,
+	}
+	setIfAny(metadata, metadataCluster, l.connection.config.ClusterName)
+	setIfAny(metadata, metadataConsulNamespace, l.connection.config.consulNamespace(l.identity.Namespace()))
+	if l.granted != nil {
+		setIfAny(metadata, metadataConsulService, joinedNames(l.granted.Services))
+		setIfAny(metadata, metadataConsulNode, joinedNames(l.granted.Nodes))
+	}
+	return metadata
+}
+
+func (l *login) tokenMetadata() map[string]string {
+	metadata := map[string]string{}
+	setIfAny(metadata, metadataPod, l.identity.Pod().Name)
+	setIfAny(metadata, metadataNode, l.identity.Node().Name)
+	if l.granted != nil {
+		metadata[metadataRules] = joinedNames(l.granted.Rules)
+	}
+	return metadata
+}
+
+func setIfAny(metadata map[string]string, key, value string) {
+	if value != "" {
+		metadata[key] = value
+	}
+}
+
+// merged returns base with over on top of it.
+func merged(base, over map[string]string) map[string]string {
+	m := make(map[string]string, len(base)+len(over))
+	maps.Copy(m, base)
+	maps.Copy(m, over)
+	return m
+}
+
+// aliasAnnotationPrefix begins the annotations that become alias metadata.
+const aliasAnnotationPrefix = "vault.hashicorp.com/alias-metadata-"
+
+// annotationMetadata picks the annotations that become alias metadata. The keys
+// that the identity itself has are reserved: whoever may annotate must not become
+// someone else.
+func annotationMetadata(annotations map[string]string) (map[string]string, error) {
+	metadata := map[string]string{}
+	var reserved []string
+	for annotation, value := range annotations {
+		key, ok := strings.CutPrefix(annotation, aliasAnnotationPrefix)
+		switch {
+		case !ok:
+		case slices.Contains(reservedMetadata, key):
+			reserved = append(reserved, key)
+		default:
+			metadata[key] = value
+		}
+	}
+	if len(reserved) > 0 {
+		slices.Sort(reserved)
+		message := fmt.Sprintf("entity alias metadata keys for only internal use found"+
+			" from the client token's associated service account annotations: keys=%+q", reserved)
+		return nil, refuseInvalid(message, message)
+	}
+	return metadata, nil
+}

@@ -1,0 +1,228 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/hashicorp/vault/sdk/framework"
+	"github.com/hashicorp/vault/sdk/logical"
+
+	"vault-plugin-auth-kubernetes/internal/binding"
+)
+
+const (
+	ruleListHelpSynopsis    = "Lists the binding rules of this mount."
+	ruleListHelpDescription = `
+With details, each name comes with the rule's selector, bind type and bind name.
+`
+	ruleHelpSynopsis    = "Grants something to every service account that a selector matches."
+	ruleHelpDescription = `
+A login that names no role gets what all matching binding rules grant together. An
+empty selector matches every service account. Bind types are policy, role, group,
+service and node; in the bind name, ${serviceaccount.name} and the other attributes
+stand for their values.
+
+If a rule that matches computes a name that is not valid, the whole login fails. A
+role that does not exist, or whose own bounds do not hold, is skipped.
+`
+)
+
+func (b *backend) pathsRule() []*framework.Path {
+	return []*framework.Path{
+		{
+			Pattern: rulePrefix + "?",
+			Operations: map[logical.Operation]framework.OperationHandler{
+				logical.ListOperation: &framework.PathOperation{Callback: b.ruleList},
+			},
+			DisplayAttrs: &framework.DisplayAttributes{
+				OperationPrefix: operationPrefix,
+				OperationSuffix: "auth-binding-rules",
+				Navigation:      true,
+				ItemType:        "Binding rule",
+			},
+			HelpSynopsis:    ruleListHelpSynopsis,
+			HelpDescription: ruleListHelpDescription,
+		},
+		{
+			Pattern:        rulePrefix + framework.GenericNameRegex("name"),
+			Fields:         ruleFields(),
+			ExistenceCheck: b.ruleExists,
+			Operations: map[logical.Operation]framework.OperationHandler{
+				logical.CreateOperation: &framework.PathOperation{Callback: b.ruleWrite},
+				logical.UpdateOperation: &framework.PathOperation{Callback: b.ruleWrite},
+				logical.PatchOperation:  &framework.PathOperation{Callback: b.rulePatch},
+				logical.ReadOperation:   &framework.PathOperation{Callback: b.ruleRead},
+				logical.DeleteOperation: &framework.PathOperation{Callback: b.ruleDelete},
+			},
+			DisplayAttrs: &framework.DisplayAttributes{
+				OperationPrefix: operationPrefix,
+				OperationSuffix: "auth-binding-rule",
+				ItemType:        "Binding rule",
+				Action:          "Create",
+			},
+			HelpSynopsis:    ruleHelpSynopsis,
+			HelpDescription: ruleHelpDescription,
+		},
+	}
+}
+
+func ruleFields() map[string]*framework.FieldSchema {
+	return map[string]*framework.FieldSchema{
+		"name": {
+			Type:        framework.TypeString,
+			Description: "Name of the rule; upper and lower case are the same.",
+		},
+		"description": {
+			Type:        framework.TypeString,
+			Description: "What the rule is for.",
+		},
+		"selector": {
+			Type: framework.TypeString,
+			Description: `Expression over the trusted attributes of a service account, such as
+serviceaccount.namespace == "shop" and serviceaccount.name != "default". Empty
+matches all.`,
+		},
+		"bind_type": {
+			Type:        framework.TypeString,
+			Description: "What is granted: policy, role, group, service or node. Required.",
+		},
+		"bind_name": {
+			Type: framework.TypeString,
+			Description: `Name of what is granted, such as web or ${serviceaccount.namespace}-ro.
+Required.`,
+		},
+	}
+}
+
+func (b *backend) ruleExists(ctx context.Context, req *logical.Request, data *framework.FieldData) (bool, error) {
+	r, err := readRule(ctx, req.Storage, data.Get("name").(string))
+	return r != nil, err
+}
+
+func (b *backend) ruleList(ctx context.Context, req *logical.Request, _ *framework.FieldData) (*logical.Response, error) {
+	names, err := req.Storage.List(ctx, rulePrefix)
+	if err != nil {
+		return nil, err
+	}
+	rules, err := b.rules.get(ctx, req.Storage)
+	if err != nil {
+		return nil, err
+	}
+	info := make(map[string]any, len(names))
+	for _, name := range names {
+		if rule, ok := rules.Get(name); ok {
+			info[name] = map[string]any{
+				"selector":  rule.Selector,
+				"bind_type": string(rule.BindType),
+				"bind_name": rule.BindName,
+			}
+		}
+	}
+	return logical.ListResponseWithInfo(names, info), nil
+}
+
+func (b *backend) ruleRead(ctx context.Context, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
+	r, err := readRule(ctx, req.Storage, data.Get("name").(string))
+	if err != nil || r == nil {
+		return nil, err
+	}
+	return &logical.Response{Data: map[string]any{
+		"description": r.Description,
+		"selector":    r.Selector,
+		"bind_type":   r.BindType,
+		"bind_name":   r.BindName,
+	}}, nil
+}
+
+func (b *backend) ruleDelete(ctx context.Context, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
+	name := data.Get("name").(string)
+	if err := req.Storage.Delete(ctx, ruleKey(name)); err != nil {
+		return nil, err
+	}
+	b.rules.changed(name)
+	return nil, nil
+}
+
+// ruleWrite creates a rule, or changes the fields that are named.
+func (b *backend) ruleWrite(ctx context.Context, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
+	return b.ruleChange(ctx, req.Storage, data, req.Operation == logical.CreateOperation)
+}
+
+// rulePatch changes the fields that are named; null empties one.
+func (b *backend) rulePatch(ctx context.Context, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
+	return b.ruleChange(ctx, req.Storage, data, false)
+}
+
+func (b *backend) ruleChange(ctx context.Context, s logical.Storage, data *framework.FieldData, create bool) (*logical.Response, error) {
+	b.writes.Lock()
+	defer b.writes.Unlock()
+
+	name := strings.ToLower(data.Get("name").(string))
+	r, err := readRule(ctx, s, name)
+	if err != nil {
+		return nil, err
+	}
+	if r == nil && !create {
+		return nil, logical.CodedError(404, fmt.Sprintf("there is no binding rule %q", name))
+	}
+	if r == nil {
+		r = &ruleEntry{}
+	}
+	named := patched(data)
+	for field, target := range map[string]*string{
+		"description": &r.Description,
+		"selector":    &r.Selector,
+		"bind_type":   &r.BindType,
+		"bind_name":   &r.BindName,
+	} {
+		if named(field) {
+			*target = data.Get(field).(string)
+		}
+	}
+	if err := r.validate(name); err != nil {
+		return logical.ErrorResponse(err.Error()), nil
+	}
+	if err := b.ruleStore(ctx, s, name, r); err != nil {
+		return nil, err
+	}
+	return b.ruleWarnings(ctx, s, r), nil
+}
+
+func (e *ruleEntry) validate(name string) error {
+	if e.BindType == "" {
+		return errors.New("missing bind_type")
+	}
+	if e.BindName == "" {
+		return errors.New("missing bind_name")
+	}
+	_, err := binding.Compile(e.rule(name))
+	return err
+}
+
+func (b *backend) ruleStore(ctx context.Context, s logical.Storage, name string, r *ruleEntry) error {
+	entry, err := logical.StorageEntryJSON(ruleKey(name), r)
+	if err != nil {
+		return err
+	}
+	if err := s.Put(ctx, entry); err != nil {
+		return err
+	}
+	b.rules.changed(name)
+	return nil
+}
+
+// ruleWarnings tells the writer of a rule what it does not do yet.
+func (b *backend) ruleWarnings(ctx context.Context, s logical.Storage, r *ruleEntry) *logical.Response {
+	if r.BindType != string(binding.BindRole) || strings.Contains(r.BindName, "${") {
+		return nil
+	}
+	role, err := b.roles.get(ctx, s, roleCacheKey(r.BindName))
+	if err != nil || role != nil {
+		return nil // the rule is stored, so a role that cannot be read now is no error
+	}
+	response := &logical.Response{}
+	response.AddWarning(fmt.Sprintf("There is no role %q; logins skip it until there is.", r.BindName))
+	return response
+}

@@ -1,0 +1,99 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/hashicorp/vault/sdk/logical"
+)
+
+var errStorage = errors.New("storage is sealed")
+
+// storage is a storage in memory that counts what is asked of it, and fails on
+// demand.
+type storage struct {
+	logical.InmemStorage
+	reads, writes atomic.Int64
+	// failing is a key, or the beginning of keys, of which every operation
+	// fails; "" is none.
+	failing atomic.Value
+	// failingPut is like failing, for writes alone.
+	failingPut atomic.Value
+}
+
+func newStorage() *storage {
+	s := &storage{}
+	s.failing.Store("")
+	s.failingPut.Store("")
+	return s
+}
+
+func (s *storage) failPut(key string) { s.failingPut.Store(key) }
+
+func (s *storage) fail(key string) { s.failing.Store(key) }
+
+func (s *storage) check(key string) error {
+	if failing := s.failing.Load().(string); failing != "" && strings.HasPrefix(key, failing) {
+		return errStorage
+	}
+	return nil
+}
+
+func (s *storage) Get(ctx context.Context, key string) (*logical.StorageEntry, error) {
+	s.reads.Add(1)
+	if err := s.check(key); err != nil {
+		return nil, err
+	}
+	return s.InmemStorage.Get(ctx, key)
+}
+
+func (s *storage) List(ctx context.Context, prefix string) ([]string, error) {
+	s.reads.Add(1)
+	if err := s.check(prefix); err != nil {
+		return nil, err
+	}
+	return s.InmemStorage.List(ctx, prefix)
+}
+
+func (s *storage) Put(ctx context.Context, entry *logical.StorageEntry) error {
+	s.writes.Add(1)
+	if err := s.check(entry.Key); err != nil {
+		return err
+	}
+	if failing := s.failingPut.Load().(string); failing != "" && strings.HasPrefix(entry.Key, failing) {
+		return errStorage
+	}
+	return s.InmemStorage.Put(ctx, entry)
+}
+
+func (s *storage) Delete(ctx context.Context, key string) error {
+	s.writes.Add(1)
+	if err := s.check(key); err != nil {
+		return err
+	}
+	return s.InmemStorage.Delete(ctx, key)
+}
+
+// put stores an entry as somebody else wrote it.
+func (s *storage) put(t *testing.T, key, value string) {
+	t.Helper()
+	if err := s.InmemStorage.Put(t.Context(), &logical.StorageEntry{Key: key, Value: []byte(value)}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// text returns an entry as it is stored, "" if there is none.
+func (s *storage) text(t *testing.T, key string) string {
+	t.Helper()
+	entry, err := s.InmemStorage.Get(t.Context(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if entry == nil {
+		return ""
+	}
+	return string(entry.Value)
+}
