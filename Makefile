@@ -1,6 +1,7 @@
 # make demo    see a login from nothing: builds what is missing, runs, cleans up
 # make dev     the same bed, left running until Ctrl-C
 # make test    unit tests, race detector on, and the end-to-end suite
+# make test-consul  the same rules and logins given to a real Consul
 # make check   format, vet, lint, tidy, known vulnerabilities
 # make build   the plugin, static, in build/
 
@@ -16,7 +17,7 @@ TESTBED := $(BUILD)/testbed
 # Modules with code of this project; the ones under tools/ only pin programs.
 MODULES := . test
 
-.PHONY: build demo dev test test-unit test-e2e check fmt clean testbed
+.PHONY: build demo dev test test-unit test-e2e test-consul check fmt clean testbed
 
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w" -o $(PLUGIN) .
@@ -46,6 +47,12 @@ test-unit:
 test-e2e: testbed
 	$(TESTBED) tools
 	$(GO) test -C test -count=1 -timeout 30m ./...
+
+# The first run on a machine builds Consul, which takes 4 to 6 minutes.
+test-consul: testbed
+	$(TESTBED) tools
+	$(TESTBED) consul
+	TEST_CONSUL=1 $(GO) test -C test -count=1 -timeout 20m ./consul
 
 check:
 	scripts/check.sh $(MODULES)

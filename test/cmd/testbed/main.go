@@ -2,6 +2,7 @@
 // this repository's plugin, and runs a command against them.
 //
 //	testbed tools                 find or build all programs, print their paths
+//	testbed consul                the same for the Consul of make test-consul
 //	testbed run [--] CMD [ARG…]   run CMD with the bed's environment added
 //	testbed dev                   run scripts/dev.sh
 //
@@ -23,6 +24,7 @@ import (
 )
 
 const usage = `usage: testbed tools
+       testbed consul
        testbed run [-keep] [-log-level LEVEL] [--] CMD [ARG...]
        testbed dev [-keep] [-log-level LEVEL]
 `
@@ -53,6 +55,8 @@ func dispatch(signals <-chan os.Signal, args []string) (status int, err error) {
 	switch args[0] {
 	case "tools":
 		return printTools(signals)
+	case "consul":
+		return printConsul(signals)
 	case "run", "dev":
 		return runCommand(signals, args[0], args[1:])
 	default:
@@ -70,6 +74,17 @@ func printTools(signals <-chan os.Signal) (int, error) {
 	for _, path := range []string{tools.Etcd, tools.KubeAPIServer, tools.Kubectl, tools.Vault} {
 		fmt.Println(path)
 	}
+	return 0, nil
+}
+
+func printConsul(signals <-chan os.Signal) (int, error) {
+	ctx, stop := untilSignal(signals)
+	defer stop()
+	path, err := testbed.FindConsul(ctx, os.Stderr)
+	if err != nil {
+		return 1, err
+	}
+	fmt.Println(path)
 	return 0, nil
 }
 

@@ -1,0 +1,119 @@
+package consul
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// pieces are what a change puts into a text.
+var (
+	selectorPieces = []string{
+		"serviceaccount.name", "serviceaccount", ".", "==", "!=", " in ", " not ", " and ", " or ", " matches ", " contains ", " is empty",
+		"(", ")", "[", "]", `"`, "`", "'", `\`, " ", "\t", "web", "1", "0", "-", "_", "{", "}", ",", "é", "*", "+", "|", "{2}", "[a-z]", "not", "any",
+	}
+	namePieces = []string{
+		"$", "{", "}", "${", "$${", "serviceaccount.name", "serviceaccount", ".", "-", "_", "A", "z", "0", " ", `"`, "'", `\`, "+", "1",
+		"(", ")", "[", "]", ",", "?", ":", "!", "%", "/", "é", "\t",
+	}
+)
+
+// change makes one small change to a text, as one who mistypes does.
+func (g *generator) change(text string, pieces []string) string {
+	at := g.IntN(len(text) + 1)
+	end := at
+	if g.IntN(2) == 0 {
+		end = min(len(text), at+1+g.IntN(2))
+	}
+	piece := ""
+	if end == at || g.IntN(2) == 0 {
+		piece = g.pick(pieces...)
+	}
+	return strings.ToValidUTF8(text[:at]+piece+text[end:], "")
+}
+
+// changed makes a rule that is likely wrong. Policies are left to the table:
+// what their names may be is Vault's rule.
+func (g *generator) changed() rule {
+	r := rule{bindType: g.pick("service", "node", "role"), bindName: "x"}
+	if g.IntN(3) == 0 {
+		r.bindName = g.change(g.pick("web", "${serviceaccount.name}", "a-${serviceaccount.namespace}-${ serviceaccount.uid }"), namePieces)
+	} else {
+		r.selector = g.change(g.selector(2), selectorPieces)
+	}
+	return r
+}
+
+// explanations tell by the look of a rule that only one side accepts which of
+// the deliberate differences that is. Texts in quotes are cut out beforehand.
+var explanations = []struct {
+	id     string
+	consul bool // whether it is Consul that accepts
+	field  func(rule) string
+	looks  *regexp.Regexp
+}{
+	{"attribute-as-value", true, selectorOf, regexp.MustCompile(`(==|!=|matches|contains)\s*serviceaccount[.[]|serviceaccount[.[]\S+\s+(not\s+)?in\s`)},
+	{"reserved-words", true, selectorOf, regexp.MustCompile(`(^|\(|\band|\bor|\bnot)\s*(any|all|not)\s+(not\s+)?in\s`)},
+	{"no-computation", true, nameOf, regexp.MustCompile(`\$\{`)},
+	{"newer-grammar", false, selectorOf, regexp.MustCompile(`\w/|\w\.\d`)},
+}
+
+var quoted = regexp.MustCompile("\"[^\"]*\"|`[^`]*`")
+
+func selectorOf(r rule) string { return quoted.ReplaceAllString(r.selector, "Q") }
+func nameOf(r rule) string     { return r.bindName }
+
+func explained(r rule, byConsul bool) bool {
+	for _, e := range explanations {
+		if e.consul == byConsul && e.looks.MatchString(e.field(r)) {
+			return true
+		}
+	}
+	return false
+}
+
+func TestGeneratedWrites(t *testing.T) {
+	f := servers(t)
+	g := newGenerator(t)
+	consul, plugin := f.newSides(t, nil)
+	var valid, invalid int
+	for range 400 {
+		r := g.changed()
+		atConsul, atPlugin := consul.write(t, r), plugin.write(t, r)
+		if atConsul == "" {
+			valid++
+		} else {
+			invalid++
+		}
+		if (atConsul == "") != (atPlugin == "") && !explained(r, atConsul == "") {
+			t.Errorf("%q: Consul: %q, the plugin: %q", r, atConsul, atPlugin)
+		}
+	}
+	t.Logf("Consul accepted %d rules and refused %d", valid, invalid)
+	if valid == 0 || invalid == 0 {
+		t.Errorf("Consul accepted %d rules and refused %d, so this compares nothing", valid, invalid)
+	}
+}
+
+// The explanations must not explain away what has nothing to do with them.
+func TestExplanations(t *testing.T) {
+	for _, row := range handmade() {
+		for _, r := range row.rules {
+			if r.bindName == "x" && (explained(r, true) || explained(r, false)) {
+				t.Errorf("%q is accepted by both, and explained as a difference", r)
+			}
+		}
+	}
+	found := map[string]bool{}
+	for _, row := range slices.Concat(selectorWrites, nameWrites) {
+		if row.differs != "" && explained(row.rule, row.consul) {
+			found[row.differs] = true
+		}
+	}
+	for _, e := range explanations {
+		if !found[e.id] {
+			t.Errorf("%s explains none of the rows that are listed for it", e.id)
+		}
+	}
+}

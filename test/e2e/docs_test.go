@@ -1,0 +1,101 @@
+package e2e
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"vault-plugin-auth-kubernetes/test/testbed"
+)
+
+var (
+	shellBlock  = regexp.MustCompile("(?ms)^```sh\n(.*?)^```")
+	makeCommand = regexp.MustCompile(`^make ([a-z-]+)$`)
+)
+
+// TestDocs runs the commands of the documentation, document by document and in
+// their order, as a reader would in one shell. A block that calls make is not run,
+// since it would run this test again; its targets have to exist.
+func TestDocs(t *testing.T) {
+	root, err := testbed.RepositoryRoot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	docs, err := filepath.Glob(filepath.Join(root, "docs", "*.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The README comes first: it registers the plugin and shows the first login.
+	docs = append([]string{filepath.Join(root, "README.md"), filepath.Join(root, "CONTRIBUTING.md")}, docs...)
+	ran := 0
+	for _, doc := range docs {
+		text, err := os.ReadFile(doc)
+		if err != nil {
+			t.Fatal(err)
+		}
+		commands := shellCommands(t, root, string(text))
+		if commands == "" {
+			continue
+		}
+		ran++
+		t.Run(filepath.Base(doc), func(t *testing.T) { runAsReader(t, commands) })
+	}
+	if ran == 0 {
+		t.Fatal("no document has a command; the pattern for blocks must be wrong")
+	}
+}
+
+// shellCommands returns the commands of a document that can be run here.
+func shellCommands(t *testing.T, root, text string) string {
+	var commands strings.Builder
+	for _, block := range shellBlock.FindAllStringSubmatch(text, -1) {
+		isMake := false
+		for line := range strings.Lines(block[1]) {
+			if target := makeCommand.FindStringSubmatch(strings.TrimSpace(line)); target != nil {
+				isMake = true
+				checkTarget(t, root, target[1])
+			}
+		}
+		if !isMake && !strings.HasPrefix(block[1], "go test ") {
+			commands.WriteString(block[1])
+		}
+	}
+	return commands.String()
+}
+
+func checkTarget(t *testing.T, root, target string) {
+	makefile, err := os.ReadFile(filepath.Join(root, "Makefile"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(target) + `:`).Match(makefile) {
+		t.Errorf("the documentation calls make %s, which the Makefile does not have", target)
+	}
+}
+
+// runAsReader runs commands in a clean folder that looks like the repository after
+// make build, with Vault's own method mounted at auth/kubernetes as on a server that
+// is to be switched over.
+func runAsReader(t *testing.T, commands string) {
+	dir := t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, "build"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(bed.PluginBinary, filepath.Join(dir, "build", testbed.PluginName)); err != nil {
+		t.Fatal(err)
+	}
+	script := "set -euxo pipefail\n" +
+		"vault auth list -format=json | grep -q '\"kubernetes/\"' || vault auth enable kubernetes\n" + commands
+	cmd := exec.CommandContext(t.Context(), "bash", "-c", script)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), append(bed.Env(), "HOME="+dir)...)
+	var output bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &output, &output
+	if err := cmd.Run(); err != nil {
+		t.Fatalf("%v\n%s", err, output.String())
+	}
+}

@@ -1,0 +1,260 @@
+package e2e
+
+import (
+	"encoding/json"
+	"net/http"
+	"testing"
+)
+
+func TestConfigParity(t *testing.T) {
+	t.Parallel()
+	runParity(t, configRows())
+}
+
+func configRows() []parityRow {
+	var rows []parityRow
+	for _, more := range [][]parityRow{
+		configWholeRows(), configHostRows(), configCARows(), configKeyRows(), configFieldRows(), configMethodRows(),
+	} {
+		rows = append(rows, more...)
+	}
+	return rows
+}
+
+// config is a configuration that can be written anywhere. Overrides that are
+// dropped leave a field out.
+func config(overrides map[string]any) map[string]any {
+	return with(map[string]any{
+		"kubernetes_host":      "https://127.0.0.1:6443",
+		"disable_local_ca_jwt": true,
+	}, overrides)
+}
+
+// rowReviewer is the reviewer's token of all rows that have one. No answer may hold it.
+var rowReviewer = secret("reviewer's token of a row", "the-token-of-the-reviewer-of-a-row-of-the-table")
+
+// configRow writes the default configuration with overrides and reads it back.
+func configRow(name string, overrides map[string]any) parityRow {
+	return row(name, write("config", config(overrides)), read("config"))
+}
+
+func configWholeRows() []parityRow {
+	keys := pemFixtures()
+	everything := config(map[string]any{
+		"kubernetes_ca_cert":                keys.certificate,
+		"token_reviewer_jwt":                rowReviewer,
+		"pem_keys":                          []string{keys.rsa, keys.ecdsa},
+		"issuer":                            "https://issuer.example",
+		"disable_iss_validation":            false,
+		"use_annotations_as_alias_metadata": true,
+	})
+	return []parityRow{
+		row("read before write", read("config")),
+		row("least", write("config", config(nil)), read("config")),
+		row("every field", write("config", everything), read("config")),
+		row("a write replaces all fields", write("config", everything), write("config", config(nil)), read("config")),
+		row("a refused write changes nothing",
+			write("config", everything),
+			write("config", config(map[string]any{"pem_keys": "garbage"})),
+			write("config", config(map[string]any{"kubernetes_host": nil})),
+			read("config")),
+		row("empty object", write("config", map[string]any{}), read("config")),
+		row("no body", write("config", nil), read("config")),
+		row("not JSON", write("config", "kubernetes_host"), read("config")),
+		row("a list", write("config", "[]"), read("config")),
+		row("a string", write("config", `"https://127.0.0.1"`), read("config")),
+		row("null", write("config", "null"), read("config")),
+		row("all fields null", write("config", `{"kubernetes_host":null,"kubernetes_ca_cert":null,"pem_keys":null}`), read("config")),
+		configRow("unknown fields", map[string]any{"kubernetes_hosts": "x", "token_reviewer": 1}),
+		configRow("a field that only answers have", map[string]any{"token_reviewer_jwt_set": true}),
+	}
+}
+
+func configHostRows() []parityRow {
+	var rows []parityRow
+	for _, host := range []any{
+		"kubernetes.default.svc", "10.0.0.1", "10.0.0.1:6443", "cluster:443", "::1", "fd00::1", "[::1]", "[::1]:6443",
+		"https://10.0.0.1:6443", "http://10.0.0.1:8080", "https://[fd00::1]:6443", "https://10.0.0.1:6443/",
+		"https://rancher.example/k8s/clusters/c-1", "https://rancher.example/k8s/clusters/c-1/",
+		"HTTPS://10.0.0.1", " https://10.0.0.1:6443\n", "", nil, 6443, true,
+		[]string{"https://10.0.0.1"}, map[string]any{"host": "10.0.0.1"},
+	} {
+		rows = append(rows, configRow("host "+exchange{body: host}.shortBody(), map[string]any{"kubernetes_host": host}))
+	}
+	for host, complaint := range map[string]string{
+		" ":                         "the host is empty",
+		"https://":                  "the URL names no host",
+		"https://:6443":             "the URL names no host",
+		"https://user:pass@cluster": "the URL has user info, which the Kubernetes API does not take",
+		"user@cluster:6443":         "the URL has user info, which the Kubernetes API does not take",
+		"ftp://cluster":             `the scheme is "ftp", it must be https or http`,
+		"unix:///run/api.sock":      `the scheme is "unix", it must be https or http`,
+		"https://cluster?a=b":       "the URL has a query or a fragment",
+		"https://cluster/#top":      "the URL has a query or a fragment",
+		"cluster:99999":             `the port "99999" is not between 1 and 65535`,
+		"https://cluster:https":     `not a host or URL: invalid port ":https" after host`,
+		"10.0.0.1:6443:1":           `not a host or URL: invalid port ":6443:1" after host`,
+		"https://a b":               `not a host or URL: invalid character " " in host name`,
+		"https://cluster/%zz":       `not a host or URL: invalid URL escape "%zz"`,
+		"https://[::1":              "not a host or URL: missing ']' in host",
+	} {
+		rows = append(rows, row("unusable host "+host,
+			write("config", config(map[string]any{"kubernetes_host": host})).
+				differing("host-refused", refused(http.StatusBadRequest, "kubernetes_host: "+complaint)),
+			read("config").differing("host-refused", answer{Status: http.StatusNotFound})))
+	}
+	return rows
+}
+
+func configCARows() []parityRow {
+	keys := pemFixtures()
+	ca := func(name string, overrides map[string]any) parityRow { return configRow("CA "+name, overrides) }
+	noCertificate := func(name, bundle string) parityRow {
+		return row("CA "+name,
+			write("config", config(map[string]any{"kubernetes_ca_cert": bundle})).differing("ca-refused",
+				refused(http.StatusBadRequest, "The provided CA PEM data contains no valid certificates")),
+			read("config").differing("ca-refused", answer{Status: http.StatusNotFound}))
+	}
+	return []parityRow{
+		ca("unset without disable_local_ca_jwt", map[string]any{"disable_local_ca_jwt": nil}),
+		ca("unset with disable_local_ca_jwt=false", map[string]any{"disable_local_ca_jwt": false}),
+		ca("set with disable_local_ca_jwt=false", map[string]any{"kubernetes_ca_cert": keys.certificate, "disable_local_ca_jwt": false}),
+		ca("empty", map[string]any{"kubernetes_ca_cert": ""}),
+		ca("null", map[string]any{"kubernetes_ca_cert": nil}),
+		ca("garbage", map[string]any{"kubernetes_ca_cert": "garbage"}),
+		ca("blank", map[string]any{"kubernetes_ca_cert": "\n"}),
+		ca("number", map[string]any{"kubernetes_ca_cert": 7}),
+		ca("list", map[string]any{"kubernetes_ca_cert": []string{keys.certificate}}),
+		ca("cut short", map[string]any{"kubernetes_ca_cert": keys.certificate[:len(keys.certificate)-40]}),
+		ca("good", map[string]any{"kubernetes_ca_cert": keys.certificate}),
+		ca("two", map[string]any{"kubernetes_ca_cert": keys.certificate + keys.ecdsaCertificate}),
+		ca("with text around", map[string]any{"kubernetes_ca_cert": "subject: x\n" + keys.certificate + "the end\n"}),
+		ca("broken and good", map[string]any{"kubernetes_ca_cert": keys.brokenCertificate + keys.certificate}),
+		ca("key and certificate", map[string]any{"kubernetes_ca_cert": keys.rsa + keys.certificate}),
+		noCertificate("a public key", keys.rsa),
+		noCertificate("a certificate that is broken", keys.brokenCertificate),
+		noCertificate("a certificate under another label", encodePEM("PUBLIC KEY", certificateDER())),
+	}
+}
+
+func configKeyRows() []parityRow {
+	keys := pemFixtures()
+	pemKeys := func(name string, value any) parityRow {
+		return configRow("pem_keys "+name, map[string]any{"pem_keys": value})
+	}
+	const ed25519 = "data does not contain any valid RSA or ECDSA public keys: " +
+		"Ed25519 keys cannot be used, Kubernetes signs service account tokens with RSA or ECDSA"
+	return []parityRow{
+		pemKeys("RSA", []string{keys.rsa}),
+		pemKeys("RSA as string", keys.rsa),
+		pemKeys("ECDSA", []string{keys.ecdsa}),
+		pemKeys("two", []string{keys.rsa, keys.ecdsa}),
+		pemKeys("comma-joined", keys.rsa+","+keys.ecdsa),
+		pemKeys("comma-joined within a list", []string{keys.rsa + "," + keys.ecdsa}),
+		pemKeys("two in one document", []string{keys.rsa + keys.ecdsa}),
+		pemKeys("the same twice", []string{keys.rsa, keys.rsa}),
+		pemKeys("with text around", []string{"key:\n" + keys.rsa + "end"}),
+		pemKeys("certificate", []string{keys.certificate}),
+		pemKeys("ECDSA certificate", []string{keys.ecdsaCertificate}),
+		pemKeys("PKCS #1", []string{keys.pkcs1}),
+		pemKeys("private key", []string{keys.private}),
+		pemKeys("X25519", []string{keys.x25519}),
+		pemKeys("broken key", []string{keys.brokenKey}),
+		pemKeys("broken certificate", []string{keys.brokenCertificate}),
+		pemKeys("garbage", "garbage"),
+		pemKeys("garbage after a key", []string{keys.rsa, "garbage"}),
+		pemKeys("empty list", []string{}),
+		pemKeys("empty string", ""),
+		pemKeys("list of an empty string", []string{""}),
+		pemKeys("number", 7),
+		pemKeys("bool", true),
+		pemKeys("object", map[string]any{"key": keys.rsa}),
+		row("pem_keys Ed25519",
+			write("config", config(map[string]any{"pem_keys": []string{keys.ed25519}})).
+				differing("ed25519", refused(http.StatusBadRequest, ed25519)),
+			read("config")),
+	}
+}
+
+func configFieldRows() []parityRow {
+	rows := []parityRow{
+		configRow("reviewer", map[string]any{"token_reviewer_jwt": rowReviewer}),
+		configRow("reviewer empty", map[string]any{"token_reviewer_jwt": ""}),
+		configRow("reviewer blank", map[string]any{"token_reviewer_jwt": " \n"}),
+		configRow("reviewer number", map[string]any{"token_reviewer_jwt": 7}),
+		configRow("reviewer list", map[string]any{"token_reviewer_jwt": []string{"abc"}}),
+		configRow("issuer", map[string]any{"issuer": "kubernetes/serviceaccount"}),
+		configRow("issuer with validation", map[string]any{"issuer": "https://issuer", "disable_iss_validation": false}),
+		configRow("issuer validation with the default issuer", map[string]any{"disable_iss_validation": false}),
+		configRow("issuer empty", map[string]any{"issuer": ""}),
+		configRow("issuer blank", map[string]any{"issuer": " "}),
+		configRow("issuer number", map[string]any{"issuer": 7}),
+		configRow("issuer list", map[string]any{"issuer": []string{"a"}}),
+	}
+	for _, field := range []string{"disable_iss_validation", "disable_local_ca_jwt", "use_annotations_as_alias_metadata"} {
+		for _, value := range []any{true, false, "true", "false", "t", "yes", "", 1, 0, 2, 1.5, []bool{true}, map[string]any{}} {
+			name := field + " " + exchange{body: value}.shortBody()
+			rows = append(rows, configRow(name, map[string]any{"kubernetes_ca_cert": pemFixtures().certificate, field: value}))
+		}
+		rows = append(rows, row(field+" null", write("config", with(config(nil), map[string]any{
+			"kubernetes_ca_cert": pemFixtures().certificate,
+			field:                json.RawMessage("null"), // with would drop a plain nil
+		})), read("config")))
+	}
+	return rows
+}
+
+func configMethodRows() []parityRow {
+	return []parityRow{
+		row("PUT", exchange{method: http.MethodPut, path: "config", body: config(nil)}, read("config")),
+		row("LIST", list("config"), read("config?list=true")),
+		row("HEAD and OPTIONS", exchange{method: http.MethodHead, path: "config"}, exchange{method: http.MethodOptions, path: "config"}),
+		row("trailing slash", write("config/", config(nil)), read("config/"), list("config/")),
+		row("below config", read("config/x"), write("config/x", config(nil)), remove("config/x")),
+		row("upper case", read("CONFIG"), write("Config", config(nil))),
+		row("the root of the mount", read(""), list(""), write("", config(nil)), remove("")),
+		row("no such path", read("nothing"), list("nothing"), write("nothing", nil), remove("nothing")),
+		row("help",
+			read("?help=1").onlyStatus(), read("config?help=1").onlyStatus(), read("login?help=1").onlyStatus(),
+			read("role?help=1").onlyStatus(), read("role/?help=1").onlyStatus(), read("role/a?help=1").onlyStatus(),
+			read("nothing?help=1").onlyStatus()),
+		row("patch before write",
+			patch("config", map[string]any{"issuer": "a"}).
+				differing("config-patch-delete", refused(http.StatusNotFound, wrapped("there is no configuration to patch; write one")))),
+		row("patch",
+			write("config", config(map[string]any{"issuer": "a", "token_reviewer_jwt": rowReviewer})),
+			patch("config", map[string]any{"issuer": "b", "kubernetes_host": "https://other"}).differing("config-patch-delete", noContent()),
+			read("config").differing("config-patch-delete", withData(map[string]any{
+				"issuer": "b", "kubernetes_host": "https://other", "token_reviewer_jwt_set": true, "disable_local_ca_jwt": true,
+			})),
+			patch("config", `{"issuer":null,"token_reviewer_jwt":null}`).differing("config-patch-delete", noContent()),
+			read("config").differing("config-patch-delete", withData(map[string]any{
+				"issuer": "", "kubernetes_host": "https://other", "token_reviewer_jwt_set": false,
+			}))),
+		row("a refused patch changes nothing",
+			write("config", config(nil)),
+			patch("config", map[string]any{"kubernetes_host": "", "issuer": "b"}).
+				differing("config-patch-delete", refused(http.StatusBadRequest, "no host provided")),
+			read("config")),
+		row("delete",
+			remove("config").differing("config-patch-delete", noContent()),
+			write("config", config(nil)),
+			remove("config").differing("config-patch-delete", noContent()),
+			read("config").differing("config-patch-delete", answer{Status: http.StatusNotFound}),
+			write("config", config(map[string]any{"issuer": "a"})),
+			read("config")),
+		row("binding rules",
+			write("login", map[string]any{"jwt": "garbage"}),
+			write("config", config(nil)),
+			write("binding-rule/any", map[string]any{"bind_type": "policy", "bind_name": "app"}).differing("login-by-rules", noContent()),
+			write("login", map[string]any{"jwt": "garbage"}).differing("login-by-rules", refused(http.StatusForbidden, permissionDenied)),
+			remove("binding-rule/any").differing("login-by-rules", noContent()),
+			write("login", map[string]any{"jwt": "garbage"})),
+		row("methods of login", read("login"), list("login"), remove("login"), patch("login", map[string]any{}), read("login/x"), write("login/", nil)),
+		row("login before anything is written",
+			write("login", nil), write("login", map[string]any{"role": "a"}), write("login", map[string]any{"jwt": "a"}),
+			write("login", map[string]any{"role": "a", "jwt": "b"}), write("login", map[string]any{"role": []string{"a"}, "jwt": "b"}),
+			write("login", map[string]any{"role": "a", "jwt": map[string]any{}}), write("login", map[string]any{"role": "a", "jwt": 1}),
+			write("login", map[string]any{"role": "a", "jwt": "b", "other": 1}), write("login", "garbage")),
+	}
+}

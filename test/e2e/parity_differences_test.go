@@ -1,0 +1,91 @@
+package e2e
+
+import (
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"testing"
+
+	"vault-plugin-auth-kubernetes/test/testbed"
+)
+
+// deliberateDifferences are the ways in which this plugin answers otherwise than
+// Vault's own method. The tables of the other tests refer to them; whatever else
+// they find to differ is a failure.
+var deliberateDifferences = map[string]string{
+	"refusal-wording":           "an anonymous caller is not told which check refused the token",
+	"outage-5xx":                "an API server that cannot be asked is a 503 and not a refusal",
+	"default-issuer":            "issuer validation without an issuer asks for the documented default",
+	"review-first":              "the identity is the one that the TokenReview names, not the one that the token claims",
+	"bare-host":                 "a kubernetes_host without scheme works, as documented",
+	"lookup-forbidden":          "a reviewer that may not get the service account is a 403 and not a 500",
+	"selector-without-reviewer": "without reviewer, the login's own token is the credential for the namespace too",
+	"audience-string":           "the aud claim may be a string, as in RFC 7519",
+	"token-size":                "a token of more than 16 KiB is refused without asking",
+	"token-space":               "space around a token, as in files, does not count",
+	"bound-metadata":            "the metadata of a Vault token names the pod and the node that the token was bound to",
+	"reserved-keys":             "annotations may not set the further keys that the plugin itself uses in alias metadata",
+	"login-by-rules":            "a login without a role is a 400 only where there are no binding rules",
+	"added-bounds":              "a role has further bounds",
+	"config-patch-delete":       "the configuration can be patched and deleted",
+	"host-refused":              "a kubernetes_host that cannot be parsed is refused when it is written",
+	"ca-refused":                "a CA bundle without a certificate that parses is refused when it is written",
+	"ed25519":                   "the refusal of an Ed25519 key says that this is the reason",
+	"partial-selector":          "a write that does not name the namespace selector keeps it",
+	"match-expressions":         "matchExpressions work in a namespace selector",
+	"selector-errors":           "the refusal of a namespace selector says what is wrong with it",
+	"selector-strict":           "a namespace selector that is empty, or has fields or labels that cannot be, is refused when it is written",
+	renewalOrphan:               "the answer to a renewal has orphan=false, since Vault does not tell an external plugin; the token is one still",
+	"alias-metadata":            "a role has alias_metadata, as in later versions of Vault",
+}
+
+// documented matches the first cell of a table's row, or a heading.
+var documented = regexp.MustCompile("(?m)^(?:\\| |#+ )`([a-z0-9-]+)`")
+
+func TestDifferencesAreDocumented(t *testing.T) {
+	t.Parallel()
+	root, err := testbed.RepositoryRoot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(filepath.Join(root, "docs", "differences.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ids := map[string]bool{}
+	for _, match := range documented.FindAllStringSubmatch(string(text), -1) {
+		ids[match[1]] = true
+	}
+	for id, sentence := range deliberateDifferences {
+		if !ids[id] {
+			t.Errorf("docs/differences.md has no row for `%s`: %s", id, sentence)
+		}
+	}
+	for id := range ids {
+		if deliberateDifferences[id] == "" {
+			t.Errorf("docs/differences.md has a row for `%s`, which no test knows of", id)
+		}
+	}
+}
+
+// TestDifferencesAreTested makes sure that none is listed that a row does not show,
+// and none shown that is not listed.
+func TestDifferencesAreTested(t *testing.T) {
+	t.Parallel()
+	used := map[string]bool{renewalOrphan: true}
+	for _, row := range slices.Concat(configRows(), roleRows()) {
+		for _, e := range row.exchanges {
+			used[e.differs] = true
+		}
+	}
+	for _, row := range loginRows() {
+		used[row.differs] = true
+	}
+	delete(used, "")
+	got, want := slices.Sorted(maps.Keys(used)), slices.Sorted(maps.Keys(deliberateDifferences))
+	if !slices.Equal(got, want) {
+		t.Errorf("the rows show the differences\n%q\nand listed are\n%q", got, want)
+	}
+}
