@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"encoding/json"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -92,6 +94,45 @@ func newBackend() *backend {
 	}
 	return b
 }
+
+// HandleRequest is called by the host for every request. A path with .. is refused
+// here as the host's storage would refuse it; its error would come back through the
+// plugin protocol as an internal one.
+func (b *backend) HandleRequest(ctx context.Context, req *logical.Request) (*logical.Response, error) {
+	numbersAsSent(req)
+	switch write := req.Operation == logical.UpdateOperation || req.Operation == logical.CreateOperation; {
+	case isRelative(req.Path) && write:
+		return logical.ErrorResponse(relativePath), nil
+	case isRelative(req.Path):
+		return nil, &logical.StatusBadRequest{Err: relativePath}
+	}
+	return b.Backend.HandleRequest(ctx, req)
+}
+
+// HandleExistenceCheck is called by the host before a write.
+func (b *backend) HandleExistenceCheck(ctx context.Context, req *logical.Request) (checkFound, exists bool, err error) {
+	if isRelative(req.Path) {
+		return false, false, nil // left to HandleRequest
+	}
+	numbersAsSent(req)
+	return b.Backend.HandleExistenceCheck(ctx, req)
+}
+
+// numbersAsSent undoes what the plugin protocol makes of numbers. They arrive as
+// floating point, which the framework reads otherwise than it does in a method that
+// is built into Vault: 1.5 would pass for a whole number, and 2 for true.
+func numbersAsSent(req *logical.Request) {
+	for field, value := range req.Data {
+		if number, ok := value.(float64); ok {
+			req.Data[field] = json.Number(strconv.FormatFloat(number, 'f', -1, 64))
+		}
+	}
+}
+
+// relativePath is in the words of the host's storage.
+const relativePath = "relative paths not supported"
+
+func isRelative(path string) bool { return strings.Contains(path, "..") }
 
 // invalidate is called by the host when another node of the cluster wrote key.
 func (b *backend) invalidate(_ context.Context, key string) {

@@ -169,7 +169,6 @@ func TestRoleRefuses(t *testing.T) {
 		"selector is only space":       {fields{selector: " \n"}, `invalid "bound_service_account_namespace_selector" configured: `},
 		"selector field mistyped":      {fields{selector: `{"matchLabel":{"team":"ci"}}`}, `invalid "bound_service_account_namespace_selector" configured: `},
 		"selector field twice":         {fields{selector: `{"matchLabels":{"a":"b"},"matchLabels":{"c":"d"}}`}, `invalid "bound_service_account_namespace_selector" configured: `},
-		"selector label is a number":   {fields{selector: `{"matchLabels":{"team":1}}`}, `invalid "bound_service_account_namespace_selector" configured: `},
 		"selector label cannot exist":  {fields{selector: `{"matchLabels":{"team":"not a label"}}`}, `invalid "bound_service_account_namespace_selector" configured: `},
 		"selector key cannot exist":    {fields{selector: `{"matchLabels":{"not a key":"x"}}`}, `invalid "bound_service_account_namespace_selector" configured: `},
 		"selector operator unknown":    {fields{selector: `{"matchExpressions":[{"key":"team","operator":"Like","values":["c*"]}]}`}, `invalid "bound_service_account_namespace_selector" configured: `},

@@ -133,6 +133,9 @@ func (b *backend) findRole(ctx context.Context, s logical.Storage, name string) 
 	if len(name) > maxRoleNameBytes || !storableRoleName.MatchString(name) {
 		return nil, unknown
 	}
+	if isRelative(name) {
+		return nil, refuseInvalid(relativePath, relativePath)
+	}
 	r, err := b.roles.get(ctx, s, roleCacheKey(name))
 	if err != nil {
 		return nil, err

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -32,33 +30,20 @@ func parseNamespaceSelector(text string) (*namespaceSelector, error) {
 	if len(text) > maxNamespaceSelectorBytes {
 		return nil, fmt.Errorf("longer than %d bytes", maxNamespaceSelectorBytes)
 	}
-	return compileNamespaceSelector(text, true)
+	return compileNamespaceSelector(text, yaml.UnmarshalStrict)
 }
 
 // parseStoredNamespaceSelector reads a selector that may have been stored by
 // Vault's own method, which ignores fields that do not exist.
 func parseStoredNamespaceSelector(text string) (*namespaceSelector, error) {
-	return compileNamespaceSelector(text, false)
+	return compileNamespaceSelector(text, yaml.Unmarshal)
 }
 
-func compileNamespaceSelector(text string, strict bool) (*namespaceSelector, error) {
-	// Two steps, since the library's one would take a number for a label's value.
-	toJSON := yaml.YAMLToJSON
-	if strict {
-		toJSON = yaml.YAMLToJSONStrict
-	}
-	document, err := toJSON([]byte(text))
-	if err != nil {
-		return nil, err
-	}
-	decoder := json.NewDecoder(bytes.NewReader(document))
-	if strict {
-		decoder.DisallowUnknownFields()
-	}
+func compileNamespaceSelector(text string, unmarshal func([]byte, any, ...yaml.JSONOpt) error) (*namespaceSelector, error) {
 	// A pointer tells the text "null" and an empty document from {}, which
 	// selects everything and has to be said.
 	var parsed *metav1.LabelSelector
-	if err := decoder.Decode(&parsed); err != nil {
+	if err := unmarshal([]byte(text), &parsed); err != nil {
 		return nil, err
 	}
 	if parsed == nil {

@@ -80,12 +80,14 @@ func (b *binder) matchByAccount() error {
 // consider evaluates the rules under the prefixes, while the condition holds if
 // there is one.
 func (b *binder) consider(prefixes []string, while func() bool) (err error) {
+	more := true
 	for _, prefix := range prefixes {
 		b.rules.walk(prefix, func(e *entry) bool {
 			err = b.evaluate(e)
-			return err == nil && (while == nil || while())
+			more = err == nil && (while == nil || while())
+			return more
 		})
-		if err != nil {
+		if !more {
 			return err
 		}
 	}

@@ -125,7 +125,9 @@ func TestIndexLeavesOutRulesForOthers(t *testing.T) {
 		"both":                     `serviceaccount.namespace == "ns-%d" and serviceaccount.name == "web"`,
 		"both, in parentheses":     `(pod.name is empty or pod.name != "y") and ((serviceaccount.namespace == "ns-%d") and serviceaccount.name == "web")`,
 		"namespace":                `serviceaccount.namespace == "ns-%d" and pod.name matches "^runner"`,
-		"name":                     `serviceaccount.name == "web-%d"`,
+		"name":                     `serviceaccount.name == "name-%d"`,
+		"namespace that begins so": `serviceaccount.namespace == "ci-%d"`,
+		"name that begins so":      `serviceaccount.name == "web-%d"`,
 		"name, and what it lacks":  `namespace.labels.team == "ci" and serviceaccount.name == "web-%d"`,
 		"namespace in another one": `serviceaccount.namespace == "ns-%d" and serviceaccount.namespace == "ns-x"`,
 	} {
@@ -143,6 +145,41 @@ func TestIndexLeavesOutRulesForOthers(t *testing.T) {
 				t.Errorf("of %d rules, %d were evaluated and %d match; want 2 and 2", set.Len(), b.considered, len(b.matched))
 			}
 		})
+	}
+}
+
+// While an annotation may replace the name, the rules for other names count only
+// until one of them needs the annotation.
+func TestIndexIsUsedOnceTheOverrideIsKnown(t *testing.T) {
+	set := rulesOf(t, Rule{Name: "mine", Selector: `serviceaccount.name == "other"`}, Rule{Name: "rest", Selector: `pod.name matches "^runner-"`})
+	for i := range 500 {
+		put(t, set, Rule{Name: fmt.Sprintf("name-%d", i), Selector: fmt.Sprintf(`serviceaccount.name == "other-%d"`, i)})
+		put(t, set, Rule{Name: fmt.Sprintf("both-%d", i), Selector: fmt.Sprintf(`serviceaccount.namespace == "ci" and serviceaccount.name == "other-%d"`, i)})
+	}
+	l := runner().with(func(c *cluster) { c.override = "consul.hashicorp.com/service-name" }).login(t)
+	b := set.binder(t.Context(), l.attrs.ForRules(l.cluster.override), l.fetch)
+	if err := b.match(); err != nil {
+		t.Fatal(err)
+	}
+	var matched []string
+	for _, e := range b.matched {
+		matched = append(matched, e.name)
+	}
+	if want := []string{"mine", "rest"}; b.considered > 3 || !slices.Equal(matched, want) {
+		t.Errorf("of %d rules, %d were evaluated and %q match, want at most 3 and %q", set.Len(), b.considered, matched, want)
+	}
+}
+
+func TestRuleSetGet(t *testing.T) {
+	set := rulesOf(t, Rule{Name: "a", Description: "d"})
+	set.PutBroken("b", errors.New("broken"))
+	if rule, ok := set.Get("a"); !ok || rule.Name != "a" || rule.Description != "d" || rule.BindName != "a" {
+		t.Errorf("got %+v, %v", rule, ok)
+	}
+	for _, name := range []string{"b", "c", ""} {
+		if rule, ok := set.Get(name); ok || rule != (Rule{}) {
+			t.Errorf("%q: got %+v, %v", name, rule, ok)
+		}
 	}
 }
 

@@ -42,7 +42,7 @@ func TestTemplateRenders(t *testing.T) {
 		{"empty label", BindGroup, `x${serviceaccount.labels.blank}`, "", `serviceaccount.labels["blank"] is empty`},
 		{"upper case", BindGroup, `${serviceaccount.annotations.mixed}`, "", `serviceaccount.annotations["mixed"] is "Web", which has upper-case letters`},
 		{"upper case that is not ASCII", BindGroup, `${serviceaccount.annotations.accent}`, "", `which has upper-case letters`},
-		{"longer than any name", BindGroup, `${serviceaccount.annotations.long}`, "", "is 4000 bytes long"},
+		{"longer than any name", BindGroup, `${serviceaccount.annotations.long}`, "", "is 4000 bytes long, more than any name"},
 		{"character that a service cannot have", BindService, `x${serviceaccount.annotations.path}`, "", `'/' is not allowed`},
 		{"dot that a service cannot have", BindService, `${serviceaccount.annotations.dotted}`, "", `'.' is not allowed`},
 		{"control character in a group", BindGroup, `${serviceaccount.annotations.bell}`, "", `'\a' is not allowed`},

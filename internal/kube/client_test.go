@@ -531,16 +531,44 @@ func TestClientRecovers(t *testing.T) {
 	}
 }
 
-// A connection that silently died is given up after one attempt.
-func TestSecondAttemptAfterATimeout(t *testing.T) {
+// A connection that died without a word costs a login one attempt, and the next
+// ones nothing.
+func TestSilentConnection(t *testing.T) {
+	for protocol, o := range map[string]kubetest.Options{"HTTP/2": {}, "HTTP/1.1": {HTTP1: true}} {
+		t.Run(protocol, func(t *testing.T) {
+			t.Parallel()
+			s := kubetest.StartWith(t, o)
+			c := newClient(t, s, timeout(10*soon)) // enough for the second attempt on a busy machine
+			for _, then := range []func(){func() {}, s.Silence, func() {}} {
+				then()
+				if status, err := c.ReviewToken(t.Context(), s.Reviewer, nil); err != nil || !status.Authenticated {
+					t.Errorf("the review says %+v, error %v", status, err)
+				}
+			}
+			if got := s.Count(kubetest.TokenReviews); got != 3 {
+				t.Errorf("%d requests arrived, want 3", got)
+			}
+		})
+	}
+}
+
+// A request that hangs is given a second attempt, and no third.
+func TestHangingRequests(t *testing.T) {
 	s := kubetest.Start(t)
-	c := newClient(t, s, timeout(10*soon)) // enough for the second one on a busy machine
+	c := newClient(t, s, timeout(10*soon))
 	s.FailTimes(1, kubetest.Hang())
 	if status, err := c.ReviewToken(t.Context(), s.Reviewer, nil); err != nil || !status.Authenticated {
 		t.Errorf("the review says %+v, error %v", status, err)
 	}
 	if got := s.Count(kubetest.TokenReviews); got != 2 {
 		t.Errorf("%d requests, want 2", got)
+	}
+	s.Forget()
+	s.Fail(kubetest.Hang())
+	_, err := newClient(t, s, timeout(soon)).ReviewToken(t.Context(), s.Reviewer, nil)
+	wantFailure(t, err, kube.Timeout)
+	if got := s.Count(kubetest.TokenReviews); got > 2 {
+		t.Errorf("%d requests, want at most 2", got)
 	}
 }
 

@@ -35,6 +35,7 @@ func ParseHost(host string) (*url.URL, error) {
 	if err := checkURL(u); err != nil {
 		return nil, err
 	}
+	u.Host = strings.TrimSuffix(u.Host, ":") // an empty port is none
 	u.Path = strings.TrimRight(u.Path, "/")
 	u.RawPath = ""
 	return u, nil

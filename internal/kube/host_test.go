@@ -31,6 +31,8 @@ func TestParseHost(t *testing.T) {
 		"path with slashes at the end":  {"https://rancher.example.com/k8s//", "https://rancher.example.com/k8s"},
 		"path without a scheme":         {"rancher.example.com/k8s/clusters/c-1", "https://rancher.example.com/k8s/clusters/c-1"},
 		"space around":                  {" k8s.example.com:6443\n", "https://k8s.example.com:6443"},
+		"empty port":                    {"h:", "https://h"},
+		"IPv6 and an empty port":        {"[fd00::1]:", "https://[fd00::1]"},
 		"lowest port":                   {"h:1", "https://h:1"},
 		"highest port":                  {"h:65535", "https://h:65535"},
 	} {
@@ -98,7 +100,7 @@ func TestParseHostRefuses(t *testing.T) {
 
 func FuzzParseHost(f *testing.F) {
 	for _, seed := range []string{
-		"h", "h:6443", "fd00::1", "[fd00::1]:6443", "https://h/k8s/clusters/c-1/", "http://h:8080", "HTTPS://h",
+		"h", "h:6443", "fd00::1", "[fd00::1]:6443", "https://h/k8s/clusters/c-1/", "http://h:8080", "HTTPS://h", "0:",
 		"https://user:secret@h", "https://h?x#y", "://", "https://[fe80::1%25eth0]:1", "https://h/%2e%2e/%2f", "h:65536", "é:1", "\x00",
 	} {
 		f.Add(seed)

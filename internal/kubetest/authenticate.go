@@ -129,10 +129,10 @@ func (s *Server) checkAccount(namespace string, account objectReference) error {
 func (s *Server) checkSecret(token, namespace, name string) error {
 	secret := s.secrets[objectKey{namespace, name}]
 	if secret == nil {
-		return errors.New("Token has been invalidated") //nolint:staticcheck // the API server's wording
+		return errors.New("Token has been invalidated")
 	}
 	if string(secret.Data["token"]) != token {
-		return errors.New("Token does not match server's copy") //nolint:staticcheck // the API server's wording
+		return errors.New("Token does not match server's copy")
 	}
 	return nil
 }
@@ -193,7 +193,7 @@ func (s *Server) authorize(user string, t target) *apierrors.StatusError {
 		return apierrors.NewForbidden(resource, "", fmt.Errorf("user %q cannot access this path", user))
 	}
 	return apierrors.NewForbidden(resource, t.name,
-		fmt.Errorf("User %q cannot %s resource %q in API group %q %s", user, verb, resource.Resource, resource.Group, scope)) //nolint:staticcheck // the API server's wording
+		fmt.Errorf("User %q cannot %s resource %q in API group %q %s", user, verb, resource.Resource, resource.Group, scope))
 }
 
 func groupOf(resource Resource) string {

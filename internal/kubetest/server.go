@@ -51,9 +51,10 @@ type Server struct {
 	// belongs to ReviewerNamespace and ReviewerName.
 	Reviewer string
 
-	http   *httptest.Server
-	cancel context.CancelFunc
-	keys   keyring
+	http     *httptest.Server
+	listener *listener
+	cancel   context.CancelFunc
+	keys     keyring
 
 	mu              sync.Mutex
 	requests        []Request
@@ -108,6 +109,8 @@ func (s *Server) listen(o Options, certificate tls.Certificate) {
 	ctx, cancel := context.WithCancel(context.Background())
 	s.cancel = cancel
 	s.http = httptest.NewUnstartedServer(s)
+	s.listener = &listener{Listener: s.http.Listener}
+	s.http.Listener = s.listener
 	s.http.EnableHTTP2 = !o.HTTP1
 	s.http.TLS = &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12}
 	if o.TLS != nil {

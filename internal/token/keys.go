@@ -44,7 +44,7 @@ func parseKey(document []byte) (crypto.PublicKey, error) {
 	if err != nil {
 		certificate, certificateErr := x509.ParseCertificate(block.Bytes)
 		if certificateErr != nil {
-			return nil, err
+			return nil, certificateErr
 		}
 		key = certificate.PublicKey
 	}

@@ -89,7 +89,7 @@ func runAsReader(t *testing.T, commands string) {
 		t.Fatal(err)
 	}
 	script := "set -euxo pipefail\n" +
-		"vault auth list -format=json | grep -q '\"kubernetes/\"' || vault auth enable kubernetes\n" + commands
+		"vault read sys/auth/kubernetes >mounted 2>&1 || vault auth enable kubernetes\n" + commands
 	cmd := exec.CommandContext(t.Context(), "bash", "-c", script)
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), append(bed.Env(), "HOME="+dir)...)

@@ -34,21 +34,29 @@ type cluster struct {
 type fields = map[string]any
 
 var (
-	mainClusterOnce  = sync.OnceValues(func() (*cluster, error) { return newCluster(bed.Cluster) })
-	otherClusterOnce = sync.OnceValues(func() (*cluster, error) { return newCluster(otherCluster) })
+	mainClusterOnce   = sync.OnceValues(func() (*cluster, error) { return newCluster(bed.Cluster) })
+	secondClusterOnce = sync.OnceValues(func() (*cluster, error) { return newCluster(otherCluster) })
 )
 
-func mainCluster(t testing.TB) *cluster   { return fatal1(t)(mainClusterOnce()) }
-func secondCluster(t testing.TB) *cluster { return fatal1(t)(otherClusterOnce()) }
-
-func fatal1(t testing.TB) func(*cluster, error) *cluster {
-	return func(c *cluster, err error) *cluster {
-		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
-		return c
+// mainCluster is the cluster of the tests.
+func mainCluster(t testing.TB) *cluster {
+	t.Helper()
+	c, err := mainClusterOnce()
+	if err != nil {
+		t.Fatal(err)
 	}
+	return c
+}
+
+// secondCluster is a cluster with another CA and other keys, which takes the
+// static tokens as well.
+func secondCluster(t testing.TB) *cluster {
+	t.Helper()
+	c, err := secondClusterOnce()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
 }
 
 // newCluster takes no testing.T, since what it makes outlives the test that

@@ -22,13 +22,13 @@ var pemFixtures = sync.OnceValue(func() (f struct {
 	certificate, ecdsaCertificate               string
 	brokenCertificate, brokenKey                string
 }) {
-	rsaKey := must2(rsa.GenerateKey(rand.Reader, 2048))
-	ecdsaKey := must2(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))
+	rsaKey := sure(rsa.GenerateKey(rand.Reader, 2048))
+	ecdsaKey := sure(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))
 	ed25519Key, _, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
 		panic(err)
 	}
-	x25519Key := must2(ecdh.X25519().GenerateKey(rand.Reader))
+	x25519Key := sure(ecdh.X25519().GenerateKey(rand.Reader))
 
 	f.rsa = publicPEM(&rsaKey.PublicKey)
 	f.pkcs1 = encodePEM("RSA PUBLIC KEY", x509.MarshalPKCS1PublicKey(&rsaKey.PublicKey))
@@ -44,7 +44,7 @@ var pemFixtures = sync.OnceValue(func() (f struct {
 })
 
 func publicPEM(key crypto.PublicKey) string {
-	return encodePEM("PUBLIC KEY", must2(x509.MarshalPKIXPublicKey(key)))
+	return encodePEM("PUBLIC KEY", sure(x509.MarshalPKIXPublicKey(key)))
 }
 
 func selfSigned(key crypto.Signer) string {
@@ -55,7 +55,7 @@ func selfSigned(key crypto.Signer) string {
 		IsCA:                  true,
 		BasicConstraintsValid: true,
 	}
-	return encodePEM("CERTIFICATE", must2(x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)))
+	return encodePEM("CERTIFICATE", sure(x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)))
 }
 
 func certificateDER() []byte {
@@ -67,8 +67,8 @@ func encodePEM(kind string, der []byte) string {
 	return string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}))
 }
 
-// must2 is for what fails only if the machine is out of order.
-func must2[T any](value T, err error) T {
+// sure is for what fails only if the machine is out of order.
+func sure[T any](value T, err error) T {
 	if err != nil {
 		panic(err)
 	}

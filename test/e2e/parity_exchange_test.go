@@ -64,10 +64,6 @@ func withData(data map[string]any) answer {
 	return answer{Status: http.StatusOK, Body: map[string]any{"data": data}}
 }
 
-func withWarnings(warnings ...any) answer {
-	return answer{Status: http.StatusOK, Body: map[string]any{"warnings": warnings}}
-}
-
 func refused(status int, errors ...any) answer {
 	return answer{Status: status, Body: map[string]any{"errors": errors}}
 }

@@ -92,7 +92,7 @@ func roleWholeRows() []parityRow {
 		row("further bounds",
 			write("role/r", with(role(further), map[string]any{"audience": nil})).differing("added-bounds", noContent()),
 			read("role/r").differing("added-bounds", withData(further)),
-			write("role/r", map[string]any{"bound_audiences": "", "bound_service_accounts": "", "selector": ""}), read("role/r")),
+			write("role/r", role(map[string]any{"bound_audiences": "", "bound_service_accounts": "", "selector": ""})), read("role/r")),
 		roleRow("unknown fields", map[string]any{"bound_names": "x", "policy": []string{"a"}}),
 		row("unknown field without audience", write("role/r", role(map[string]any{"audience": nil, "zone": 1}))),
 		row("PUT", exchange{method: http.MethodPut, path: "role/r", body: role(nil)}, read("role/r")),
