@@ -133,7 +133,7 @@ func writeObject(w http.ResponseWriter, r *http.Request, code int, version schem
 	w.Header().Set("Content-Type", info.MediaType)
 	w.Header().Set("Cache-Control", "no-cache, private")
 	w.WriteHeader(code)
-	_, _ = w.Write(body) //nolint:gosec // no browser reads it; the client may be gone
+	_, _ = w.Write(body) // the client may be gone
 }
 
 // writeStatus answers with the Status object of an error.
