@@ -4,7 +4,10 @@ import (
 	"context"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"fmt"
+	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -14,8 +17,18 @@ import (
 	"vault-plugin-auth-kubernetes/internal/token"
 )
 
-// requestTimeout bounds one attempt at the Kubernetes API.
-const requestTimeout = 10 * time.Second
+// What is used where the configuration says nothing, and what it may say.
+const (
+	defaultRequestTimeout = 10 * time.Second
+	maxRequestTimeout     = time.Minute
+	maxConcurrentLimit    = 10_000
+)
+
+// Values of renewal_check; not set, it is the first.
+const (
+	renewalCheckAccount = "service_account"
+	renewalCheckNone    = "none"
+)
 
 // defaultIssuer is the issuer that is asked for when validation is on and no
 // issuer is configured: that of the secret-based tokens.
@@ -42,6 +55,19 @@ type configEntry struct {
 	MapNamespaces            bool              `json:"map_namespaces,omitempty"`
 	ConsulNamespacePrefix    string            `json:"consul_namespace_prefix,omitempty"`
 	ConsulNamespaceOverrides map[string]string `json:"consul_namespace_overrides,omitempty"`
+
+	RequestTimeout       time.Duration `json:"request_timeout,omitempty"` // nanoseconds; 0 is the default
+	MaxConcurrentReviews int           `json:"max_concurrent_reviews,omitempty"`
+	RenewalCheck         string        `json:"renewal_check,omitempty"`
+	TLSServerName        string        `json:"tls_server_name,omitempty"`
+	ProxyURL             string        `json:"proxy_url,omitempty"`
+}
+
+func (c *configEntry) requestTimeout() time.Duration {
+	if c.RequestTimeout == 0 {
+		return defaultRequestTimeout
+	}
+	return c.RequestTimeout
 }
 
 // consulNamespace is the namespace in Consul that a namespace of the cluster is
@@ -133,7 +159,7 @@ func (b *backend) loadConnection(ctx context.Context, s logical.Storage, _ strin
 		ca = c.podCA
 	}
 	credential := b.reviewerCredential(config)
-	if c.client, err = newClient(config.Host, ca, credential); err != nil {
+	if c.client, err = newClient(config, ca, credential); err != nil {
 		return nil, misconfigured("no client can be made", "write the configuration anew", err)
 	}
 	c.selfReview = func() bool { return credential() == "" }
@@ -141,18 +167,38 @@ func (b *backend) loadConnection(ctx context.Context, s logical.Storage, _ strin
 	return c, nil
 }
 
-func newClient(configuredHost, ca string, credential func() string) (*kube.Client, error) {
-	host, err := kube.ParseHost(configuredHost)
+func newClient(config *configEntry, ca string, credential func() string) (*kube.Client, error) {
+	host, err := kube.ParseHost(config.Host)
 	if err != nil {
 		return nil, fmt.Errorf("kubernetes_host: %w", err)
+	}
+	proxy, err := parseProxy(config.ProxyURL)
+	if err != nil {
+		return nil, err
 	}
 	return kube.New(kube.Options{
 		Host:           host,
 		CAPEM:          ca,
+		ServerName:     config.TLSServerName,
+		Proxy:          proxy,
 		Credential:     credential,
-		RequestTimeout: requestTimeout,
+		RequestTimeout: config.requestTimeout(),
+		MaxConcurrent:  int64(config.MaxConcurrentReviews),
 		UserAgent:      "vault-plugin-auth-kubernetes/" + version,
 	})
+}
+
+// parseProxy reads proxy_url; nil if it is not set. The error repeats nothing of
+// it, since it may hold a password.
+func parseProxy(text string) (*url.URL, error) {
+	if text == "" {
+		return nil, nil
+	}
+	proxy, err := url.Parse(text)
+	if err != nil || proxy.Hostname() == "" || !slices.Contains([]string{"http", "https", "socks5"}, proxy.Scheme) {
+		return nil, errors.New("proxy_url: not the URL of an http, https or socks5 proxy")
+	}
+	return proxy, nil
 }
 
 // reviewerCredential returns the source of the reviewer's token: the configured

@@ -87,6 +87,33 @@ attribute consul.namespace.`,
 			Type:        framework.TypeKVPairs,
 			Description: `Namespaces that map_namespaces maps to another name than prefix and namespace.`,
 		},
+		"request_timeout": {
+			Type: framework.TypeDurationSecond,
+			Description: `Bound on one attempt at the Kubernetes API, of which a login makes two at most.
+Default 10s, at most 60s.`,
+		},
+		"max_concurrent_reviews": {
+			Type: framework.TypeInt,
+			Description: `How many requests the mount has under way at the API server at a time; others
+wait for their turn. Default 256.`,
+		},
+		"renewal_check": {
+			Type: framework.TypeString,
+			Description: `service_account, the default: a token is not renewed once its service account is
+gone or was created anew; the reviewer then needs permission to get service
+accounts, and without it tokens are renewed and the log has a warning. none: only
+the role, or the binding rules, count.`,
+		},
+		"tls_server_name": {
+			Type:        framework.TypeString,
+			Description: `Name that the API server's certificate must have, where it is not that of kubernetes_host.`,
+		},
+		"proxy_url": {
+			Type: framework.TypeString,
+			Description: `Proxy to reach the API server by: http, https or socks5. Not set, the proxy of the
+environment that Vault runs in.`,
+			DisplayAttrs: &framework.DisplayAttributes{Name: "Proxy URL"},
+		},
 	}
 }
 
@@ -94,6 +121,7 @@ attribute consul.namespace.`,
 var addedConfigFields = []string{
 	"require_audience", "cluster_name", "service_name_annotation",
 	"map_namespaces", "consul_namespace_prefix", "consul_namespace_overrides",
+	"request_timeout", "max_concurrent_reviews", "renewal_check", "tls_server_name", "proxy_url",
 }
 
 // maxClusterNameBytes bounds cluster_name, which is in the metadata of every token.

@@ -75,6 +75,26 @@ func (l *loginLog) refused(logger hclog.Logger, mount, role string, err error) {
 	})
 }
 
+// unchecked logs a renewal that was granted without a look at the cluster, since
+// that could not be asked.
+func (l *loginLog) unchecked(logger hclog.Logger, mount, role string, err error) {
+	class, remedy := "configuration", ""
+	var r *refusal
+	if errors.As(err, &r) {
+		class, remedy = r.class, r.remedy
+	}
+	fields := []any{
+		"mount", mount, "role", role, "step", "renewal",
+		"outcome", "renewed", "class", class, "reason", shorten(err.Error()), "remedy", remedy,
+	}
+	l.sometimes(troubleKind{step: "renewal", class: class}, func(suppressed int64) {
+		if suppressed > 0 {
+			fields = append(fields, "suppressed", suppressed)
+		}
+		logger.Warn("tokens are renewed without a look at their service accounts", fields...)
+	})
+}
+
 func (l *loginLog) sometimes(kind troubleKind, write func(suppressed int64)) {
 	l.mu.Lock()
 	t, ok := l.kinds[kind]

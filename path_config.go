@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net"
 	"reflect"
 	"slices"
 	"strings"
+	"time"
 	"unicode"
 
 	"github.com/hashicorp/vault/sdk/framework"
@@ -78,6 +80,9 @@ func (c *configEntry) responseData() map[string]any {
 			continue
 		}
 		data[field] = value.Interface()
+		if duration, ok := data[field].(time.Duration); ok {
+			data[field] = int64(duration.Seconds())
+		}
 	}
 	return data
 }
@@ -147,6 +152,11 @@ func (c *configEntry) fields() map[string]any {
 		"map_namespaces":                    &c.MapNamespaces,
 		"consul_namespace_prefix":           &c.ConsulNamespacePrefix,
 		"consul_namespace_overrides":        &c.ConsulNamespaceOverrides,
+		"request_timeout":                   &c.RequestTimeout,
+		"max_concurrent_reviews":            &c.MaxConcurrentReviews,
+		"renewal_check":                     &c.RenewalCheck,
+		"tls_server_name":                   &c.TLSServerName,
+		"proxy_url":                         &c.ProxyURL,
 	}
 }
 
@@ -164,6 +174,10 @@ func (c *configEntry) set(data *framework.FieldData, named func(field string) bo
 			*target = data.Get(field).([]string)
 		case *bool:
 			*target = data.Get(field).(bool)
+		case *int:
+			*target = data.Get(field).(int)
+		case *time.Duration:
+			*target = time.Duration(data.Get(field).(int)) * time.Second
 		case *map[string]string:
 			*target = data.Get(field).(map[string]string)
 		}
@@ -225,10 +239,31 @@ func (c *configEntry) validateAdded() error {
 			return fmt.Errorf("consul_namespace_prefix, consul_namespace_overrides: more than %d bytes, or not printable", maxClusterNameBytes)
 		}
 	}
+	if err := c.validateRequests(); err != nil {
+		return err
+	}
 	if !c.MapNamespaces && (c.ConsulNamespacePrefix != "" || len(c.ConsulNamespaceOverrides) > 0) {
 		return errors.New("consul_namespace_prefix and consul_namespace_overrides need map_namespaces=true")
 	}
 	return nil
+}
+
+// validateRequests checks how the API server is asked.
+func (c *configEntry) validateRequests() error {
+	if c.RequestTimeout < 0 || c.RequestTimeout > maxRequestTimeout {
+		return fmt.Errorf("request_timeout: it must be between 1s and %s, or 0 for the default", maxRequestTimeout)
+	}
+	if c.MaxConcurrentReviews < 0 || c.MaxConcurrentReviews > maxConcurrentLimit {
+		return fmt.Errorf("max_concurrent_reviews: it must be between 1 and %d, or 0 for the default", maxConcurrentLimit)
+	}
+	if !slices.Contains([]string{"", renewalCheckAccount, renewalCheckNone}, c.RenewalCheck) {
+		return fmt.Errorf("renewal_check: it must be %s or %s", renewalCheckAccount, renewalCheckNone)
+	}
+	if c.TLSServerName != "" && len(validation.IsDNS1123Subdomain(c.TLSServerName)) > 0 && net.ParseIP(c.TLSServerName) == nil {
+		return errors.New("tls_server_name: not a host name or address")
+	}
+	_, err := parseProxy(c.ProxyURL)
+	return err
 }
 
 func isNotPrintable(r rune) bool { return !unicode.IsPrint(r) }

@@ -42,11 +42,67 @@ func (b *backend) renewByRole(ctx context.Context, req *logical.Request) (*logic
 	if r == nil {
 		return nil, fmt.Errorf("role %s does not exist during renewal", name)
 	}
+	if err := b.checkLeasedAccount(ctx, req, name); err != nil {
+		return nil, err
+	}
 	response := &logical.Response{Auth: req.Auth}
 	response.Auth.TTL = r.TokenTTL
 	response.Auth.MaxTTL = r.TokenMaxTTL
 	response.Auth.Period = r.TokenPeriod
 	return response, nil
+}
+
+// checkLeasedAccount refuses a renewal whose service account is gone, or was created
+// anew, if the configuration asks for that. Where that cannot be found out the token
+// is renewed: an outage must not take away tokens that were issued rightly.
+func (b *backend) checkLeasedAccount(ctx context.Context, req *logical.Request, roleName string) error {
+	id, err := leasedAccount(req.Auth)
+	if err != nil {
+		return nil //nolint:nilerr // a lease from before the metadata was kept; nothing to check by
+	}
+	c, err := b.connection(ctx, req.Storage)
+	switch {
+	case err == nil && c == nil:
+		return nil // Vault's own method renews without a configuration, too
+	case err == nil && c.config.RenewalCheck == renewalCheckNone:
+		return nil
+	case err == nil:
+		attempt := &login{b: b, storage: req.Storage, connection: c}
+		attempt.identify(id)
+		err = attempt.run(ctx, renewSteps)
+	}
+	return b.renewalVerdict(req, roleName, err)
+}
+
+// renewSteps look again at the service account of a token.
+var renewSteps = []loginStep{{"renewal", (*login).checkAccount}}
+
+func (l *login) checkAccount(ctx context.Context) error {
+	_, err := l.objects.serviceAccount(ctx)
+	return err
+}
+
+// renewalVerdict is nil if the token is to be renewed.
+func (b *backend) renewalVerdict(req *logical.Request, roleName string, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case couldNotLook(err):
+		b.log.unchecked(b.Logger(), req.MountPoint, roleName, err)
+		return nil
+	}
+	return errAccountGone
+}
+
+var errAccountGone = errors.New("the service account of this token was deleted, or created anew; log in again")
+
+// leasedAccount is the service account that a token was issued to, as the host kept
+// it with the lease; Vault's own method keeps the same.
+func leasedAccount(auth *logical.Auth) (identity.Identity, error) {
+	if text, ok := auth.InternalData[leaseIdentity].(string); ok {
+		return identity.FromLease(text)
+	}
+	return identity.FromLeaseMetadata(auth.Metadata[metadataNamespace], auth.Metadata[metadataName], auth.Metadata[metadataUID])
 }
 
 // renewByRules evaluates the binding rules of today for the identity of the login.
@@ -57,34 +113,33 @@ func (b *backend) renewByRules(ctx context.Context, req *logical.Request, leased
 	if err != nil {
 		return nil, err
 	}
-	c, err := b.connection(ctx, req.Storage)
-	if err != nil {
+	if err := b.checkLeasedAccount(ctx, req, ""); err != nil {
 		return nil, err
 	}
-	if c == nil {
-		return nil, errors.New("could not load backend configuration")
-	}
-	attempt := &login{b: b, storage: req.Storage, connection: c}
-	attempt.identify(id)
 	response := &logical.Response{Auth: req.Auth}
-	err = attempt.run(ctx, []loginStep{{"binding rules", (*login).applyRules}})
+	g, err := b.grantedNow(ctx, req.Storage, id)
 	switch {
-	case err == nil:
-	case couldNotLook(err):
-		// The rules were not found to be against it; an outage must not take
-		// away tokens that were issued rightly.
-		b.log.refused(b.Logger(), req.MountPoint, "", err)
+	case err != nil && couldNotLook(err):
+		b.log.unchecked(b.Logger(), req.MountPoint, "", err)
 		return response, nil
-	default:
-		return nil, fmt.Errorf("the binding rules no longer grant this token anything: %w", logical.ErrPermissionDenied)
-	}
-	if attempt.granted.fingerprint() != req.Auth.InternalData[leaseGrants] {
+	case err != nil:
+		return nil, errors.New("the binding rules no longer grant this token anything; log in again")
+	case g.fingerprint() != req.Auth.InternalData[leaseGrants]:
 		return nil, errors.New("the binding rules grant something else than when this token was issued; log in again")
 	}
-	response.Auth.TTL = attempt.granted.settings.ttl
-	response.Auth.MaxTTL = attempt.granted.settings.maxTTL
-	response.Auth.Period = attempt.granted.settings.period
+	response.Auth.TTL, response.Auth.MaxTTL, response.Auth.Period = g.settings.ttl, g.settings.maxTTL, g.settings.period
 	return response, nil
+}
+
+// grantedNow is what the binding rules of today grant to an identity.
+func (b *backend) grantedNow(ctx context.Context, s logical.Storage, id identity.Identity) (*granted, error) {
+	attempt := &login{b: b, storage: s}
+	if err := attempt.findConnection(ctx); err != nil {
+		return nil, err
+	}
+	attempt.identify(id)
+	err := attempt.run(ctx, []loginStep{{"binding rules", (*login).applyRules}})
+	return attempt.granted, err
 }
 
 // couldNotLook tells whether an error leaves open what the cluster would have said:

@@ -95,7 +95,7 @@ func TestInvalidNameFailsTheLogin(t *testing.T) {
 			InvalidNameError{Rule: "bad", BindType: BindPolicy, Reason: "is absent"}},
 		{"not a name of that type", []Rule{good, {Name: "bad", BindType: BindService, BindName: "x${serviceaccount.annotations.path}"}},
 			InvalidNameError{Rule: "bad", BindType: BindService, Name: "x/srv/x", Reason: "'/' is not allowed"}},
-		{"the first by name of two", []Rule{{Name: "b", BindType: BindService, BindName: "${serviceaccount.annotations.mixed}"}, {Name: "a", BindType: BindRole, BindName: "${serviceaccount.annotations.mixed}"}, good},
+		{"the first by name of two", []Rule{{Name: "b", Selector: `serviceaccount.namespace == "ci" and serviceaccount.name == "web"`, BindType: BindService, BindName: "${serviceaccount.annotations.mixed}"}, {Name: "a", BindType: BindRole, BindName: "${serviceaccount.annotations.mixed}"}, good},
 			InvalidNameError{Rule: "a", BindType: BindRole, Reason: "upper-case"}},
 	} {
 		t.Run(row.name, func(t *testing.T) {

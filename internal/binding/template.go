@@ -148,6 +148,8 @@ func interpolated(v *view, r ref) (value, reason string) {
 	case len(value) > maxGroupBytes:
 		// Longer than any name; an annotation can have hundreds of KiB.
 		return "", fmt.Sprintf("%s is %d bytes long, more than any name may be", r, len(value))
+	case !utf8.ValidString(value):
+		return "", fmt.Sprintf("%s is not valid UTF-8: %q", r, value)
 	case strings.ToLower(value) != value:
 		return "", fmt.Sprintf("%s is %q, which has upper-case letters; values are lower-cased in names, and that would be the name of another", r, value)
 	}

@@ -46,6 +46,8 @@ func TestTemplateRenders(t *testing.T) {
 		{"character that a service cannot have", BindService, `x${serviceaccount.annotations.path}`, "", `'/' is not allowed`},
 		{"dot that a service cannot have", BindService, `${serviceaccount.annotations.dotted}`, "", `'.' is not allowed`},
 		{"control character in a group", BindGroup, `${serviceaccount.annotations.bell}`, "", `'\a' is not allowed`},
+		{"text that is not UTF-8", BindGroup, `${serviceaccount.annotations.binary}`, "", `is not valid UTF-8`},
+		{"character that stands for no UTF-8", BindGroup, `${serviceaccount.annotations.replaced}`, "", `is not allowed`},
 		{"too long together", BindService, strings.Repeat(`${serviceaccount.annotations.hundred}`, 3), "", "300 bytes long, more than 256"},
 		{"root, put together", BindPolicy, `ro${serviceaccount.annotations.ot}`, "", `does not give the policy "root"`},
 		{"control-group, put together", BindPolicy, `${serviceaccount.annotations.control}-group`, "", `does not give the policy "control-group"`},
@@ -61,7 +63,7 @@ func TestTemplateRenders(t *testing.T) {
 			}
 			c := runner()
 			for key, value := range map[string]string{
-				"accent": "É", "long": strings.Repeat("x", 4000), "dotted": "a.b", "bell": "a\a", "hundred": strings.Repeat("x", 100),
+				"accent": "É", "long": strings.Repeat("x", 4000), "dotted": "a.b", "bell": "a\a", "binary": "a\xff", "replaced": "a\ufffd", "hundred": strings.Repeat("x", 100),
 				"ot": "ot", "control": "control", "comma": "a,b", "climb": "a/../b", "space": "a ", "folder": "a/",
 			} {
 				c.annotations[key] = value

@@ -34,7 +34,19 @@ func FromLease(text string) (Identity, error) {
 		return Identity{}, fmt.Errorf("the identity in the lease cannot be read: %w", err)
 	}
 	if l.Namespace == "" || l.Name == "" || l.UID == "" {
-		return Identity{}, errors.New("the identity in the lease is not whole")
+		return Identity{}, errIncomplete
 	}
 	return Identity{l.Namespace, l.Name, l.UID, l.Audiences, l.Pod, l.Node}, nil
 }
+
+// FromLeaseMetadata returns the identity of a token that was issued with these
+// three and nothing else, as Vault's own method issues them. They must come from
+// the lease, as with FromLease.
+func FromLeaseMetadata(namespace, name, uid string) (Identity, error) {
+	if namespace == "" || name == "" || uid == "" {
+		return Identity{}, errIncomplete
+	}
+	return Identity{namespace: namespace, name: name, uid: uid}, nil
+}
+
+var errIncomplete = errors.New("the identity in the lease is not whole")

@@ -29,6 +29,11 @@ type Options struct {
 	// CAPEM holds the certificates that may have signed the API server's.
 	// Empty means the system's.
 	CAPEM string
+	// ServerName is the name that the API server's certificate must have; empty
+	// means that of Host.
+	ServerName string
+	// Proxy is the proxy to go through; nil means the environment's.
+	Proxy *url.URL
 	// Credential returns the reviewer's bearer token, or "" when there is
 	// none and the token under review has to vouch for itself. It is called
 	// for every request and must not block.

@@ -37,17 +37,21 @@ type renewable struct {
 // transports is avoided on purpose: it never forgets, and here every change of
 // configuration makes a new one.
 func newTransport(o Options) (*renewable, error) {
-	tlsConfig := &tls.Config{MinVersion: tls.VersionTLS12}
+	tlsConfig := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: o.ServerName}
 	if o.CAPEM != "" {
 		tlsConfig.RootCAs = x509.NewCertPool()
 		if !tlsConfig.RootCAs.AppendCertsFromPEM([]byte(o.CAPEM)) {
 			return nil, errors.New("the CA data holds no valid certificate")
 		}
 	}
+	proxy := http.ProxyFromEnvironment
+	if o.Proxy != nil {
+		proxy = http.ProxyURL(o.Proxy)
+	}
 	dialer := &net.Dialer{Timeout: o.RequestTimeout, KeepAlive: 15 * time.Second}
 	r := &renewable{make: func() *http.Transport {
 		return &http.Transport{
-			Proxy:               http.ProxyFromEnvironment,
+			Proxy:               proxy,
 			DialContext:         dialer.DialContext,
 			TLSClientConfig:     tlsConfig.Clone(),
 			TLSHandshakeTimeout: o.RequestTimeout,
