@@ -49,6 +49,11 @@ type backend struct {
 	// other. Logins and reads never take it.
 	writes sync.Mutex
 
+	// ctx ends with the mount; what several logins wait for runs under it, and not
+	// under one of theirs.
+	ctx context.Context
+	end context.CancelFunc
+
 	podCA    *kube.File
 	podToken *kube.File
 	log      *loginLog
@@ -72,6 +77,7 @@ func newBackend() *backend {
 		log:      newLoginLog(),
 		now:      time.Now,
 	}
+	b.ctx, b.end = context.WithCancel(context.Background())
 	b.connections = newCache(b.loadConnection)
 	b.roles = newCache(b.loadRole)
 	b.rules = newRuleStore(func() hclog.Logger { return b.Logger() })
@@ -147,7 +153,10 @@ func (b *backend) invalidate(_ context.Context, key string) {
 }
 
 // clean is called when the mount goes away, or the plugin is reloaded.
-func (b *backend) clean(context.Context) { b.dropConnection() }
+func (b *backend) clean(context.Context) {
+	b.end()
+	b.dropConnection()
+}
 
 // dropConnection makes the next login read the configuration anew. Logins in
 // flight end on the connection that they began with.

@@ -22,6 +22,7 @@ const (
 	defaultRequestTimeout = 10 * time.Second
 	maxRequestTimeout     = time.Minute
 	maxConcurrentLimit    = 10_000
+	maxReviewCacheTTL     = time.Minute
 )
 
 // Values of renewal_check; not set, it is the first.
@@ -61,6 +62,9 @@ type configEntry struct {
 	RenewalCheck         string        `json:"renewal_check,omitempty"`
 	TLSServerName        string        `json:"tls_server_name,omitempty"`
 	ProxyURL             string        `json:"proxy_url,omitempty"`
+
+	VerifyWithClusterKeys bool          `json:"verify_with_cluster_keys,omitempty"`
+	TokenReviewCacheTTL   time.Duration `json:"token_review_cache_ttl,omitempty"` // nanoseconds
 }
 
 func (c *configEntry) requestTimeout() time.Duration {
@@ -88,6 +92,8 @@ type connection struct {
 	config *configEntry
 	keys   token.Keys
 	client *kube.Client
+	// clusterKeys are the cluster's own; nil unless the configuration asks for it.
+	clusterKeys *clusterKeys
 	// reviewer asks client; selfReview tells whether it does so with the login
 	// token's own authority.
 	reviewer   tokenReviewer
@@ -164,6 +170,12 @@ func (b *backend) loadConnection(ctx context.Context, s logical.Storage, _ strin
 	}
 	c.selfReview = func() bool { return credential() == "" }
 	c.reviewer = &apiReviewer{client: c.client, selfReview: c.selfReview}
+	if config.TokenReviewCacheTTL > 0 {
+		c.reviewer = newRememberingReviewer(b.ctx, c.reviewer, config.TokenReviewCacheTTL, b.now)
+	}
+	if config.VerifyWithClusterKeys {
+		c.clusterKeys = newClusterKeys(b.ctx, c.client, c.selfReview, b.now)
+	}
 	return c, nil
 }
 

@@ -114,6 +114,18 @@ the role, or the binding rules, count.`,
 environment that Vault runs in.`,
 			DisplayAttrs: &framework.DisplayAttributes{Name: "Proxy URL"},
 		},
+		"verify_with_cluster_keys": {
+			Type: framework.TypeBool,
+			Description: `Fetch the keys with which the cluster signs tokens, and refuse a token that none of
+them signed before the API server is asked about it. Keys follow rotation.`,
+		},
+		"token_review_cache_ttl": {
+			Type: framework.TypeDurationSecond,
+			Description: `Remember for this long that the API server confirmed a token, and not ask again; at
+most 60s, and never past the token's own expiry. A service account that is deleted
+can log in for as long. Default 0, ask every time.`,
+			DisplayAttrs: &framework.DisplayAttributes{Name: "TokenReview cache TTL"},
+		},
 	}
 }
 
@@ -122,6 +134,7 @@ var addedConfigFields = []string{
 	"require_audience", "cluster_name", "service_name_annotation",
 	"map_namespaces", "consul_namespace_prefix", "consul_namespace_overrides",
 	"request_timeout", "max_concurrent_reviews", "renewal_check", "tls_server_name", "proxy_url",
+	"verify_with_cluster_keys", "token_review_cache_ttl",
 }
 
 // maxClusterNameBytes bounds cluster_name, which is in the metadata of every token.

@@ -154,14 +154,16 @@ func (l *login) checkClaims(context.Context) error {
 	return nil
 }
 
-func (l *login) checkSignature(context.Context) error {
-	if l.connection.keys.Empty() {
+func (l *login) checkSignature(ctx context.Context) error {
+	if keys := l.connection.keys; !keys.Empty() {
+		if err := keys.Verify(l.unverified); err != nil {
+			return denyFor(err)
+		}
+	}
+	if l.connection.clusterKeys == nil {
 		return nil // the API server checks it
 	}
-	if err := l.connection.keys.Verify(l.unverified); err != nil {
-		return denyFor(err)
-	}
-	return nil
+	return l.connection.clusterKeys.verify(ctx, l.unverified)
 }
 
 func (l *login) review(ctx context.Context) error {
@@ -169,7 +171,7 @@ func (l *login) review(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	id, err := l.connection.reviewer.Review(ctx, l.unverified.Raw(), audiences)
+	id, err := l.connection.reviewer.Review(ctx, l.unverified, audiences)
 	if err != nil {
 		return err
 	}

@@ -157,6 +157,8 @@ func (c *configEntry) fields() map[string]any {
 		"renewal_check":                     &c.RenewalCheck,
 		"tls_server_name":                   &c.TLSServerName,
 		"proxy_url":                         &c.ProxyURL,
+		"verify_with_cluster_keys":          &c.VerifyWithClusterKeys,
+		"token_review_cache_ttl":            &c.TokenReviewCacheTTL,
 	}
 }
 
@@ -255,6 +257,9 @@ func (c *configEntry) validateRequests() error {
 	}
 	if c.MaxConcurrentReviews < 0 || c.MaxConcurrentReviews > maxConcurrentLimit {
 		return fmt.Errorf("max_concurrent_reviews: it must be between 1 and %d, or 0 for the default", maxConcurrentLimit)
+	}
+	if c.TokenReviewCacheTTL < 0 || c.TokenReviewCacheTTL > maxReviewCacheTTL {
+		return fmt.Errorf("token_review_cache_ttl: it must be between 0 and %s", maxReviewCacheTTL)
 	}
 	if !slices.Contains([]string{"", renewalCheckAccount, renewalCheckNone}, c.RenewalCheck) {
 		return fmt.Errorf("renewal_check: it must be %s or %s", renewalCheckAccount, renewalCheckNone)

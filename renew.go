@@ -23,11 +23,32 @@ const (
 // pathLoginRenew is called by the host when a token of this mount is to be renewed.
 // What was true at login has to be true still.
 func (b *backend) pathLoginRenew(ctx context.Context, req *logical.Request, _ *framework.FieldData) (*logical.Response, error) {
+	var response *logical.Response
+	var err error
 	if text, ok := req.Auth.InternalData[leaseIdentity].(string); ok {
-		return b.renewByRules(ctx, req, text)
+		response, err = b.renewByRules(ctx, req, text)
+	} else {
+		response, err = b.renewByRole(ctx, req)
 	}
-	return b.renewByRole(ctx, req)
+	var over renewalOver
+	if errors.As(err, &over) {
+		// As an error it would reach the client as a 500, which is not what a
+		// refusal is.
+		return logical.ErrorResponse(over.Error()), nil
+	}
+	return response, err
 }
+
+// renewalOver says why a token is not renewed any more. Its holder reads it.
+type renewalOver string
+
+func (o renewalOver) Error() string { return string(o) }
+
+const (
+	accountGone renewalOver = "the service account of this token was deleted, or created anew; log in again"
+	nothingLeft renewalOver = "the binding rules no longer grant this token anything; log in again"
+	otherGrants renewalOver = "the binding rules grant something else than when this token was issued; log in again"
+)
 
 // renewByRole asks for the role to exist still; its settings of today count.
 func (b *backend) renewByRole(ctx context.Context, req *logical.Request) (*logical.Response, error) {
@@ -91,10 +112,8 @@ func (b *backend) renewalVerdict(req *logical.Request, roleName string, err erro
 		b.log.unchecked(b.Logger(), req.MountPoint, roleName, err)
 		return nil
 	}
-	return errAccountGone
+	return accountGone
 }
-
-var errAccountGone = errors.New("the service account of this token was deleted, or created anew; log in again")
 
 // leasedAccount is the service account that a token was issued to, as the host kept
 // it with the lease; Vault's own method keeps the same.
@@ -123,9 +142,9 @@ func (b *backend) renewByRules(ctx context.Context, req *logical.Request, leased
 		b.log.unchecked(b.Logger(), req.MountPoint, "", err)
 		return response, nil
 	case err != nil:
-		return nil, errors.New("the binding rules no longer grant this token anything; log in again")
+		return nil, nothingLeft
 	case g.fingerprint() != req.Auth.InternalData[leaseGrants]:
-		return nil, errors.New("the binding rules grant something else than when this token was issued; log in again")
+		return nil, otherGrants
 	}
 	response.Auth.TTL, response.Auth.MaxTTL, response.Auth.Period = g.settings.ttl, g.settings.maxTTL, g.settings.period
 	return response, nil

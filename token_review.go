@@ -7,12 +7,13 @@ import (
 
 	"vault-plugin-auth-kubernetes/internal/identity"
 	"vault-plugin-auth-kubernetes/internal/kube"
+	"vault-plugin-auth-kubernetes/internal/token"
 )
 
 // tokenReviewer asks somebody who knows whose a token is. Its errors are
 // refusals: denied if the answer was no, couldNotAsk if there was no answer.
 type tokenReviewer interface {
-	Review(ctx context.Context, token string, audiences []string) (identity.Identity, error)
+	Review(ctx context.Context, t *token.Unverified, audiences []string) (identity.Identity, error)
 }
 
 // apiReviewer is the reviewer that every mount uses: the TokenReview API of its
@@ -26,8 +27,8 @@ type apiReviewer struct {
 
 // Review asks for one review. audiences are the ones that the token must be valid
 // for, one of them at least; with none, the API server's own.
-func (r *apiReviewer) Review(ctx context.Context, token string, audiences []string) (identity.Identity, error) {
-	status, err := r.client.ReviewToken(ctx, token, audiences)
+func (r *apiReviewer) Review(ctx context.Context, t *token.Unverified, audiences []string) (identity.Identity, error) {
+	status, err := r.client.ReviewToken(ctx, t.Raw(), audiences)
 	if err != nil {
 		return identity.Identity{}, r.refusal(err)
 	}

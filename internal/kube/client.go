@@ -65,6 +65,7 @@ type Client struct {
 	reviews         authclient.TokenReviewInterface
 	namespaces      coreclient.NamespaceInterface
 	serviceAccounts coreclient.ServiceAccountsGetter
+	rest            rest.Interface
 	transport       *renewable
 	timeout         time.Duration
 	turns           *semaphore.Weighted
@@ -110,6 +111,7 @@ func New(o Options) (*Client, error) {
 		reviews:         auth.TokenReviews(),
 		namespaces:      core.Namespaces(),
 		serviceAccounts: core,
+		rest:            core.RESTClient(),
 		transport:       transport,
 		timeout:         o.RequestTimeout,
 		turns:           semaphore.NewWeighted(o.MaxConcurrent),
@@ -165,6 +167,19 @@ func (c *Client) ServiceAccount(ctx context.Context, loginToken, namespace, name
 		return err
 	})
 	return account, err
+}
+
+// SigningKeys reads the JSON Web Key Set with which the cluster's service account
+// tokens can be verified. loginToken is the credential where the client has no
+// reviewer's. The errors are of type *Error.
+func (c *Client) SigningKeys(ctx context.Context, loginToken string) ([]byte, error) {
+	var document []byte
+	err := c.do(ctx, "get /openid/v1/jwks", loginToken, func(ctx context.Context) (err error) {
+		document, err = c.rest.Get().AbsPath("/openid/v1/jwks").
+			SetHeader("Accept", "application/jwk-set+json").Do(ctx).Raw()
+		return err
+	})
+	return document, err
 }
 
 // do makes a request that changes nothing, once, or twice if the first attempt

@@ -1,12 +1,14 @@
 package kubetest
 
 import (
+	"encoding/json"
 	"errors"
 	"io"
 	"mime"
 	"net/http"
 	"strings"
 
+	"github.com/go-jose/go-jose/v4"
 	authv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -50,9 +52,25 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, t target) {
 			return
 		}
 		writeObject(w, r, http.StatusOK, corev1.SchemeGroupVersion, namespace)
+	case SigningKeys:
+		s.serveSigningKeys(w)
 	default:
 		http.NotFound(w, r)
 	}
+}
+
+func (s *Server) serveSigningKeys(w http.ResponseWriter) {
+	var set jose.JSONWebKeySet
+	for _, key := range s.keys.all() {
+		set.Keys = append(set.Keys, jose.JSONWebKey{Key: key.signer().Public(), KeyID: key.ID, Use: "sig"})
+	}
+	body, err := json.Marshal(set)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "application/jwk-set+json")
+	_, _ = w.Write(body) // the client may be gone
 }
 
 func (s *Server) serveReview(w http.ResponseWriter, r *http.Request) {

@@ -113,12 +113,19 @@ func (s *Server) RSAKey() Key {
 	return *s.keys.rsa
 }
 
-func (k *keyring) public() []any {
+// all are the keys whose tokens the server accepts.
+func (k *keyring) all() []Key {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	public := []any{k.ecdsa.signer().Public()}
-	if k.rsa != nil {
-		public = append(public, k.rsa.signer().Public())
+	if k.rsa == nil {
+		return []Key{k.ecdsa}
+	}
+	return []Key{k.ecdsa, *k.rsa}
+}
+
+func (k *keyring) public() (public []any) {
+	for _, key := range k.all() {
+		public = append(public, key.signer().Public())
 	}
 	return public
 }

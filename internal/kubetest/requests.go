@@ -15,6 +15,8 @@ const (
 	TokenReviews    Resource = "tokenreviews"
 	ServiceAccounts Resource = "serviceaccounts"
 	Namespaces      Resource = "namespaces"
+	// SigningKeys is the published key set, which every service account may read.
+	SigningKeys Resource = "jwks"
 )
 
 // Request is a request that reached the server.
@@ -85,6 +87,8 @@ func parseTarget(r *http.Request) target {
 	switch {
 	case r.Method == http.MethodPost && r.URL.Path == "/apis/authentication.k8s.io/v1/tokenreviews":
 		return target{resource: TokenReviews}
+	case r.Method == http.MethodGet && r.URL.Path == "/openid/v1/jwks":
+		return target{resource: SigningKeys}
 	case r.Method != http.MethodGet || !slices.Equal(parts[:min(4, len(parts))], []string{"", "api", "v1", "namespaces"}):
 		return target{}
 	case len(parts) == 5:

@@ -9,6 +9,9 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+
+	"github.com/go-jose/go-jose/v4"
+	"github.com/go-jose/go-jose/v4/json"
 )
 
 // ErrSignature says that none of the keys signed the token.
@@ -19,6 +22,40 @@ var errNoKey = errors.New("data does not contain any valid RSA or ECDSA public k
 // Keys verify the signatures of tokens. The zero value has no key.
 type Keys struct {
 	public []crypto.PublicKey
+	// byID are the keys that have an id.
+	byID map[string]crypto.PublicKey
+}
+
+// ParseKeySet reads a JSON Web Key Set, as a cluster publishes it. Keys of types
+// that no service account token is signed with are left out; a set without any that
+// is left is an error.
+func ParseKeySet(document []byte) (Keys, error) {
+	var set jose.JSONWebKeySet
+	if err := json.Unmarshal(document, &set); err != nil {
+		return Keys{}, errors.New("not a JSON Web Key Set")
+	}
+	keys := Keys{byID: map[string]crypto.PublicKey{}}
+	for _, jwk := range set.Keys {
+		switch key := jwk.Key.(type) {
+		case *rsa.PublicKey, *ecdsa.PublicKey:
+			keys.public = append(keys.public, key)
+			if jwk.KeyID != "" {
+				keys.byID[jwk.KeyID] = key
+			}
+		}
+	}
+	if len(keys.public) == 0 {
+		return Keys{}, errors.New("the JSON Web Key Set holds no RSA or ECDSA public key")
+	}
+	return keys, nil
+}
+
+// Knows tells whether there is a key of the id that the token says it was signed
+// with. A token that names none is known to all keys.
+func (k Keys) Knows(t *Unverified) bool {
+	id := t.signed.Signatures[0].Header.KeyID
+	_, ok := k.byID[id]
+	return ok || id == "" && len(k.public) > 0
 }
 
 // ParseKeys reads a list of PEM documents, each with one public key or
@@ -63,6 +100,12 @@ func (k Keys) Empty() bool { return len(k.public) == 0 }
 // Verify returns nil if one of the keys signed the token, and ErrSignature if
 // none did. A key of another type than the token's algorithm never fits.
 func (k Keys) Verify(t *Unverified) error {
+	if key, ok := k.byID[t.signed.Signatures[0].Header.KeyID]; ok {
+		if _, err := t.signed.Verify(key); err == nil {
+			return nil
+		}
+		return ErrSignature
+	}
 	for _, key := range k.public {
 		if _, err := t.signed.Verify(key); err == nil {
 			return nil

@@ -120,6 +120,14 @@ func (t *Unverified) Raw() string { return t.raw }
 // modified by the caller.
 func (t *Unverified) UnverifiedAudiences() []string { return t.claims.Audience }
 
+// UnverifiedExpiry is the exp claim, if there is one.
+func (t *Unverified) UnverifiedExpiry() (time.Time, bool) {
+	if t.claims.Expiry == nil {
+		return time.Time{}, false
+	}
+	return t.claims.Expiry.Time(), true
+}
+
 // CheckTime refuses a token that is expired, or not valid yet, by more than
 // Leeway. Claims that are missing do not count.
 func (t *Unverified) CheckTime(now time.Time) error {

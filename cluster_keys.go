@@ -1,0 +1,130 @@
+package main
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/singleflight"
+
+	"vault-plugin-auth-kubernetes/internal/kube"
+	"vault-plugin-auth-kubernetes/internal/token"
+)
+
+// How often a cluster's keys are read: because a token names one that is not known,
+// which anybody can make a token do; because there are none yet, and no login can
+// succeed before there are; and because they may have been withdrawn.
+const (
+	keysAtMostEvery  = 10 * time.Second
+	firstKeysEvery   = time.Second
+	keysAtLeastEvery = 5 * time.Minute
+)
+
+// clusterKeys are the keys with which a cluster signs its tokens, read when they are
+// first needed and followed as they rotate.
+type clusterKeys struct {
+	fetch      func(ctx context.Context, loginToken string) ([]byte, error)
+	selfReview func() bool
+	now        func() time.Time
+	// ctx is the mount's: several logins may wait for one reading.
+	ctx     context.Context
+	reading singleflight.Group
+
+	mu     sync.Mutex
+	keys   token.Keys
+	readAt time.Time // of the keys; zero if there are none yet
+	tried  time.Time // the last attempt to read them
+	failed error     // of that attempt
+}
+
+func newClusterKeys(ctx context.Context, client *kube.Client, selfReview func() bool, now func() time.Time) *clusterKeys {
+	return &clusterKeys{fetch: client.SigningKeys, selfReview: selfReview, now: now, ctx: ctx}
+}
+
+// verify refuses a token that the cluster did not sign. Without any keys it cannot
+// say, and that is not a denial.
+func (c *clusterKeys) verify(ctx context.Context, t *token.Unverified) error {
+	keys, fresh, _ := c.current()
+	if !fresh || !keys.Knows(t) {
+		if err := c.read(ctx, t.Raw()); err != nil {
+			return err
+		}
+		var failed error
+		if keys, _, failed = c.current(); keys.Empty() {
+			return c.noKeys(failed)
+		}
+	}
+	if !keys.Knows(t) {
+		return denyFor(token.ErrSignature)
+	}
+	if err := keys.Verify(t); err != nil {
+		return denyFor(err)
+	}
+	return nil
+}
+
+func (c *clusterKeys) noKeys(failed error) error {
+	if failed == nil {
+		return &refusal{kind: couldNotAsk, operator: true, class: "configuration", reason: "the cluster's keys were not read yet"}
+	}
+	return refusalFromAPI(failed, c.selfReview(), kube.Unauthorized, kube.Forbidden)
+}
+
+func (c *clusterKeys) current() (keys token.Keys, fresh bool, failed error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.keys, c.now().Sub(c.readAt) < keysAtLeastEvery, c.failed
+}
+
+// read reads the keys, or waits for another login that does. It does nothing if that
+// was tried a moment ago. An error is the caller's own deadline.
+func (c *clusterKeys) read(ctx context.Context, loginToken string) error {
+	done := c.reading.DoChan("", func() (any, error) {
+		if c.begin() {
+			c.finish(c.readNow(loginToken))
+		}
+		return nil, nil
+	})
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return &refusal{kind: couldNotAsk, class: string(kube.Timeout), reason: "waiting for the cluster's keys", err: ctx.Err()}
+	}
+}
+
+func (c *clusterKeys) begin() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	every := keysAtMostEvery
+	if c.readAt.IsZero() {
+		every = firstKeysEvery
+	}
+	if c.now().Sub(c.tried) < every {
+		return false
+	}
+	c.tried = c.now()
+	return true
+}
+
+func (c *clusterKeys) readNow(loginToken string) (token.Keys, error) {
+	document, err := c.fetch(c.ctx, loginToken)
+	if err != nil {
+		return token.Keys{}, err
+	}
+	keys, err := token.ParseKeySet(document)
+	if err != nil {
+		return token.Keys{}, &kube.Error{Op: "read the cluster's keys", Failure: kube.Malformed, Err: err}
+	}
+	return keys, nil
+}
+
+// finish takes over what was read. Keys from before stay if that failed: an outage
+// makes no key wrong.
+func (c *clusterKeys) finish(keys token.Keys, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.failed = err; err == nil {
+		c.keys, c.readAt = keys, c.now()
+	}
+}

@@ -1,0 +1,97 @@
+package main
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/binary"
+	"time"
+
+	lru "github.com/hashicorp/golang-lru"
+	"golang.org/x/sync/singleflight"
+
+	"vault-plugin-auth-kubernetes/internal/identity"
+	"vault-plugin-auth-kubernetes/internal/kube"
+	"vault-plugin-auth-kubernetes/internal/token"
+)
+
+// maxRememberedReviews bounds what one mount remembers; an entry is about 500 bytes.
+const maxRememberedReviews = 10_000
+
+// rememberingReviewer does not ask again about a token that was confirmed a moment
+// ago, and lets logins with the same token share one review. Only confirmations are
+// remembered. It keeps no token: entries are found by a keyed hash, with a key that
+// never leaves the process.
+type rememberingReviewer struct {
+	next tokenReviewer
+	ttl  time.Duration
+	now  func() time.Time
+	ctx  context.Context // the mount's: several logins may wait for one review
+
+	key     [32]byte
+	entries *lru.Cache
+	reviews singleflight.Group
+}
+
+type rememberedReview struct {
+	identity identity.Identity
+	until    time.Time
+}
+
+func newRememberingReviewer(ctx context.Context, next tokenReviewer, ttl time.Duration, now func() time.Time) *rememberingReviewer {
+	r := &rememberingReviewer{next: next, ttl: ttl, now: now, ctx: ctx}
+	if _, err := rand.Read(r.key[:]); err != nil {
+		panic(err) // documented never to happen
+	}
+	entries, err := lru.New(maxRememberedReviews)
+	if err != nil {
+		panic(err) // only for a size that is not positive
+	}
+	r.entries = entries
+	return r
+}
+
+// Review is that of the next reviewer, or what it said before.
+func (r *rememberingReviewer) Review(ctx context.Context, t *token.Unverified, audiences []string) (identity.Identity, error) {
+	key := r.keyOf(t, audiences)
+	if entry, ok := r.entries.Get(key); ok && r.now().Before(entry.(rememberedReview).until) {
+		return entry.(rememberedReview).identity, nil
+	}
+	done := r.reviews.DoChan(string(key[:]), func() (any, error) {
+		id, err := r.next.Review(r.ctx, t, audiences)
+		if err == nil {
+			r.entries.Add(key, rememberedReview{identity: id, until: r.until(t)})
+		}
+		return id, err
+	})
+	select {
+	case result := <-done:
+		return result.Val.(identity.Identity), result.Err
+	case <-ctx.Done():
+		return identity.Identity{}, &refusal{
+			kind: couldNotAsk, class: string(kube.Timeout), reason: "waiting for a review that another login began", err: ctx.Err(),
+		}
+	}
+}
+
+// until is when a confirmation that is given now ends. The token was confirmed, so
+// its expiry is what it says.
+func (r *rememberingReviewer) until(t *token.Unverified) time.Time {
+	until := r.now().Add(r.ttl)
+	if expiry, ok := t.UnverifiedExpiry(); ok && expiry.Before(until) {
+		return expiry
+	}
+	return until
+}
+
+// keyOf hashes what a review depends on, each part with its length before it.
+func (r *rememberingReviewer) keyOf(t *token.Unverified, audiences []string) (key [sha256.Size]byte) {
+	hash := hmac.New(sha256.New, r.key[:])
+	for _, part := range append([]string{t.Raw()}, audiences...) {
+		hash.Write(binary.BigEndian.AppendUint64(nil, uint64(len(part))))
+		hash.Write([]byte(part))
+	}
+	hash.Sum(key[:0])
+	return key
+}

@@ -1,0 +1,186 @@
+package main
+
+import (
+	"net/http"
+	"sync"
+	"testing"
+	"time"
+
+	"vault-plugin-auth-kubernetes/internal/kubetest"
+)
+
+// clock is a time that tests move by hand.
+type clock struct {
+	mu sync.Mutex
+	at time.Time
+}
+
+func (c *clock) now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.at
+}
+
+func (c *clock) advance(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.at = c.at.Add(d)
+}
+
+// newClockedDemo is newDemo with a clock that stands still.
+func newClockedDemo(t *testing.T, config fields) (*mount, *clock) {
+	t.Helper()
+	m := newDemo(t, config, nil)
+	c := &clock{at: time.Now()}
+	m.now = c.now
+	return m, c
+}
+
+// With the cluster's keys a forgery costs no review.
+func TestVerifyWithClusterKeys(t *testing.T) {
+	m, _ := newClockedDemo(t, fields{"verify_with_cluster_keys": true})
+	for range 3 {
+		m.mustLogin(m.token())
+	}
+	if keys, reviews := m.api.Count(kubetest.SigningKeys), m.api.Count(kubetest.TokenReviews); keys != 1 || reviews != 3 {
+		t.Errorf("%d readings of the keys and %d reviews for three logins", keys, reviews)
+	}
+	m.api.Forget()
+	stranger := kubetest.NewECDSAKey()
+	claimsToBeKnown := stranger
+	claimsToBeKnown.ID = m.api.ECDSAKey().ID
+	for name, key := range map[string]kubetest.Key{
+		"unknown key":              stranger,
+		"another key by that name": claimsToBeKnown,
+		"key without a name":       {Algorithm: stranger.Algorithm, Private: stranger.Private},
+	} {
+		wantRefused(t, m.login("demo", m.token(kubetest.SignedWith(key))), http.StatusForbidden)
+		if got := m.api.Count(kubetest.TokenReviews); got != 0 {
+			t.Errorf("%s: %d reviews of a forgery", name, got)
+		}
+	}
+	if got := len(m.api.Requests()); got != 0 {
+		t.Errorf("%d requests for forgeries right after the keys were read", got)
+	}
+}
+
+func TestClusterKeysFollowRotation(t *testing.T) {
+	m, clock := newClockedDemo(t, fields{"verify_with_cluster_keys": true})
+	m.mustLogin(m.token())
+	rotated := m.token(kubetest.SignedWith(m.api.RSAKey()))
+	wantRefused(t, m.login("demo", rotated), http.StatusForbidden) // read a moment ago
+	clock.advance(keysAtMostEvery)
+	m.mustLogin(rotated)
+	if got := m.api.Count(kubetest.SigningKeys); got != 2 {
+		t.Errorf("the keys were read %d times, want twice", got)
+	}
+	// However many strangers there are, one reading each 10 s.
+	stranger := kubetest.NewECDSAKey()
+	for range 30 {
+		clock.advance(time.Second)
+		m.login("demo", m.token(kubetest.SignedWith(stranger)))
+	}
+	if got := m.api.Count(kubetest.SigningKeys); got < 4 || got > 5 {
+		t.Errorf("the keys were read %d times, in 30 s more", got)
+	}
+	// Keys are read again from time to time, for one may have been withdrawn.
+	before := m.api.Count(kubetest.SigningKeys)
+	clock.advance(keysAtLeastEvery)
+	m.mustLogin(m.api.Token("apps", "web", kubetest.Audience("vault"), kubetest.Expiry(clock.now().Add(time.Hour))))
+	if got := m.api.Count(kubetest.SigningKeys); got != before+1 {
+		t.Errorf("%d readings after %s, want one", got-before, keysAtLeastEvery)
+	}
+}
+
+func TestClusterKeysThatCannotBeRead(t *testing.T) {
+	m, clock := newClockedDemo(t, fields{"verify_with_cluster_keys": true})
+	m.api.Fail(kubetest.Status(http.StatusInternalServerError), kubetest.SigningKeys)
+	wantRefused(t, m.login("demo", m.token()), http.StatusServiceUnavailable)
+	wantRefused(t, m.login("demo", m.token()), http.StatusServiceUnavailable)
+	if got := m.api.Count(kubetest.TokenReviews); got != 0 {
+		t.Errorf("%d reviews of tokens whose signature could not be checked", got)
+	}
+	m.api.Heal()
+	clock.advance(firstKeysEvery)
+	m.mustLogin(m.token())
+	// Once there are keys, an outage of the endpoint makes none of them wrong.
+	m.api.Fail(kubetest.Status(http.StatusInternalServerError), kubetest.SigningKeys)
+	clock.advance(keysAtLeastEvery)
+	m.mustLogin(m.api.Token("apps", "web", kubetest.Audience("vault"), kubetest.Expiry(clock.now().Add(time.Hour))))
+
+	m, _ = newClockedDemo(t, fields{"verify_with_cluster_keys": true})
+	m.api.Fail(kubetest.Text(http.StatusOK, "application/json", `{"keys":[]}`), kubetest.SigningKeys)
+	wantRefused(t, m.login("demo", m.token()), http.StatusServiceUnavailable)
+}
+
+func TestReviewCache(t *testing.T) {
+	m, clock := newClockedDemo(t, fields{"token_review_cache_ttl": 30})
+	jwt := m.token()
+	reviews := func(want int, why string) {
+		t.Helper()
+		if got := m.api.Count(kubetest.TokenReviews); got != want {
+			t.Errorf("%s: %d reviews, want %d", why, got, want)
+		}
+		m.api.Forget()
+	}
+	m.mustLogin(jwt)
+	m.mustLogin(jwt)
+	reviews(1, "the same token twice")
+	m.mustLogin(m.token())
+	reviews(1, "another token")
+	m.write("role/any", m.role(fields{"audience": nil}))
+	m.write("role/two", m.role(fields{"audience": nil, "bound_audiences": "vault,other"}))
+	m.login("two", jwt)
+	reviews(1, "other audiences")
+	clock.advance(30 * time.Second)
+	m.mustLogin(jwt)
+	reviews(1, "after the TTL")
+	m.write("config", m.config(fields{"token_review_cache_ttl": 30}))
+	m.mustLogin(jwt)
+	reviews(1, "after a change of configuration")
+
+	// What is remembered is who it is, not what it may: bounds count as they are.
+	m.write("role/demo", fields{"bound_service_account_names": "db"})
+	wantRefused(t, m.login("demo", jwt), http.StatusForbidden)
+	m.write("role/demo", fields{"bound_service_account_names": "web"})
+	m.api.Forget()
+
+	m.api.DeleteServiceAccount("apps", "web")
+	m.mustLogin(jwt)
+	reviews(0, "deleted within the TTL, as documented")
+	clock.advance(30 * time.Second)
+	for range 3 {
+		wantRefused(t, m.login("demo", jwt), http.StatusForbidden)
+	}
+	reviews(3, "a refusal is not remembered")
+}
+
+func TestReviewCacheEndsWithTheToken(t *testing.T) {
+	m, clock := newClockedDemo(t, fields{"token_review_cache_ttl": 60})
+	jwt := m.token(kubetest.Expiry(clock.now().Add(20 * time.Second)))
+	m.mustLogin(jwt)
+	clock.advance(21 * time.Second)
+	m.api.Forget()
+	m.login("demo", jwt)
+	if got := m.api.Count(kubetest.TokenReviews); got != 1 {
+		t.Errorf("%d reviews past the token's expiry, want one", got)
+	}
+}
+
+// Logins with one token at the same time share a review.
+func TestReviewCacheSharesReviews(t *testing.T) {
+	m, _ := newClockedDemo(t, fields{"token_review_cache_ttl": 30})
+	jwt := m.token()
+	var wait sync.WaitGroup
+	for range 50 {
+		wait.Go(func() {
+			if got := m.login("demo", jwt); got.auth == nil {
+				t.Errorf("%d %s", got.status, got.message)
+			}
+		})
+	}
+	wait.Wait()
+	if got := m.api.Count(kubetest.TokenReviews); got != 1 {
+		t.Errorf("%d reviews for 50 logins at once", got)
+	}
+}
