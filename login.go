@@ -223,6 +223,9 @@ func (l *login) audiences() ([]string, error) {
 // review was asked for the same; a role that a binding rule grants has its own.
 func (l *login) checkAudience(context.Context) error {
 	want := l.role.audiences()
+	if len(want) == 0 && l.connection.config.RequireAudience {
+		return deny("the configuration has require_audience set, and the role has no audience")
+	}
 	if len(want) > 0 && !slices.ContainsFunc(want, func(w string) bool { return slices.Contains(l.identity.Audiences(), w) }) {
 		return deny(fmt.Sprintf("the token's audiences are %q, the role asks for one of %q", l.identity.Audiences(), want))
 	}

@@ -265,6 +265,22 @@ func TestRequireAudience(t *testing.T) {
 	}
 }
 
+// A login without a role is then for the API server's own audience, and a role that
+// a rule binds still needs one.
+func TestRequireAudienceWithoutARole(t *testing.T) {
+	m := newRules(t, nil)
+	m.write("role/none", fields{"bound_service_account_names": "*", "bound_service_account_namespaces": "*", "token_policies": "none"})
+	m.write("role/own", fields{"bound_service_account_names": "*", "bound_service_account_namespaces": "*", "token_policies": "own", "audience": m.api.Issuer})
+	m.write("config", m.config(fields{"require_audience": true}))
+	m.rule("none", "", "role", "none")
+	m.rule("own", "", "role", "own")
+	wantRefused(t, m.loginByRules(m.token()), http.StatusForbidden)
+	auth := m.mustLoginByRules(m.token(kubetest.Audience(m.api.Issuer)))
+	if !slices.Equal(auth.Policies, []string{"own"}) {
+		t.Errorf("policies %q", auth.Policies)
+	}
+}
+
 func TestStoredSelectorThatCannotBeReadRefuses(t *testing.T) {
 	m := newDemo(t, nil, nil)
 	m.storage.put(t, "role/demo", `{"bound_service_account_names":["*"],"bound_service_account_namespaces":["*"],"selector":"of another version"}`)

@@ -49,6 +49,56 @@ func TestDocs(t *testing.T) {
 	}
 }
 
+// TestTestsInDocsExist keeps the documentation from resting on tests that are gone.
+func TestTestsInDocsExist(t *testing.T) {
+	t.Parallel()
+	root, err := testbed.RepositoryRoot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defined := map[string]bool{}
+	for _, pattern := range []string{"*_test.go", "internal/*/*_test.go", "test/*/*_test.go"} {
+		for _, text := range contents(t, filepath.Join(root, pattern)) {
+			for _, match := range testFunction.FindAllStringSubmatch(text, -1) {
+				defined[match[1]] = true
+			}
+		}
+	}
+	named := 0
+	for doc, text := range contents(t, filepath.Join(root, "docs", "*.md")) {
+		for _, match := range testName.FindAllStringSubmatch(text, -1) {
+			if named++; !defined[match[1]] {
+				t.Errorf("%s names %s, which does not exist", filepath.Base(doc), match[1])
+			}
+		}
+	}
+	if named == 0 {
+		t.Error("no document names a test; the pattern must be wrong")
+	}
+}
+
+var (
+	testFunction = regexp.MustCompile(`(?m)^func (Test\w+)\(`)
+	testName     = regexp.MustCompile("`(Test\\w+)`")
+)
+
+func contents(t *testing.T, pattern string) map[string]string {
+	t.Helper()
+	paths, err := filepath.Glob(pattern)
+	if err != nil {
+		t.Fatal(err)
+	}
+	texts := map[string]string{}
+	for _, path := range paths {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		texts[path] = string(text)
+	}
+	return texts
+}
+
 // shellCommands returns the commands of a document that can be run here.
 func shellCommands(t *testing.T, root, text string) string {
 	var commands strings.Builder
