@@ -2,6 +2,7 @@
 # make dev     the same bed, left running until Ctrl-C
 # make test    unit tests, race detector on, and the end-to-end suite
 # make test-consul  the same rules and logins given to a real Consul
+# make test-faults  the same processes with faults injected, 4 minutes
 # make check   format, vet, lint, tidy, known vulnerabilities
 # make build   the plugin, static, in build/
 
@@ -17,7 +18,7 @@ TESTBED := $(BUILD)/testbed
 # Modules with code of this project; the ones under tools/ only pin programs.
 MODULES := . test
 
-.PHONY: build demo dev test test-unit test-e2e test-consul check fmt clean testbed
+.PHONY: build demo dev test test-unit test-e2e test-consul test-faults check fmt clean testbed
 
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w" -o $(PLUGIN) .
@@ -46,13 +47,18 @@ test-unit:
 # says so; that has to end before the tests' own time begins.
 test-e2e: testbed
 	$(TESTBED) tools
-	$(GO) test -C test -count=1 -timeout 30m ./...
+	$(GO) test -C test -count=1 -p 1 -timeout 30m ./testbed ./cmd/... ./e2e
 
 # The first run on a machine builds Consul, which takes 4 to 6 minutes.
 test-consul: testbed
 	$(TESTBED) tools
 	$(TESTBED) consul
 	TEST_CONSUL=1 $(GO) test -C test -count=1 -timeout 20m ./consul
+
+# They measure, so nothing else should run beside them; see test/faults.
+test-faults: testbed
+	$(TESTBED) tools
+	$(GO) test -C test -count=1 -timeout 30m ./faults
 
 check:
 	scripts/check.sh $(MODULES)

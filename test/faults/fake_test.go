@@ -1,0 +1,102 @@
+package faults
+
+import (
+	"encoding/json"
+	"encoding/pem"
+	"fmt"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+
+	authv1 "k8s.io/api/authentication/v1"
+	"k8s.io/client-go/kubernetes/scheme"
+)
+
+// fakeAPI is a TLS server in the place of an API server.
+type fakeAPI struct{ url, caPEM string }
+
+// newFakeAPI starts a server that speaks HTTP/2, as API servers do. Its
+// certificate is its own authority's.
+func newFakeAPI(t testing.TB, handler http.HandlerFunc) fakeAPI {
+	t.Helper()
+	server := httptest.NewUnstartedServer(handler)
+	server.EnableHTTP2 = true
+	server.Config.ErrorLog = log.New(io.Discard, "", 0) // handlers abort on purpose
+	server.StartTLS()
+	t.Cleanup(func() {
+		server.CloseClientConnections() // ends the handlers that hang
+		server.Close()
+	})
+	ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
+	return fakeAPI{url: server.URL, caPEM: string(ca)}
+}
+
+// says answers with a JSON body.
+func says(status int, body any) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(status)
+		_ = json.NewEncoder(w).Encode(body) // the client may have gone
+	}
+}
+
+// saysStatus answers with an error as kube-apiserver words it.
+func saysStatus(code int, reason, message string) http.HandlerFunc {
+	return says(code, fields{
+		"kind": "Status", "apiVersion": "v1", "status": "Failure",
+		"code": code, "reason": reason, "message": message,
+	})
+}
+
+// vouches answers a TokenReview with the identity of the tests' service account.
+func vouches(w http.ResponseWriter, r *http.Request) {
+	answerReview(w, r, func(review *authv1.TokenReview) {
+		review.Status = authv1.TokenReviewStatus{
+			Authenticated: true,
+			Audiences:     review.Spec.Audiences,
+			User: authv1.UserInfo{
+				Username: "system:serviceaccount:" + kube.namespace + ":" + kube.account,
+				UID:      "2f1e6a0e-7a52-4a3c-9c39-0c1d5a6f3b11",
+				Groups:   []string{"system:serviceaccounts", "system:serviceaccounts:" + kube.namespace, "system:authenticated"},
+			},
+		}
+	})
+}
+
+// denies answers a TokenReview as for a token that was not signed by the cluster.
+func denies(w http.ResponseWriter, r *http.Request) {
+	answerReview(w, r, func(review *authv1.TokenReview) {
+		review.Status.Error = "[invalid bearer token, service account token has been invalidated]"
+	})
+}
+
+func answerReview(w http.ResponseWriter, r *http.Request, change func(*authv1.TokenReview)) {
+	review, err := decodeReview(r)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	change(review)
+	review.Kind, review.APIVersion = "TokenReview", authv1.SchemeGroupVersion.String()
+	says(http.StatusCreated, review)(w, r)
+}
+
+// decodeReview reads a review from the body of a request, in any encoding that
+// client-go chooses.
+func decodeReview(r *http.Request) (*authv1.TokenReview, error) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return nil, err
+	}
+	object, _, err := scheme.Codecs.UniversalDeserializer().Decode(body, nil, nil)
+	if err != nil {
+		return nil, err
+	}
+	review, ok := object.(*authv1.TokenReview)
+	if !ok {
+		return nil, fmt.Errorf("%T is no TokenReview", object)
+	}
+	return review, nil
+}

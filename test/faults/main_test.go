@@ -1,0 +1,110 @@
+// Package faults breaks what stands between the plugin and its cluster, or one
+// of the processes themselves, and looks at what the clients of a real Vault get
+// meanwhile.
+//
+// Times and rates are asserted as they are promised. On a machine that is busy
+// with other things FAULTS_SLOW=4 allows four times the time. FAULTS_FULL=1 runs
+// the counts and durations of a release in place of those of every change, and
+// -short shorter ones still.
+package faults
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"strconv"
+	"syscall"
+	"testing"
+	"time"
+
+	vault "github.com/hashicorp/vault/api"
+
+	"vault-plugin-auth-kubernetes/test/testbed"
+)
+
+// What all tests share. Each has mounts of its own.
+var (
+	bed  *testbed.Bed
+	kube *cluster
+)
+
+func TestMain(m *testing.M) {
+	code, err := run(m)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "tests with injected faults:", err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+func run(m *testing.M) (code int, err error) {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	bed, err = testbed.Start(ctx, testbed.Options{
+		Progress: os.Stderr,
+		// The level of an operator who changed nothing; JSON, to tell keys from text.
+		Vault: testbed.VaultOptions{LogLevel: "info", Env: []string{"VAULT_LOG_FORMAT=json"}},
+	})
+	if err != nil {
+		return 1, err
+	}
+	defer func() { err = errors.Join(err, bed.Stop()) }()
+	client, err := bed.Vault.Client()
+	if err != nil {
+		return 1, err
+	}
+	if err := register(client); err != nil {
+		return 1, err
+	}
+	if kube, err = newCluster(ctx, bed.Cluster); err != nil {
+		return 1, err
+	}
+	done := make(chan int, 1)
+	go func() { done <- m.Run() }()
+	select {
+	case code = <-done:
+		return code, nil
+	case <-ctx.Done():
+		return 1, errors.New("interrupted")
+	}
+}
+
+func register(client *vault.Client) error {
+	return client.Sys().RegisterPlugin(&vault.RegisterPluginInput{
+		Name:    testbed.PluginName,
+		Type:    vault.PluginTypeCredential,
+		Command: testbed.PluginName,
+		SHA256:  bed.PluginSHA256,
+		Version: bed.PluginVersion,
+	})
+}
+
+// full tells whether the counts and durations of a release are asked for.
+func full() bool { return os.Getenv("FAULTS_FULL") == "1" }
+
+// scaled picks a count or a duration by how thorough the run is to be.
+func scaled[T any](short, usual, release T) T {
+	switch {
+	case full():
+		return release
+	case testing.Short():
+		return short
+	}
+	return usual
+}
+
+// allowed is a bound on a time, stretched on a machine that is said to be busy.
+func allowed(t testing.TB, bound time.Duration) time.Duration {
+	t.Helper()
+	text := os.Getenv("FAULTS_SLOW")
+	if text == "" {
+		return bound
+	}
+	factor, err := strconv.ParseFloat(text, 64)
+	if err != nil || factor < 1 {
+		t.Fatalf("FAULTS_SLOW=%q is not a factor of 1 or more", text)
+	}
+	return time.Duration(float64(bound) * factor)
+}
