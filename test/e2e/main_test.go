@@ -5,15 +5,9 @@ package e2e
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"os"
-	"os/signal"
 	"path/filepath"
-	"syscall"
 	"testing"
-
-	vault "github.com/hashicorp/vault/api"
 
 	"vault-plugin-auth-kubernetes/test/testbed"
 )
@@ -26,68 +20,16 @@ var (
 )
 
 func TestMain(m *testing.M) {
-	code, err := run(m)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "end-to-end tests:", err)
-		code = 1
-	}
-	os.Exit(code)
-}
-
-func run(m *testing.M) (code int, err error) {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	bed, err = testbed.Start(ctx, testbed.Options{Progress: os.Stderr})
-	if err != nil {
-		return 1, err
-	}
-	defer func() { err = errors.Join(err, bed.Stop()) }()
-	options, err := withStaticTokens(bed.Dir)
-	if err != nil {
-		return 1, err
-	}
-	otherCluster, err = testbed.StartCluster(ctx, bed.Tools, filepath.Join(bed.Dir, "other-cluster"), options)
-	if err != nil {
-		return 1, err
-	}
-	defer func() { err = errors.Join(err, otherCluster.Stop()) }()
-	if err := registerPlugin(); err != nil {
-		return 1, err
-	}
-	done := make(chan int, 1)
-	go func() { done <- m.Run() }()
-	select {
-	case code = <-done:
-		return code, nil
-	case <-ctx.Done():
-		return 1, errors.New("interrupted")
-	}
-}
-
-func registerPlugin() error {
-	client, err := newVaultClient()
-	if err != nil {
-		return err
-	}
-	return client.Sys().RegisterPlugin(&vault.RegisterPluginInput{
-		Name:    testbed.PluginName,
-		Type:    vault.PluginTypeCredential,
-		Command: testbed.PluginName,
-		SHA256:  bed.PluginSHA256,
-		Version: bed.PluginVersion,
-	})
-}
-
-// newVaultClient returns a client with the root token that tries each request
-// once: the tests compare what the server answers.
-func newVaultClient() (*vault.Client, error) {
-	config := vault.DefaultConfig()
-	config.Address = bed.Vault.Addr
-	config.MaxRetries = 0
-	client, err := vault.NewClient(config)
-	if err != nil {
-		return nil, err
-	}
-	client.SetToken(bed.Vault.RootToken)
-	return client, nil
+	os.Exit(testbed.RunTests(m, testbed.Options{Progress: os.Stderr}, func(ctx context.Context, started *testbed.Bed) (func() error, error) {
+		bed = started
+		options, err := withStaticTokens(bed.Dir)
+		if err != nil {
+			return nil, err
+		}
+		otherCluster, err = testbed.StartCluster(ctx, bed.Tools, filepath.Join(bed.Dir, "other-cluster"), options)
+		if err != nil {
+			return nil, err
+		}
+		return otherCluster.Stop, nil
+	}))
 }

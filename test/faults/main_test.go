@@ -10,16 +10,10 @@ package faults
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"os"
-	"os/signal"
 	"strconv"
-	"syscall"
 	"testing"
 	"time"
-
-	vault "github.com/hashicorp/vault/api"
 
 	"vault-plugin-auth-kubernetes/test/testbed"
 )
@@ -31,54 +25,15 @@ var (
 )
 
 func TestMain(m *testing.M) {
-	code, err := run(m)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "tests with injected faults:", err)
-		code = 1
-	}
-	os.Exit(code)
-}
-
-func run(m *testing.M) (code int, err error) {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	bed, err = testbed.Start(ctx, testbed.Options{
+	os.Exit(testbed.RunTests(m, testbed.Options{
 		Progress: os.Stderr,
 		// The level of an operator who changed nothing; JSON, to tell keys from text.
 		Vault: testbed.VaultOptions{LogLevel: "info", Env: []string{"VAULT_LOG_FORMAT=json"}},
-	})
-	if err != nil {
-		return 1, err
-	}
-	defer func() { err = errors.Join(err, bed.Stop()) }()
-	client, err := bed.Vault.Client()
-	if err != nil {
-		return 1, err
-	}
-	if err := register(client); err != nil {
-		return 1, err
-	}
-	if kube, err = newCluster(ctx, bed.Cluster); err != nil {
-		return 1, err
-	}
-	done := make(chan int, 1)
-	go func() { done <- m.Run() }()
-	select {
-	case code = <-done:
-		return code, nil
-	case <-ctx.Done():
-		return 1, errors.New("interrupted")
-	}
-}
-
-func register(client *vault.Client) error {
-	return client.Sys().RegisterPlugin(&vault.RegisterPluginInput{
-		Name:    testbed.PluginName,
-		Type:    vault.PluginTypeCredential,
-		Command: testbed.PluginName,
-		SHA256:  bed.PluginSHA256,
-		Version: bed.PluginVersion,
-	})
+	}, func(ctx context.Context, started *testbed.Bed) (_ func() error, err error) {
+		bed = started
+		kube, err = newCluster(ctx, bed.Cluster)
+		return nil, err
+	}))
 }
 
 // full tells whether the counts and durations of a release are asked for.

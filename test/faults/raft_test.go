@@ -19,7 +19,7 @@ import (
 func TestRaftFailover(t *testing.T) {
 	c := newRaftCluster(t, "one", "two", "three")
 	leader := c.leaderSeenBy(c.nodes[0])
-	if err := register(leader.client); err != nil {
+	if err := bed.RegisterPlugin(t.Context(), leader.client); err != nil {
 		t.Fatal(err)
 	}
 	m := mount{path: "pods", addr: leader.addr, token: c.token}

@@ -205,17 +205,10 @@ func (f *fixture) testClaims(t *testing.T) {
 
 // testPlugin has Vault check the binary, its checksum and its version.
 func (f *fixture) testPlugin(t *testing.T) {
-	err := f.root.Sys().RegisterPluginWithContext(t.Context(), &api.RegisterPluginInput{
-		Name:    PluginName,
-		Type:    api.PluginTypeCredential,
-		Command: PluginName,
-		SHA256:  f.bed.PluginSHA256,
-		Version: f.bed.PluginVersion,
-	})
-	if err != nil {
+	if err := f.bed.RegisterPlugin(t.Context(), f.root); err != nil {
 		t.Fatal(err)
 	}
-	err = f.root.Sys().EnableAuthWithOptionsWithContext(t.Context(), "plugin", &api.EnableAuthOptions{Type: PluginName})
+	err := f.root.Sys().EnableAuthWithOptionsWithContext(t.Context(), "plugin", &api.EnableAuthOptions{Type: PluginName})
 	if err != nil {
 		t.Error(err)
 	}

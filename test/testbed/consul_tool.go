@@ -2,7 +2,6 @@ package testbed
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -34,12 +33,8 @@ func FindConsul(ctx context.Context, progress io.Writer) (string, error) {
 
 // lookupConsul returns "" if the program has to be built.
 func lookupConsul(ctx context.Context) (string, error) {
-	if file := os.Getenv("CONSUL_BINARY"); file != "" {
-		path, err := executable(file)
-		if err != nil {
-			return "", fmt.Errorf("CONSUL_BINARY=%s: %w", file, err)
-		}
-		return path, nil
+	if path, err := fromVariable("CONSUL_BINARY"); path != "" || err != nil {
+		return path, err
 	}
 	path, err := exec.LookPath("consul")
 	if err != nil {

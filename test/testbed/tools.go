@@ -120,18 +120,28 @@ func fromAssets(name string, required bool) (string, error) {
 }
 
 func findVault() (string, error) {
-	if file := os.Getenv("VAULT_BINARY"); file != "" {
-		path, err := executable(file)
-		if err != nil {
-			return "", fmt.Errorf("VAULT_BINARY=%s: %w", file, err)
-		}
-		return path, nil
+	if path, err := fromVariable("VAULT_BINARY"); path != "" || err != nil {
+		return path, err
 	}
 	path, err := exec.LookPath("vault")
 	if err != nil {
 		return "", nil
 	}
 	return filepath.Abs(path)
+}
+
+// fromVariable returns the program that a variable names, "" if it names none. One
+// that leads nowhere is an error.
+func fromVariable(name string) (string, error) {
+	file := os.Getenv(name)
+	if file == "" {
+		return "", nil
+	}
+	path, err := executable(file)
+	if err != nil {
+		return "", fmt.Errorf("%s=%s: %w", name, file, err)
+	}
+	return path, nil
 }
 
 // executable returns the absolute path of a file that can be run. LookPath
