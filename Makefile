@@ -3,6 +3,7 @@
 # make test    unit tests, race detector on, and the end-to-end suite
 # make test-consul  the same rules and logins given to a real Consul
 # make test-faults  the same processes with faults injected, 4 minutes
+# make fuzz    every fuzz target for FUZZTIME, 10s unless told otherwise
 # make check   format, vet, lint, tidy, known vulnerabilities
 # make build   the plugin, static, in build/
 
@@ -18,7 +19,7 @@ TESTBED := $(BUILD)/testbed
 # Modules with code of this project; the ones under tools/ only pin programs.
 MODULES := . test
 
-.PHONY: build demo dev test test-unit test-e2e test-consul test-faults check fmt clean testbed
+.PHONY: build demo dev test test-unit test-e2e test-consul test-faults fuzz check fmt clean testbed
 
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w" -o $(PLUGIN) .
@@ -59,6 +60,15 @@ test-consul: testbed
 test-faults: testbed
 	$(TESTBED) tools
 	$(GO) test -C test -count=1 -timeout 30m ./faults
+
+FUZZTIME ?= 10s
+fuzz:
+	grep -rlE '^func Fuzz' --include='*_test.go' . | while read -r file; do
+		for target in $$(grep -oE '^func Fuzz[A-Za-z0-9]+' "$$file" | cut -d' ' -f2); do
+			echo "fuzzing $$target for $(FUZZTIME)"
+			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x "$$(dirname "$$file")"
+		done
+	done
 
 check:
 	scripts/check.sh $(MODULES)

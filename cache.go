@@ -42,9 +42,13 @@ func (c *cache[T]) get(ctx context.Context, s logical.Storage, key string) (*T, 
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.generation == generation {
-		c.entries[key] = value
+	if c.generation != generation {
+		return value, nil
 	}
+	if first, ok := c.entries[key]; ok {
+		return first, nil // of several that loaded it at once all use one
+	}
+	c.entries[key] = value
 	return value, nil
 }
 

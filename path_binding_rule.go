@@ -215,14 +215,24 @@ func (b *backend) ruleStore(ctx context.Context, s logical.Storage, name string,
 
 // ruleWarnings tells the writer of a rule what it does not do yet.
 func (b *backend) ruleWarnings(ctx context.Context, s logical.Storage, r *ruleEntry) *logical.Response {
-	if r.BindType != string(binding.BindRole) || strings.Contains(r.BindName, "${") {
+	missing := b.missingRole(ctx, s, r)
+	if missing == "" {
 		return nil
+	}
+	response := &logical.Response{}
+	response.AddWarning(missing)
+	return response
+}
+
+// missingRole says that the role which a rule binds does not exist, "" if it does or
+// its name is computed.
+func (b *backend) missingRole(ctx context.Context, s logical.Storage, r *ruleEntry) string {
+	if r.BindType != string(binding.BindRole) || strings.Contains(r.BindName, "${") {
+		return ""
 	}
 	role, err := b.roles.get(ctx, s, roleCacheKey(r.BindName))
 	if err != nil || role != nil {
-		return nil // the rule is stored, so a role that cannot be read now is no error
+		return "" // that a role cannot be read now is no fault of the rule's
 	}
-	response := &logical.Response{}
-	response.AddWarning(fmt.Sprintf("There is no role %q; logins skip it until there is.", r.BindName))
-	return response
+	return fmt.Sprintf("There is no role %q; logins skip it until there is.", r.BindName)
 }

@@ -64,6 +64,8 @@ type importPlan struct {
 	rules  []string // what happens to each, a line
 	writes []plannedWrite
 	left   []string
+	// missing are roles that rules bind and that do not exist, a line each.
+	missing []string
 }
 
 func (b *backend) importConsul(ctx context.Context, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
@@ -93,12 +95,15 @@ func (b *backend) importConsul(ctx context.Context, req *logical.Request, data *
 			return nil, err
 		}
 	}
-	return &logical.Response{Data: map[string]any{
-		"dry_run":          dryRun,
-		"config":           plan.config.responseData(),
-		"rules":            plan.rules,
-		"not_carried_over": plan.left,
-	}}, nil
+	return &logical.Response{
+		Data: map[string]any{
+			"dry_run":          dryRun,
+			"config":           plan.config.responseData(),
+			"rules":            plan.rules,
+			"not_carried_over": plan.left,
+		},
+		Warnings: plan.missing,
+	}, nil
 }
 
 // planImport works out what to write. A response means that the import is refused.
@@ -126,8 +131,8 @@ func (b *backend) planImport(ctx context.Context, s logical.Storage, imported *c
 	return plan, nil, nil
 }
 
-// takeOver sets what Consul's method has. Vault seldom runs in the cluster's pods
-// where Consul's servers log others in, so the pod's own files are not used.
+// takeOver sets what Consul's method has. It brings a reviewer's token of its own, so
+// the files of a pod that Vault may run in are not used.
 func (c *configEntry) takeOver(from consul.Config) {
 	c.Host = from.Host
 	c.CACert = from.CACert
@@ -156,6 +161,9 @@ func (b *backend) planRule(ctx context.Context, s logical.Storage, plan *importP
 	if err := entry.validate(rule.Name); err != nil {
 		plan.left = append(plan.left, fmt.Sprintf("%s: %s", rule.Name, err))
 		return nil
+	}
+	if missing := b.missingRole(ctx, s, entry); missing != "" {
+		plan.missing = append(plan.missing, rule.Name+": "+missing)
 	}
 	before, err := readRule(ctx, s, rule.Name)
 	if err != nil {

@@ -36,6 +36,7 @@ func TestImportFromConsul(t *testing.T) {
 		consulRule("a3", "value.x==1", "policy", "unknown-attribute"),
 		consulRule("a4", "", "policy", "root"),
 		consulRule("../x", "", "policy", "traversal"),
+		consulRule("a5", "", "role", "missing"),
 	}
 
 	planned := m.importConsul(true, rules...)
@@ -50,6 +51,9 @@ func TestImportFromConsul(t *testing.T) {
 		if fmt.Sprint(planned.data[key]) != fmt.Sprint(done.data[key]) {
 			t.Errorf("%s: planned %v, done %v", key, planned.data[key], done.data[key])
 		}
+	}
+	if len(done.warnings) != 1 || !strings.Contains(done.warnings[0], `consul-a5: There is no role "missing"`) {
+		t.Errorf("warnings %q", done.warnings)
 	}
 	left := fmt.Sprint(done.data["not_carried_over"])
 	for _, reason := range []string{"MaxTokenTTL", "consul-a3: selector: column 1", "consul-a4: bind_name", `"consul-../x"`} {

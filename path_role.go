@@ -223,7 +223,8 @@ func (b *backend) roleWrite(ctx context.Context, req *logical.Request, data *fra
 		return response, err
 	}
 	r.setBounds(data)
-	if err := r.validate(); err != nil {
+	_, writesSelector := data.GetOk("bound_service_account_namespace_selector")
+	if err := r.validate(writesSelector); err != nil {
 		return logical.ErrorResponse(err.Error()), nil
 	}
 	if err := r.setAliasNameSource(data); err != nil {

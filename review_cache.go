@@ -55,10 +55,14 @@ func newRememberingReviewer(ctx context.Context, next tokenReviewer, ttl time.Du
 // Review is that of the next reviewer, or what it said before.
 func (r *rememberingReviewer) Review(ctx context.Context, t *token.Unverified, audiences []string) (identity.Identity, error) {
 	key := r.keyOf(t, audiences)
-	if entry, ok := r.entries.Get(key); ok && r.now().Before(entry.(rememberedReview).until) {
-		return entry.(rememberedReview).identity, nil
+	if id, ok := r.remembered(key); ok {
+		return id, nil
 	}
 	done := r.reviews.DoChan(string(key[:]), func() (any, error) {
+		// The review of another login may have ended since the look above.
+		if id, ok := r.remembered(key); ok {
+			return id, nil
+		}
 		id, err := r.next.Review(r.ctx, t, audiences)
 		if err == nil {
 			r.entries.Add(key, rememberedReview{identity: id, until: r.until(t)})
@@ -73,6 +77,14 @@ func (r *rememberingReviewer) Review(ctx context.Context, t *token.Unverified, a
 			kind: couldNotAsk, class: string(kube.Timeout), reason: "waiting for a review that another login began", err: ctx.Err(),
 		}
 	}
+}
+
+func (r *rememberingReviewer) remembered(key [sha256.Size]byte) (identity.Identity, bool) {
+	entry, ok := r.entries.Get(key)
+	if !ok || !r.now().Before(entry.(rememberedReview).until) {
+		return identity.Identity{}, false
+	}
+	return entry.(rememberedReview).identity, true
 }
 
 // until is when a confirmation that is given now ends. The token was confirmed, so

@@ -200,9 +200,11 @@ func (r *role) aliasName(id identity.Identity) (string, error) {
 }
 
 // validate refuses what no login could use, in the order and the words of Vault,
-// and then what Vault's own method does not have.
-func (r *roleEntry) validate() error {
-	if err := r.validateBounds(); err != nil {
+// and then what Vault's own method does not have. A namespace selector that was
+// stored before, perhaps by Vault's method, and is not part of this write, is taken
+// as it is.
+func (r *roleEntry) validate(writesSelector bool) error {
+	if err := r.validateBounds(writesSelector); err != nil {
 		return err
 	}
 	for _, pair := range r.BoundServiceAccounts {
@@ -223,7 +225,7 @@ func (r *roleEntry) validate() error {
 
 // validateBounds checks the bounds that Vault's own method has. A role that binds
 // pairs needs none of them.
-func (r *roleEntry) validateBounds() error {
+func (r *roleEntry) validateBounds(writesSelector bool) error {
 	onlyPairs := len(r.BoundServiceAccounts) > 0 && len(r.ServiceAccountNames) == 0 &&
 		len(r.ServiceAccountNamespaces) == 0 && r.ServiceAccountNamespaceSelector == ""
 	if onlyPairs {
@@ -238,7 +240,7 @@ func (r *roleEntry) validateBounds() error {
 	if len(r.ServiceAccountNamespaces) == 0 && r.ServiceAccountNamespaceSelector == "" {
 		return errors.New(`"bound_service_account_namespaces" can not be empty if "bound_service_account_namespace_selector" is not set`)
 	}
-	if r.ServiceAccountNamespaceSelector != "" {
+	if r.ServiceAccountNamespaceSelector != "" && writesSelector {
 		if _, err := parseNamespaceSelector(r.ServiceAccountNamespaceSelector); err != nil {
 			return fmt.Errorf(`invalid "bound_service_account_namespace_selector" configured: %w`, err)
 		}

@@ -217,3 +217,18 @@ func TestBrokenEntries(t *testing.T) {
 		})
 	}
 }
+
+// A selector that Vault's method took, and this plugin would not, does not stand in
+// the way of writing other fields.
+func TestRoleWithAStoredSelectorIsUpdated(t *testing.T) {
+	m := newDemo(t, nil, nil)
+	m.stored("role/demo", `{"bound_service_account_names":["*"],"bound_service_account_namespace_selector":"{\"matchLabel\":{\"a\":\"b\"}}"}`)
+	m.InvalidateKey(t.Context(), "role/demo")
+	m.write("role/demo", fields{"token_ttl": 60})
+	if got := m.read("role/demo")["bound_service_account_namespace_selector"]; got != `{"matchLabel":{"a":"b"}}` {
+		t.Errorf("the selector is %v", got)
+	}
+	if got := m.do("update", "role/demo", fields{"bound_service_account_namespace_selector": `{"matchLabel":{"a":"b"}}`}); got.status != 400 {
+		t.Errorf("writing it: %d", got.status)
+	}
+}
