@@ -105,6 +105,11 @@ type connection struct {
 	podCA string
 }
 
+// deadline bounds everything that a login or a renewal asks the cluster.
+func (c *connection) deadline(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, 2*c.config.requestTimeout())
+}
+
 // readConfig reads the stored configuration; nil if there is none.
 func readConfig(ctx context.Context, s logical.Storage) (*configEntry, error) {
 	entry, err := s.Get(ctx, configPath)

@@ -23,10 +23,16 @@ type loginStep struct {
 	run  func(*login, context.Context) error
 }
 
+// beginSteps come before the cluster of the mount is known, and with it how long the
+// rest may take.
+var beginSteps = []loginStep{
+	{"source address", (*login).checkAddress},
+	{"configuration", (*login).findConnection},
+}
+
 // identifySteps find out whose the token is. What stands before the review may
 // only refuse.
 var identifySteps = []loginStep{
-	{"configuration", (*login).findConnection},
 	{"token form", (*login).parseToken},
 	{"unverified claims", (*login).checkClaims},
 	{"signature", (*login).checkSignature},
@@ -42,15 +48,14 @@ var boundSteps = []loginStep{
 	{"selector", (*login).checkSelector},
 }
 
-// roleSteps are all steps of a login under a role, in their order.
+// roleSteps are the further steps of a login under a role, in their order.
 var roleSteps = slices.Concat(
-	[]loginStep{{"source address", (*login).checkAddress}},
 	identifySteps,
 	boundSteps,
 	[]loginStep{{"alias", (*login).nameAlias}},
 )
 
-// ruleSteps are all steps of a login without a role, in their order.
+// ruleSteps are the further steps of a login without a role, in their order.
 var ruleSteps = slices.Concat(
 	identifySteps,
 	[]loginStep{
@@ -98,8 +103,24 @@ func (l *login) run(ctx context.Context, steps []loginStep) error {
 	return nil
 }
 
+// logIn goes through all steps. However many requests the steps make, together they
+// take no longer than two attempts at one.
+func (l *login) logIn(ctx context.Context) error {
+	if err := l.run(ctx, beginSteps); err != nil {
+		return err
+	}
+	ctx, cancel := l.connection.deadline(ctx)
+	defer cancel()
+	if l.role == nil {
+		return l.run(ctx, ruleSteps)
+	}
+	return l.run(ctx, roleSteps)
+}
+
+// checkAddress has nothing to check where no role was named; roles that binding rules
+// grant are checked then.
 func (l *login) checkAddress(context.Context) error {
-	if len(l.role.TokenBoundCIDRs) == 0 {
+	if l.role == nil || len(l.role.TokenBoundCIDRs) == 0 {
 		return nil
 	}
 	if l.remote == nil {

@@ -85,12 +85,10 @@ func (b *backend) loginResolveRole(ctx context.Context, req *logical.Request, da
 func (b *backend) authenticate(ctx context.Context, req *logical.Request, data *framework.FieldData) (*logical.Auth, error) {
 	roleName := data.Get("role").(string)
 	attempt := &login{b: b, storage: req.Storage, remote: req.Connection}
-	steps := roleSteps
 	if roleName == "" {
 		if err := b.requireRules(ctx, req.Storage); err != nil {
 			return nil, err
 		}
-		steps = ruleSteps
 	}
 	var err error
 	if attempt.jwt, err = required(data, "jwt"); err != nil {
@@ -101,7 +99,7 @@ func (b *backend) authenticate(ctx context.Context, req *logical.Request, data *
 			return nil, err
 		}
 	}
-	if err := attempt.run(ctx, steps); err != nil {
+	if err := attempt.logIn(ctx); err != nil {
 		return nil, err
 	}
 	return attempt.auth(roleName), nil

@@ -88,6 +88,8 @@ func (b *backend) checkLeasedAccount(ctx context.Context, req *logical.Request, 
 	case err == nil && c.config.RenewalCheck == renewalCheckNone:
 		return nil
 	case err == nil:
+		ctx, cancel := c.deadline(ctx)
+		defer cancel()
 		attempt := &login{b: b, storage: req.Storage, connection: c}
 		attempt.identify(id)
 		err = attempt.run(ctx, renewSteps)
@@ -157,6 +159,8 @@ func (b *backend) grantedNow(ctx context.Context, s logical.Storage, id identity
 		return nil, err
 	}
 	attempt.identify(id)
+	ctx, cancel := attempt.connection.deadline(ctx)
+	defer cancel()
 	err := attempt.run(ctx, []loginStep{{"binding rules", (*login).applyRules}})
 	return attempt.granted, err
 }

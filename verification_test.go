@@ -184,3 +184,14 @@ func TestReviewCacheSharesReviews(t *testing.T) {
 		t.Errorf("%d reviews for 50 logins at once", got)
 	}
 }
+
+// Several requests that are slow one after the other do not add up.
+func TestDeadlineIsOfTheWholeLogin(t *testing.T) {
+	m := newDemo(t, fields{"request_timeout": 1}, fields{"selector": `namespace.labels.team == "ci"`})
+	m.api.FailTimes(1, kubetest.Hang(), kubetest.TokenReviews)
+	m.api.Fail(kubetest.Hang(), kubetest.Namespaces)
+	wantRefused(t, m.login("demo", m.token()), http.StatusServiceUnavailable)
+	if reviews, namespaces := m.api.Count(kubetest.TokenReviews), m.api.Count(kubetest.Namespaces); reviews != 2 || namespaces != 1 {
+		t.Errorf("%d reviews and then %d attempts at the namespace, want 2 and 1", reviews, namespaces)
+	}
+}
