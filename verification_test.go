@@ -195,3 +195,16 @@ func TestDeadlineIsOfTheWholeLogin(t *testing.T) {
 		t.Errorf("%d reviews and then %d attempts at the namespace, want 2 and 1", reviews, namespaces)
 	}
 }
+
+// The API server's certificate is renewed under the same CA, and the CA itself is
+// replaced, without a restart of anything here.
+func TestCertificatesRotate(t *testing.T) {
+	m := newDemo(t, nil, nil)
+	m.mustLogin(m.token())
+	m.api.RotateCertificate()
+	m.mustLogin(m.token())
+	m.api.RotateCA()
+	wantRefused(t, m.login("demo", m.token()), http.StatusServiceUnavailable)
+	m.write("config", m.config(nil))
+	m.mustLogin(m.token())
+}

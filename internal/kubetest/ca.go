@@ -13,29 +13,68 @@ import (
 	"time"
 )
 
-// newCertificates makes a CA and a server certificate that it signed.
-func newCertificates(o Options) (caPEM string, server tls.Certificate, err error) {
-	caKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+// authority is a CA.
+type authority struct {
+	certificate *x509.Certificate
+	key         *ecdsa.PrivateKey
+	pem         string
+}
+
+func newAuthority() (*authority, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		return "", tls.Certificate{}, err
+		return nil, err
 	}
 	ca := template("kubernetes", time.Now().Add(24*time.Hour))
 	ca.IsCA = true
 	ca.KeyUsage = x509.KeyUsageCertSign
-	caDER, err := x509.CreateCertificate(rand.Reader, ca, ca, caKey.Public(), caKey)
+	der, err := x509.CreateCertificate(rand.Reader, ca, ca, key.Public(), key)
 	if err != nil {
-		return "", tls.Certificate{}, err
+		return nil, err
 	}
+	return &authority{
+		certificate: ca,
+		key:         key,
+		pem:         string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})),
+	}, nil
+}
+
+// issue makes a server certificate, with a key of its own.
+func (a *authority) issue(o Options) (tls.Certificate, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		return "", tls.Certificate{}, err
+		return tls.Certificate{}, err
 	}
-	der, err := x509.CreateCertificate(rand.Reader, serverTemplate(o), ca, key.Public(), caKey)
+	der, err := x509.CreateCertificate(rand.Reader, serverTemplate(o), a.certificate, key.Public(), a.key)
 	if err != nil {
-		return "", tls.Certificate{}, err
+		return tls.Certificate{}, err
 	}
-	caPEM = string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: caDER}))
-	return caPEM, tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, nil
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, nil
+}
+
+// RotateCertificate gives the server another certificate of the same CA, and cuts
+// all connections, as a restart with a renewed certificate does.
+func (s *Server) RotateCertificate() { s.rotate(s.ca) }
+
+// RotateCA gives the server a certificate of another CA, which CAPEM is from then on;
+// nobody may read CAPEM meanwhile.
+func (s *Server) RotateCA() {
+	ca, err := newAuthority()
+	if err != nil {
+		panic(err) // the system's source of randomness does not fail
+	}
+	s.CAPEM = ca.pem
+	s.rotate(ca)
+}
+
+func (s *Server) rotate(ca *authority) {
+	certificate, err := ca.issue(s.options)
+	if err != nil {
+		panic(err)
+	}
+	s.ca = ca
+	s.certificate.Store(&certificate)
+	s.CloseConnections()
 }
 
 func serverTemplate(o Options) *x509.Certificate {

@@ -16,6 +16,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -56,6 +57,10 @@ type Server struct {
 	cancel   context.CancelFunc
 	keys     keyring
 
+	options     Options
+	ca          *authority // that signed certificate
+	certificate atomic.Pointer[tls.Certificate]
+
 	mu              sync.Mutex
 	requests        []Request
 	faults          []*injected
@@ -83,12 +88,18 @@ func Start(t testing.TB) *Server { return StartWith(t, Options{}) }
 // StartWith is Start with options.
 func StartWith(t testing.TB, o Options) *Server {
 	t.Helper()
-	ca, certificate, err := newCertificates(o)
+	ca, err := newAuthority()
+	if err != nil {
+		t.Fatalf("kubetest: %v", err)
+	}
+	certificate, err := ca.issue(o)
 	if err != nil {
 		t.Fatalf("kubetest: %v", err)
 	}
 	s := &Server{
-		CAPEM:           ca,
+		CAPEM:           ca.pem,
+		options:         o,
+		ca:              ca,
 		Issuer:          DefaultIssuer,
 		keys:            keyring{ecdsa: NewECDSAKey()},
 		namespaces:      map[string]*corev1.Namespace{},
@@ -97,7 +108,8 @@ func StartWith(t testing.TB, o Options) *Server {
 		secrets:         map[objectKey]*corev1.Secret{},
 		granted:         map[string]map[Resource]bool{},
 	}
-	s.listen(o, certificate)
+	s.certificate.Store(&certificate)
+	s.listen(o)
 	t.Cleanup(s.Close)
 	s.AddServiceAccount(ReviewerNamespace, ReviewerName)
 	s.Grant(ReviewerNamespace, ReviewerName, TokenReviews, ServiceAccounts, Namespaces)
@@ -105,16 +117,21 @@ func StartWith(t testing.TB, o Options) *Server {
 	return s
 }
 
-func (s *Server) listen(o Options, certificate tls.Certificate) {
+func (s *Server) listen(o Options) {
 	ctx, cancel := context.WithCancel(context.Background())
 	s.cancel = cancel
 	s.http = httptest.NewUnstartedServer(s)
 	s.listener = &listener{Listener: s.http.Listener}
 	s.http.Listener = s.listener
 	s.http.EnableHTTP2 = !o.HTTP1
-	s.http.TLS = &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12}
+	s.http.TLS = &tls.Config{Certificates: []tls.Certificate{*s.certificate.Load()}, MinVersion: tls.VersionTLS12}
 	if o.TLS != nil {
 		o.TLS(s.http.TLS)
+	}
+	s.http.TLS.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) {
+		current := s.http.TLS.Clone()
+		current.Certificates = []tls.Certificate{*s.certificate.Load()}
+		return current, nil
 	}
 	// Handshakes that tests make fail are no news.
 	s.http.Config.ErrorLog = log.New(io.Discard, "", 0)
