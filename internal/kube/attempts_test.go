@@ -57,6 +57,20 @@ func TestRetryAfterIsHonoured(t *testing.T) {
 	}
 }
 
+// Patience that one attempt does not have, two may.
+func TestRetryAfterBeyondAnAttemptIsHonoured(t *testing.T) {
+	s := kubetest.Start(t)
+	s.FailTimes(1, kubetest.RetryAfter(http.StatusTooManyRequests, 1))
+	c := newClient(t, s, func(o *kube.Options) { o.RequestTimeout = 900 * time.Millisecond })
+	status, err := c.ReviewToken(t.Context(), s.Reviewer, nil)
+	if err != nil || !status.Authenticated {
+		t.Errorf("the review says %+v, error %v", status, err)
+	}
+	if got := s.Count(kubetest.TokenReviews); got != 2 {
+		t.Errorf("%d requests, want 2", got)
+	}
+}
+
 // There is no point in waiting for what comes after the deadline.
 func TestRetryAfterBeyondTheDeadlineFailsAtOnce(t *testing.T) {
 	s := kubetest.Start(t)

@@ -194,16 +194,21 @@ func (c *Client) do(ctx context.Context, op, loginToken string, request func(con
 	defer c.turns.Release(1)
 
 	transport := c.transport.current.Load()
-	err := wrap(op, c.attempt(ctx, request))
-	if !worthAnother(err) || ctx.Err() != nil {
+	asked := &patience{}
+	err := wrap(op, c.attempt(ctx, asked, request))
+	switch {
+	case err == nil || ctx.Err() != nil:
+		return err
+	case worthAnother(err):
+		c.transport.renew(transport)
+	case !asked.granted(ctx):
 		return err
 	}
-	c.transport.renew(transport)
-	return wrap(op, c.attempt(ctx, request))
+	return wrap(op, c.attempt(ctx, asked, request))
 }
 
-func (c *Client) attempt(ctx context.Context, request func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+func (c *Client) attempt(ctx context.Context, asked *patience, request func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(context.WithValue(ctx, patienceKey{}, asked), c.timeout)
 	defer cancel()
 	err := request(ctx)
 	if err != nil && ctx.Err() != nil {

@@ -125,19 +125,43 @@ func (a *authenticated) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	if retryTooLate(r.Context(), response) {
+	if wait, late := retryTooLate(r.Context(), response); late {
 		// client-go would wait for nothing, and report a timeout in place of
 		// what the API server said.
 		response.Header.Del("Retry-After")
+		if asked, ok := r.Context().Value(patienceKey{}).(*patience); ok {
+			asked.wait = wait
+		}
 	}
 	response.Body = http.MaxBytesReader(nil, response.Body, maxResponseBytes)
 	return response, nil
 }
 
-// retryTooLate tells whether the API server asks to come back when the deadline
-// will have passed.
-func retryTooLate(ctx context.Context, response *http.Response) bool {
+// retryTooLate tells whether the API server asks to come back, after a while, when
+// the deadline of the attempt will have passed.
+func retryTooLate(ctx context.Context, response *http.Response) (wait time.Duration, late bool) {
 	deadline, limited := ctx.Deadline()
 	seconds, err := strconv.Atoi(response.Header.Get("Retry-After"))
-	return limited && err == nil && time.Now().Add(time.Duration(seconds)*time.Second).After(deadline)
+	wait = time.Duration(seconds) * time.Second
+	return wait, limited && err == nil && time.Now().Add(wait).After(deadline)
+}
+
+type patienceKey struct{}
+
+// patience is how long the API server asked to wait, where that is longer than one
+// attempt may take.
+type patience struct{ wait time.Duration }
+
+// granted waits, if the time was asked for and is left.
+func (p *patience) granted(ctx context.Context) bool {
+	deadline, _ := ctx.Deadline()
+	if p.wait <= 0 || time.Now().Add(p.wait).After(deadline) {
+		return false
+	}
+	select {
+	case <-time.After(p.wait):
+		return true
+	case <-ctx.Done():
+		return false
+	}
 }
