@@ -188,7 +188,7 @@ func (s *tokenSettings) restrict(cidrs []*sockaddr.SockAddrMarshaler) {
 			}
 		}
 	}
-	s.cidrs, s.nowhere = both, len(both) == 0
+	s.cidrs, s.nowhere = both, s.nowhere || len(both) == 0
 }
 
 // contains tells whether block a contains block b. Of two blocks that share an

@@ -445,23 +445,60 @@ func TestTokenSettingsJoin(t *testing.T) {
 			[]params{{TokenTTL: 3, TokenMaxTTL: 9}, {TokenMaxTTL: 8, TokenExplicitMaxTTL: 7}, {TokenTTL: 4}},
 			func(s tokenSettings) bool { return s.ttl == 3 && s.maxTTL == 8 && s.explicitMaxTTL == 7 },
 		},
-		"a period needs all":            {[]params{{TokenPeriod: 5}, {}}, func(s tokenSettings) bool { return s.period == 0 }},
-		"shortest period":               {[]params{{TokenPeriod: 5}, {TokenPeriod: 4}}, func(s tokenSettings) bool { return s.period == 4 }},
-		"fewest uses":                   {[]params{{TokenNumUses: 5}, {}, {TokenNumUses: 2}}, func(s tokenSettings) bool { return s.numUses == 2 }},
-		"one without the default":       {[]params{{}, {TokenNoDefaultPolicy: true}}, func(s tokenSettings) bool { return s.noDefaultPolicy }},
-		"batch if all are":              {[]params{{TokenType: logical.TokenTypeBatch}, {TokenType: logical.TokenTypeBatch}}, func(s tokenSettings) bool { return s.tokenType == logical.TokenTypeBatch }},
-		"service if one is not":         {[]params{{TokenType: logical.TokenTypeBatch}, {}}, func(s tokenSettings) bool { return s.tokenType == logical.TokenTypeService }},
-		"the narrower block":            {[]params{{TokenBoundCIDRs: cidr("10.0.0.0/8")}, {TokenBoundCIDRs: cidr("10.1.0.0/16", "192.0.2.0/24")}}, func(s tokenSettings) bool { return len(s.cidrs) == 1 && s.cidrs[0].String() == "10.1.0.0/16" }},
-		"no bound is all":               {[]params{{TokenBoundCIDRs: cidr("10.0.0.0/8")}, {}}, func(s tokenSettings) bool { return len(s.cidrs) == 1 && !s.nowhere }},
-		"bound after none":              {[]params{{}, {TokenBoundCIDRs: cidr("10.0.0.0/8")}}, func(s tokenSettings) bool { return len(s.cidrs) == 1 && !s.nowhere }},
-		"nothing in common":             {[]params{{TokenBoundCIDRs: cidr("10.0.0.0/8")}, {TokenBoundCIDRs: cidr("192.0.2.0/24")}}, func(s tokenSettings) bool { return s.nowhere }},
-		"nothing in common stays so":    {[]params{{TokenBoundCIDRs: cidr("10.0.0.0/8")}, {TokenBoundCIDRs: cidr("192.0.2.0/24")}, {TokenBoundCIDRs: cidr("0.0.0.0/0")}}, func(s tokenSettings) bool { return s.nowhere }},
-		"IPv4 and IPv6 have no overlap": {[]params{{TokenBoundCIDRs: cidr("10.0.0.0/8")}, {TokenBoundCIDRs: cidr("::/0")}}, func(s tokenSettings) bool { return s.nowhere }},
+		"a period needs all":                  {[]params{{TokenPeriod: 5}, {}}, func(s tokenSettings) bool { return s.period == 0 }},
+		"shortest period":                     {[]params{{TokenPeriod: 5}, {TokenPeriod: 4}}, func(s tokenSettings) bool { return s.period == 4 }},
+		"fewest uses":                         {[]params{{TokenNumUses: 5}, {}, {TokenNumUses: 2}}, func(s tokenSettings) bool { return s.numUses == 2 }},
+		"one without the default":             {[]params{{}, {TokenNoDefaultPolicy: true}}, func(s tokenSettings) bool { return s.noDefaultPolicy }},
+		"batch if all are":                    {[]params{{TokenType: logical.TokenTypeBatch}, {TokenType: logical.TokenTypeBatch}}, func(s tokenSettings) bool { return s.tokenType == logical.TokenTypeBatch }},
+		"service if one is not":               {[]params{{TokenType: logical.TokenTypeBatch}, {}}, func(s tokenSettings) bool { return s.tokenType == logical.TokenTypeService }},
+		"the narrower block":                  {[]params{{TokenBoundCIDRs: cidr("10.0.0.0/8")}, {TokenBoundCIDRs: cidr("10.1.0.0/16", "192.0.2.0/24")}}, func(s tokenSettings) bool { return len(s.cidrs) == 1 && s.cidrs[0].String() == "10.1.0.0/16" }},
+		"no bound is all":                     {[]params{{TokenBoundCIDRs: cidr("10.0.0.0/8")}, {}}, func(s tokenSettings) bool { return len(s.cidrs) == 1 && !s.nowhere }},
+		"bound after none":                    {[]params{{}, {TokenBoundCIDRs: cidr("10.0.0.0/8")}}, func(s tokenSettings) bool { return len(s.cidrs) == 1 && !s.nowhere }},
+		"nothing in common":                   {[]params{{TokenBoundCIDRs: cidr("10.0.0.0/8")}, {TokenBoundCIDRs: cidr("192.0.2.0/24")}}, func(s tokenSettings) bool { return s.nowhere }},
+		"nothing in common stays so":          {[]params{{TokenBoundCIDRs: cidr("10.0.0.0/8")}, {TokenBoundCIDRs: cidr("192.0.2.0/24")}, {TokenBoundCIDRs: cidr("0.0.0.0/0")}}, func(s tokenSettings) bool { return s.nowhere }},
+		"nothing in common, whatever follows": {[]params{{TokenBoundCIDRs: cidr("10.0.0.0/8")}, {TokenBoundCIDRs: cidr("192.0.2.0/24")}, {TokenBoundCIDRs: cidr("172.16.0.0/12")}, {TokenBoundCIDRs: cidr("172.16.0.0/12")}}, func(s tokenSettings) bool { return s.nowhere }},
+		"IPv4 and IPv6 have no overlap":       {[]params{{TokenBoundCIDRs: cidr("10.0.0.0/8")}, {TokenBoundCIDRs: cidr("::/0")}}, func(s tokenSettings) bool { return s.nowhere }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if s := join(row.roles...); !row.ok(s) {
 				t.Errorf("%+v", s)
 			}
 		})
+	}
+}
+
+// One entry that is damaged takes itself away, and not the login of everybody.
+func TestStoredRuleThatCannotBeRead(t *testing.T) {
+	m := newRules(t, nil)
+	m.rule("base", "", "policy", "base")
+	m.storage.put(t, "binding-rule/damaged", `{"bind_type":`)
+	m.storage.put(t, "binding-rule/foreign", `{"bind_type":"of another version","bind_name":"x"}`)
+	if auth := m.mustLoginByRules(m.token()); !slices.Equal(auth.Policies, []string{"base"}) {
+		t.Errorf("policies %q", auth.Policies)
+	}
+	if logged := fmt.Sprint(m.logs.take()); !strings.Contains(logged, "damaged") || !strings.Contains(logged, "foreign") {
+		t.Errorf("logged: %s", logged)
+	}
+}
+
+// A storage that fails is no reason to take it for a refusal.
+func TestRenewalTellsStorageFromRefusal(t *testing.T) {
+	for _, key := range []string{"config", "binding-rule/"} {
+		m := newDemo(t, nil, nil)
+		m.rule("base", "", "policy", "base")
+		auth := m.mustLoginByRules(m.token())
+		m.InvalidateKey(t.Context(), "config")
+		m.InvalidateKey(t.Context(), "binding-rule/base")
+		m.storage.fail(key)
+		if got := m.renew(auth); !errors.Is(got.err, errStorage) {
+			t.Errorf("%s fails, by rules: %d %s", key, got.status, got.message)
+		}
+	}
+	m := newDemo(t, nil, nil)
+	auth := m.mustLogin(m.token())
+	m.InvalidateKey(t.Context(), "config")
+	m.storage.fail("config")
+	if got := m.renew(auth); !errors.Is(got.err, errStorage) {
+		t.Errorf("config fails, by role: %d %s", got.status, got.message)
 	}
 }

@@ -63,8 +63,12 @@ func (b *backend) renewByRole(ctx context.Context, req *logical.Request) (*logic
 	if r == nil {
 		return nil, fmt.Errorf("role %s does not exist during renewal", name)
 	}
-	if err := b.checkLeasedAccount(ctx, req, name); err != nil {
-		return nil, err
+	metadata := req.Auth.Metadata
+	id, err := identity.FromLeaseMetadata(metadata[metadataNamespace], metadata[metadataName], metadata[metadataUID])
+	if err == nil { // else there is nothing to check by
+		if err := b.checkLeasedAccount(ctx, req, id, name); err != nil {
+			return nil, err
+		}
 	}
 	response := &logical.Response{Auth: req.Auth}
 	response.Auth.TTL = r.TokenTTL
@@ -76,11 +80,7 @@ func (b *backend) renewByRole(ctx context.Context, req *logical.Request) (*logic
 // checkLeasedAccount refuses a renewal whose service account is gone, or was created
 // anew, if the configuration asks for that. Where that cannot be found out the token
 // is renewed: an outage must not take away tokens that were issued rightly.
-func (b *backend) checkLeasedAccount(ctx context.Context, req *logical.Request, roleName string) error {
-	id, err := leasedAccount(req.Auth)
-	if err != nil {
-		return nil //nolint:nilerr // a lease from before the metadata was kept; nothing to check by
-	}
+func (b *backend) checkLeasedAccount(ctx context.Context, req *logical.Request, id identity.Identity, roleName string) error {
 	c, err := b.connection(ctx, req.Storage)
 	switch {
 	case err == nil && c == nil:
@@ -94,7 +94,11 @@ func (b *backend) checkLeasedAccount(ctx context.Context, req *logical.Request, 
 		attempt.identify(id)
 		err = attempt.run(ctx, renewSteps)
 	}
-	return b.renewalVerdict(req, roleName, err)
+	if err != nil && couldNotLook(err) {
+		b.log.unchecked(b.Logger(), req.MountPoint, roleName, err)
+		return nil
+	}
+	return renewalVerdict(err, accountGone)
 }
 
 // renewSteps look again at the service account of a token.
@@ -105,25 +109,14 @@ func (l *login) checkAccount(ctx context.Context) error {
 	return err
 }
 
-// renewalVerdict is nil if the token is to be renewed.
-func (b *backend) renewalVerdict(req *logical.Request, roleName string, err error) error {
-	switch {
-	case err == nil:
-		return nil
-	case couldNotLook(err):
-		b.log.unchecked(b.Logger(), req.MountPoint, roleName, err)
-		return nil
+// renewalVerdict tells a refusal, which ends the renewals of a token, from an error of
+// the host's own, which does not.
+func renewalVerdict(err error, over renewalOver) error {
+	var r *refusal
+	if errors.As(err, &r) {
+		return over
 	}
-	return accountGone
-}
-
-// leasedAccount is the service account that a token was issued to, as the host kept
-// it with the lease; Vault's own method keeps the same.
-func leasedAccount(auth *logical.Auth) (identity.Identity, error) {
-	if text, ok := auth.InternalData[leaseIdentity].(string); ok {
-		return identity.FromLease(text)
-	}
-	return identity.FromLeaseMetadata(auth.Metadata[metadataNamespace], auth.Metadata[metadataName], auth.Metadata[metadataUID])
+	return err
 }
 
 // renewByRules evaluates the binding rules of today for the identity of the login.
@@ -134,7 +127,7 @@ func (b *backend) renewByRules(ctx context.Context, req *logical.Request, leased
 	if err != nil {
 		return nil, err
 	}
-	if err := b.checkLeasedAccount(ctx, req, ""); err != nil {
+	if err := b.checkLeasedAccount(ctx, req, id, ""); err != nil {
 		return nil, err
 	}
 	response := &logical.Response{Auth: req.Auth}
@@ -144,7 +137,7 @@ func (b *backend) renewByRules(ctx context.Context, req *logical.Request, leased
 		b.log.unchecked(b.Logger(), req.MountPoint, "", err)
 		return response, nil
 	case err != nil:
-		return nil, nothingLeft
+		return nil, renewalVerdict(err, nothingLeft)
 	case g.fingerprint() != req.Auth.InternalData[leaseGrants]:
 		return nil, otherGrants
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -41,6 +42,9 @@ func (e *ruleEntry) rule(name string) binding.Rule {
 
 func ruleKey(name string) string { return rulePrefix + strings.ToLower(name) }
 
+// errUnreadable is wrapped by errors about what is stored, and not about storage.
+var errUnreadable = errors.New("the stored binding rule cannot be read")
+
 // readRule reads a stored rule; nil if there is none.
 func readRule(ctx context.Context, s logical.Storage, name string) (*ruleEntry, error) {
 	entry, err := s.Get(ctx, ruleKey(name))
@@ -49,7 +53,7 @@ func readRule(ctx context.Context, s logical.Storage, name string) (*ruleEntry, 
 	}
 	r := &ruleEntry{}
 	if err := entry.DecodeJSON(r); err != nil {
-		return nil, fmt.Errorf("the stored binding rule %q cannot be read: %w", name, err)
+		return nil, fmt.Errorf("%w: %q: %w", errUnreadable, name, err)
 	}
 	return r, nil
 }
@@ -154,18 +158,21 @@ func (r *ruleStore) read(ctx context.Context, s logical.Storage, set *binding.Ru
 	return group.Wait()
 }
 
-// readOne makes the set hold what storage holds. A rule that cannot be compiled
-// matches nothing, and says so in the log.
+// readOne makes the set hold what storage holds. A rule that cannot be read or
+// compiled matches nothing, and says so in the log; the others go on to count.
 func (r *ruleStore) readOne(ctx context.Context, s logical.Storage, set *binding.RuleSet, name string) error {
 	entry, err := readRule(ctx, s, name)
-	if err != nil {
+	if err != nil && !errors.Is(err, errUnreadable) {
 		return err
 	}
-	if entry == nil {
+	if err == nil && entry == nil {
 		set.Delete(name)
 		return nil
 	}
-	compiled, err := binding.Compile(entry.rule(name))
+	var compiled *binding.CompiledRule
+	if err == nil {
+		compiled, err = binding.Compile(entry.rule(name))
+	}
 	if err != nil {
 		r.log().Warn("a stored binding rule cannot be used and matches nothing", "rule", name, "error", err)
 		set.PutBroken(name, err)
