@@ -17,6 +17,7 @@ import (
 
 const (
 	configPath = "config"
+	loginPath  = "login"
 	rolePrefix = "role/"
 
 	// operationPrefix begins the OpenAPI operation names, which generated
@@ -89,7 +90,7 @@ func newBackend() *backend {
 		Invalidate:     b.invalidate,
 		Clean:          b.clean,
 		PathsSpecial: &logical.Paths{
-			Unauthenticated: []string{"login"},
+			Unauthenticated: []string{loginPath},
 			SealWrapStorage: []string{configPath},
 		},
 		Paths: framework.PathAppend(

@@ -9,7 +9,6 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/vault/api"
-	"github.com/hashicorp/vault/sdk/plugin"
 )
 
 // version is reported to Vault, which refuses to register the plugin under any
@@ -34,10 +33,5 @@ func run(args []string) error {
 		_, err := fmt.Println(version)
 		return err
 	}
-	return plugin.ServeMultiplex(&plugin.ServeOpts{
-		BackendFactoryFunc: Factory,
-		// Only hosts before Vault 1.12 use this; later ones agree on
-		// certificates with the plugin by themselves (AutoMTLS).
-		TLSProviderFunc: api.VaultPluginTLSProvider(meta.GetTLSConfig()),
-	})
+	return serve(meta)
 }

@@ -21,7 +21,7 @@ import (
 // the role demo is for, with the audience vault.
 type mount struct {
 	*backend
-	t       *testing.T
+	t       testing.TB
 	api     *kubetest.Server
 	storage *storage
 	logs    *logs
@@ -33,7 +33,7 @@ type mount struct {
 const maxLease = 48 * time.Hour
 
 // newMount makes a mount without configuration and roles.
-func newMount(t *testing.T) *mount {
+func newMount(t testing.TB) *mount {
 	t.Helper()
 	folder := t.TempDir()
 	m := &mount{

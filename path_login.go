@@ -22,7 +22,7 @@ where the configuration did. An API server that cannot be asked is a 503.
 
 func (b *backend) pathLogin() *framework.Path {
 	return &framework.Path{
-		Pattern: "login$",
+		Pattern: loginPath + "$",
 		Fields: map[string]*framework.FieldSchema{
 			"role": {
 				Type:        framework.TypeString,
@@ -33,10 +33,13 @@ func (b *backend) pathLogin() *framework.Path {
 				Description: "Token of the service account, projected or from a secret. Required.",
 			},
 		},
-		Operations: map[logical.Operation]framework.OperationHandler{
-			logical.UpdateOperation:         &framework.PathOperation{Callback: b.loginWrite},
-			logical.AliasLookaheadOperation: &framework.PathOperation{Callback: b.loginAliasLookahead},
-			logical.ResolveRoleOperation:    &framework.PathOperation{Callback: b.loginResolveRole},
+		// Before it calls one of Operations, the framework asks the host for its
+		// replication state, which is a request back to Vault for each login. These
+		// are called at once; a login writes nothing, and any node may answer it.
+		Callbacks: map[logical.Operation]framework.OperationFunc{ //nolint:staticcheck // deprecated in favour of Operations, which cost just that
+			logical.UpdateOperation:         b.loginWrite,
+			logical.AliasLookaheadOperation: b.loginAliasLookahead,
+			logical.ResolveRoleOperation:    b.loginResolveRole,
 		},
 		DisplayAttrs: &framework.DisplayAttributes{
 			OperationPrefix: operationPrefix,

@@ -5,8 +5,10 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
+	"github.com/hashicorp/vault/sdk/helper/consts"
 	"github.com/hashicorp/vault/sdk/logical"
 )
 
@@ -28,6 +30,36 @@ func TestSteadyStateReadsNothing(t *testing.T) {
 	}
 	if reads, writes := m.storage.reads.Load(), m.storage.writes.Load(); reads > 0 || writes > 0 {
 		t.Errorf("%d reads and %d writes", reads, writes)
+	}
+}
+
+// countingSystem counts the questions about replication, each of which is a round trip
+// to the host's process as well.
+type countingSystem struct {
+	*logical.StaticSystemView
+	asked atomic.Int64
+}
+
+func (s *countingSystem) ReplicationState() consts.ReplicationState {
+	s.asked.Add(1)
+	return s.StaticSystemView.ReplicationState()
+}
+
+func TestLoginDoesNotAskForTheReplicationState(t *testing.T) {
+	m := newDemo(t, nil, nil)
+	system := &countingSystem{StaticSystemView: logical.TestSystemView()}
+	if err := m.Setup(t.Context(), &logical.BackendConfig{Logger: m.logs, System: system, StorageView: m.storage}); err != nil {
+		t.Fatal(err)
+	}
+	m.mustLogin(m.token())
+	m.lookahead("demo", m.token())
+	m.do(logical.ResolveRoleOperation, "login", fields{"role": "demo"})
+	if asked := system.asked.Load(); asked > 0 {
+		t.Errorf("asked %d times", asked)
+	}
+	m.read("config")
+	if system.asked.Load() == 0 {
+		t.Error("reading the configuration does not ask either: this test counts nothing")
 	}
 }
 

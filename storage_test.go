@@ -78,7 +78,7 @@ func (s *storage) Delete(ctx context.Context, key string) error {
 }
 
 // put stores an entry as somebody else wrote it.
-func (s *storage) put(t *testing.T, key, value string) {
+func (s *storage) put(t testing.TB, key, value string) {
 	t.Helper()
 	if err := s.InmemStorage.Put(t.Context(), &logical.StorageEntry{Key: key, Value: []byte(value)}); err != nil {
 		t.Fatal(err)
