@@ -48,18 +48,18 @@ test-unit:
 # says so; that has to end before the tests' own time begins.
 test-e2e: testbed
 	$(TESTBED) tools
-	$(GO) test -C test -count=1 -p 1 -timeout 30m ./testbed ./cmd/... ./e2e
+	$(GO) test -C test -race -count=1 -p 1 -timeout 30m ./testbed ./cmd/... ./e2e
 
 # The first run on a machine builds Consul, which takes 4 to 6 minutes.
 test-consul: testbed
 	$(TESTBED) tools
 	$(TESTBED) consul
-	TEST_CONSUL=1 $(GO) test -C test -count=1 -timeout 20m ./consul
+	TEST_CONSUL=1 $(GO) test -C test -race -count=1 -timeout 20m ./consul
 
 # They measure, so nothing else should run beside them; see test/faults.
 test-faults: testbed
 	$(TESTBED) tools
-	$(GO) test -C test -count=1 -timeout 30m ./faults
+	$(GO) test -C test -race -count=1 -timeout 30m ./faults
 
 FUZZTIME ?= 10s
 fuzz:

@@ -26,7 +26,8 @@ func TestMain(m *testing.M) {
 	if os.Getenv("TEST_CONSUL") == "" {
 		os.Exit(m.Run()) // what needs no servers
 	}
-	os.Exit(testbed.RunTests(m, testbed.Options{Progress: os.Stderr}, func(ctx context.Context, bed *testbed.Bed) (func() error, error) {
+	options := testbed.Options{Progress: os.Stderr, Plugin: testbed.PluginOptions{Race: true}}
+	os.Exit(testbed.RunTests(m, options, func(ctx context.Context, bed *testbed.Bed) (func() error, error) {
 		binary, err := testbed.FindConsul(ctx, os.Stderr)
 		if err != nil {
 			return nil, err

@@ -20,7 +20,8 @@ var (
 )
 
 func TestMain(m *testing.M) {
-	os.Exit(testbed.RunTests(m, testbed.Options{Progress: os.Stderr}, func(ctx context.Context, started *testbed.Bed) (func() error, error) {
+	options := testbed.Options{Progress: os.Stderr, Plugin: testbed.PluginOptions{Race: true}}
+	os.Exit(testbed.RunTests(m, options, func(ctx context.Context, started *testbed.Bed) (func() error, error) {
 		bed = started
 		options, err := withStaticTokens(bed.Dir)
 		if err != nil {

@@ -21,9 +21,8 @@ type Options struct {
 	// Progress receives one line for each step that takes long. Default: none.
 	Progress io.Writer
 
-	// PluginVersion is linked into the plugin when it is built, such as v1.2.3.
-	// Empty: the version in the source.
-	PluginVersion string
+	// Plugin says how the plugin is built.
+	Plugin PluginOptions
 
 	// WithoutPlugin leaves the plugin directory empty and builds nothing from
 	// the repository's root.
@@ -131,7 +130,7 @@ func (b *Bed) installPlugin(ctx context.Context) (err error) {
 		return nil
 	}
 	fmt.Fprintf(b.opts.Progress, "building the plugin (usually seconds, once 1 to 2 minutes)\n")
-	b.PluginBinary, err = BuildPlugin(ctx, filepath.Join(b.vaultDir(), pluginDirName), b.opts.PluginVersion)
+	b.PluginBinary, err = BuildPlugin(ctx, filepath.Join(b.vaultDir(), pluginDirName), b.opts.Plugin)
 	if err != nil {
 		return err
 	}
@@ -151,7 +150,9 @@ func (b *Bed) startServers(ctx context.Context) error {
 		return err
 	})
 	g.Go(func() (err error) {
-		b.Vault, err = StartVault(ctx, b.Tools, b.vaultDir(), b.opts.Vault)
+		opts := b.opts.Vault
+		opts.Env = append(b.raceEnv(), opts.Env...)
+		b.Vault, err = StartVault(ctx, b.Tools, b.vaultDir(), opts)
 		return err
 	})
 	return g.Wait()

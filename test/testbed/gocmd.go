@@ -21,9 +21,21 @@ func goBuild(ctx context.Context, dir, ldflags, output, pkg string) error {
 	return err
 }
 
+// goBuildRace is goBuild with the race detector, which cannot be static. Its flags are
+// those of go test -race, so that what both compile is compiled once.
+func goBuildRace(ctx context.Context, dir, ldflags, output, pkg string) error {
+	_, err := goOutputEnv(ctx, dir, []string{"CGO_ENABLED=1"}, "build", "-race", "-ldflags", ldflags, "-o", output, pkg)
+	return err
+}
+
 // goOutput runs the go command in dir, for the machine it runs on, and returns
 // what it prints. The error carries the end of what it complains about.
-func goOutput(ctx context.Context, dir string, args ...string) (_ string, err error) {
+func goOutput(ctx context.Context, dir string, args ...string) (string, error) {
+	return goOutputEnv(ctx, dir, nil, args...)
+}
+
+// goOutputEnv is goOutput with further environment variables.
+func goOutputEnv(ctx context.Context, dir string, env []string, args ...string) (_ string, err error) {
 	state, err := os.MkdirTemp("", "vault-kubernetes-testbed-go-")
 	if err != nil {
 		return "", err
@@ -42,6 +54,7 @@ func goOutput(ctx context.Context, dir string, args ...string) (_ string, err er
 		return "", err
 	}
 	cmd := goCommand(ctx, dir, program, args)
+	cmd.Env = append(cmd.Env, env...)
 	cmd.Env = append(cmd.Env, "GOTMPDIR="+state) // large, and left behind when killed
 	var stderr strings.Builder
 	cmd.Stderr = &stderr

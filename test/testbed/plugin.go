@@ -12,11 +12,20 @@ import (
 	"strings"
 )
 
+// PluginOptions says how the plugin is built.
+type PluginOptions struct {
+	// Version is linked in, such as v1.2.3. Empty: the version in the source.
+	Version string
+
+	// Race builds with the race detector, which needs a C compiler and makes the
+	// plugin some five times slower. [RunTests] fails if it has something to report.
+	Race bool
+}
+
 // BuildPlugin builds the plugin from the repository's root into dir, which is
-// created if it is missing, and returns the binary's path. The version, such as
-// v1.2.3, is linked in; empty leaves the one in the source. If the
-// build fails, the error carries the compiler's output.
-func BuildPlugin(ctx context.Context, dir, version string) (string, error) {
+// created if it is missing, and returns the binary's path. If the build fails, the
+// error carries the compiler's output.
+func BuildPlugin(ctx context.Context, dir string, opts PluginOptions) (string, error) {
 	root, err := RepositoryRoot()
 	if err != nil {
 		return "", err
@@ -29,11 +38,16 @@ func BuildPlugin(ctx context.Context, dir, version string) (string, error) {
 		return "", err
 	}
 	ldflags := "-s -w"
-	if version != "" {
-		ldflags += " -X main.version=" + version
+	if opts.Version != "" {
+		ldflags += " -X main.version=" + opts.Version
 	}
 	out := filepath.Join(dir, PluginName)
-	if err := goBuild(ctx, root, ldflags, out, "."); err != nil {
+	if opts.Race {
+		err = goBuildRace(ctx, root, ldflags, out, ".")
+	} else {
+		err = goBuild(ctx, root, ldflags, out, ".")
+	}
+	if err != nil {
 		return "", fmt.Errorf("cannot build the plugin: %w", err)
 	}
 	return out, nil

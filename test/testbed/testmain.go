@@ -31,7 +31,7 @@ func runTests(m interface{ Run() int }, opts Options, prepare func(context.Conte
 	if err != nil {
 		return 1, err
 	}
-	defer func() { err = errors.Join(err, bed.Stop()) }()
+	defer func() { err = errors.Join(err, bed.Races(), bed.Stop()) }()
 	client, err := bed.Vault.Client()
 	if err != nil {
 		return 1, err
