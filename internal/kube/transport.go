@@ -14,10 +14,6 @@ import (
 	"golang.org/x/net/http/httpguts"
 )
 
-// maxResponseBytes bounds one answer of the API server. etcd does not store
-// objects beyond about 1.5 MiB, so no real answer is near it.
-const maxResponseBytes = 4 << 20
-
 // Health of connections: a connection that was quiet this long is probed, and
 // closed when the probe is not answered, so that a peer that vanished without a
 // word is noticed in seconds and not by TCP's retransmission timeout.
@@ -133,7 +129,7 @@ func (a *authenticated) RoundTrip(r *http.Request) (*http.Response, error) {
 			asked.wait = wait
 		}
 	}
-	response.Body = http.MaxBytesReader(nil, response.Body, maxResponseBytes)
+	response.Body = &boundedBody{ReadCloser: response.Body, left: maxResponseBytes}
 	return response, nil
 }
 

@@ -57,7 +57,7 @@ func TestEndlessAnswer(t *testing.T) {
 		t.Errorf("the plugin took %d MiB", sent.Load()>>20)
 	}
 	checkLog(t, m, answerRow{
-		status: http.StatusServiceUnavailable, outcome: "could not ask", class: "unusable answer", reason: "too large", remedy: checkIsAPI,
+		status: http.StatusServiceUnavailable, outcome: "could not ask", class: "unusable answer", reason: "longer than 4 MiB", remedy: checkIsAPI,
 	}, token)
 	if a := m.login(t, token); a.took > allowed(t, 5*time.Second) {
 		t.Errorf("a login took %v", a.took)

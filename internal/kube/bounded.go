@@ -1,0 +1,31 @@
+package kube
+
+import (
+	"errors"
+	"io"
+)
+
+// maxResponseBytes bounds one answer of the API server. etcd does not store
+// objects beyond about 1.5 MiB, so no real answer is near it.
+const maxResponseBytes = 4 << 20
+
+var errTooLong = errors.New("the answer is longer than 4 MiB")
+
+// boundedBody is the body of an answer, up to its bound; reading on from there is
+// errTooLong, and not the end of the answer.
+type boundedBody struct {
+	io.ReadCloser
+	left int64 // bytes that may still come
+}
+
+func (b *boundedBody) Read(p []byte) (int, error) {
+	if int64(len(p)) > b.left+1 { // one more tells whether there is more
+		p = p[:b.left+1]
+	}
+	n, err := b.ReadCloser.Read(p)
+	if int64(n) > b.left {
+		n, err = int(b.left), errTooLong
+	}
+	b.left -= int64(n)
+	return n, err
+}
