@@ -98,6 +98,8 @@ type connection struct {
 	// token's own authority.
 	reviewer   tokenReviewer
 	selfReview func() bool
+	// direct is the reviewer that remembers nothing, whatever the configuration.
+	direct tokenReviewer
 	// issuer is the one that tokens must have, or "" if any may.
 	issuer string
 	// podCA is the pod's CA bundle that the client trusts, or "" if it does
@@ -174,7 +176,8 @@ func (b *backend) loadConnection(ctx context.Context, s logical.Storage, _ strin
 		return nil, misconfigured("no client can be made", "write the configuration anew", err)
 	}
 	c.selfReview = func() bool { return credential() == "" }
-	c.reviewer = &apiReviewer{client: c.client, selfReview: c.selfReview}
+	c.direct = &apiReviewer{client: c.client, selfReview: c.selfReview}
+	c.reviewer = c.direct
 	if config.TokenReviewCacheTTL > 0 {
 		c.reviewer = newRememberingReviewer(b.ctx, c.reviewer, config.TokenReviewCacheTTL, b.now)
 	}

@@ -36,7 +36,7 @@ func (l *login) applyRules(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	grants, err := rules.Bind(ctx, l.attributes.ForRules(l.connection.config.ServiceNameAnnotation), l.fetch)
+	grants, err := l.bind(ctx, rules)
 	var invalidName *binding.InvalidNameError
 	if errors.As(err, &invalidName) {
 		return &refusal{
@@ -67,6 +67,17 @@ func (l *login) applyRules(ctx context.Context) error {
 	return nil
 }
 
+// bind evaluates the rules, with an account of each where the login is explained.
+func (l *login) bind(ctx context.Context, rules *binding.RuleSet) (binding.Grants, error) {
+	attributes := l.attributes.ForRules(l.connection.config.ServiceNameAnnotation)
+	if l.explained == nil {
+		return rules.Bind(ctx, attributes, l.fetch)
+	}
+	account, grants, err := rules.Explain(ctx, attributes, l.fetch)
+	l.explained.rules = account
+	return grants, err
+}
+
 // joinRoles looks at the roles that were granted: one that does not exist, or
 // whose bounds do not hold, is skipped; the others' policies and settings join.
 func (l *login) joinRoles(ctx context.Context, g *granted) error {
@@ -78,9 +89,10 @@ func (l *login) joinRoles(ctx context.Context, g *granted) error {
 			return err
 		}
 		if r == nil {
+			l.explained.roleMissing(name)
 			continue
 		}
-		switch holds, err := l.holds(ctx, r); {
+		switch holds, err := l.holds(ctx, name, r); {
 		case err != nil:
 			return err
 		case holds:
@@ -91,6 +103,9 @@ func (l *login) joinRoles(ctx context.Context, g *granted) error {
 	}
 	slices.Sort(g.Policies)
 	g.Policies = slices.Compact(g.Policies)
+	if g.settings.nowhere && l.explained.isLeftOpen() {
+		return refuseInvalid("the roles that were bound have token_bound_cidrs with nothing in common, so the address decides which of them count; give remote_addr", "")
+	}
 	if g.settings.nowhere {
 		return deny("the roles that were bound have token_bound_cidrs with nothing in common")
 	}
@@ -99,12 +114,13 @@ func (l *login) joinRoles(ctx context.Context, g *granted) error {
 
 // holds tells whether the bounds of a role hold for the login. On renewal there is
 // no source address; the host checks it against the token.
-func (l *login) holds(ctx context.Context, r *role) (bool, error) {
+func (l *login) holds(ctx context.Context, name string, r *role) (bool, error) {
 	attempt := *l
 	attempt.role = r
+	attempt.explained = l.explained.ofRole(name)
 	steps := boundSteps
 	if l.unverified != nil {
-		steps = slices.Concat([]loginStep{{"source address", (*login).checkAddress}}, boundSteps)
+		steps = slices.Concat([]loginStep{{addressStep, (*login).checkAddress}}, boundSteps)
 	}
 	err := attempt.run(ctx, steps)
 	var refused *refusal

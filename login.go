@@ -17,6 +17,9 @@ import (
 // step names a part of a login, in logs and wherever a login is explained.
 type step string
 
+// addressStep is also judged of each role that a binding rule binds.
+const addressStep step = "source address"
+
 // loginStep is one part of a login. It returns a refusal to end the login.
 type loginStep struct {
 	name step
@@ -26,7 +29,7 @@ type loginStep struct {
 // beginSteps come before the cluster of the mount is known, and with it how long the
 // rest may take.
 var beginSteps = []loginStep{
-	{"source address", (*login).checkAddress},
+	{addressStep, (*login).checkAddress},
 	{"configuration", (*login).findConnection},
 }
 
@@ -82,6 +85,10 @@ type login struct {
 	aliasName   string
 	annotations map[string]string // metadata that annotations add to the alias
 	granted     *granted          // by binding rules; nil under a role
+
+	// explained is told how each step ends; nil unless the login is one that is
+	// only to be explained.
+	explained *explanation
 }
 
 // stepError tells in which step a login ended.
@@ -93,14 +100,25 @@ type stepError struct {
 func (e *stepError) Error() string { return fmt.Sprintf("%s: %v", e.step, e.err) }
 func (e *stepError) Unwrap() error { return e.err }
 
-// run goes through steps until one refuses.
+// run goes through steps until one refuses, and returns the first refusal. Where a
+// login is explained, steps that do not depend on the one that refused are still
+// judged.
 func (l *login) run(ctx context.Context, steps []loginStep) error {
+	var refused error
 	for _, s := range steps {
-		if err := s.run(l, ctx); err != nil {
-			return &stepError{step: s.name, err: err}
+		err := s.run(l, ctx)
+		if err != nil && refused == nil {
+			refused = &stepError{step: s.name, err: err}
+		}
+		goOn := refused == nil
+		if l.explained != nil {
+			goOn = l.explained.ended(s.name, err)
+		}
+		if !goOn {
+			break
 		}
 	}
-	return nil
+	return refused
 }
 
 // logIn goes through all steps. However many requests the steps make, together they
@@ -123,6 +141,10 @@ func (l *login) checkAddress(context.Context) error {
 	if l.role == nil || len(l.role.TokenBoundCIDRs) == 0 {
 		return nil
 	}
+	if l.explained != nil && l.remote == nil {
+		l.explained.leftOpen(l.role)
+		return nil
+	}
 	if l.remote == nil {
 		return deny("the role has token_bound_cidrs and the host reported no source address")
 	}
@@ -132,14 +154,16 @@ func (l *login) checkAddress(context.Context) error {
 	return nil
 }
 
+// errNoConfiguration is in Vault's own words, and has its status: 500.
+var errNoConfiguration = errors.New("could not load backend configuration")
+
 func (l *login) findConnection(ctx context.Context) error {
 	c, err := l.b.connection(ctx, l.storage)
 	if err != nil {
 		return err
 	}
 	if c == nil {
-		// Vault's own words, and its status: 500.
-		return errors.New("could not load backend configuration")
+		return errNoConfiguration
 	}
 	l.connection = c
 	return nil
@@ -192,7 +216,11 @@ func (l *login) review(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	id, err := l.connection.reviewer.Review(ctx, l.unverified, audiences)
+	reviewer := l.connection.reviewer
+	if l.explained != nil {
+		reviewer = l.connection.direct // what is true now, not a moment ago
+	}
+	id, err := reviewer.Review(ctx, l.unverified, audiences)
 	if err != nil {
 		return err
 	}

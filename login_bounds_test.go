@@ -53,6 +53,7 @@ func TestBounds(t *testing.T) {
 			m := newDemo(t, nil, row.role)
 			m.api.AddNamespace("apps", map[string]string{"team": "ci", "tier": "web"})
 			o := m.login("demo", m.token())
+			defer wantAgreement(t, m, fields{"role": "demo", "jwt": m.token()})
 			if row.step == "" {
 				if o.status != http.StatusOK {
 					t.Errorf("%d %s; logged: %v", o.status, o.message, m.logs.take())
@@ -155,6 +156,7 @@ func TestAudiences(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := newDemo(t, nil, fields{"audience": row.role})
+			defer wantAgreement(t, m, fields{"role": "demo", "jwt": m.token(kubetest.Audience(row.token...))})
 			if o := m.login("demo", m.token(kubetest.Audience(row.token...))); o.status != row.want {
 				t.Errorf("%d %s, want %d", o.status, o.message, row.want)
 			}

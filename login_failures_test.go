@@ -58,6 +58,7 @@ func TestReviewerTrouble(t *testing.T) {
 			if logged := m.logs.one(t); logged.level != row.level || logged.fields["class"] != row.class || logged.fields["step"] != "token review" {
 				t.Errorf("logged %s", logged)
 			}
+			wantAgreement(t, m, fields{"role": "demo", "jwt": token})
 		})
 	}
 }
@@ -112,6 +113,7 @@ func TestLookUpsThatFail(t *testing.T) {
 				if logged.level != hclog.Warn || logged.fields["class"] != failure.class || logged.fields["step"] != row.step || logged.fields["remedy"] == "" {
 					t.Errorf("logged %s", logged)
 				}
+				wantAgreement(t, m, fields{"role": "demo", "jwt": m.token()})
 				m.api.Heal()
 				m.mustLogin(m.token())
 			})
@@ -149,6 +151,7 @@ func TestOutages(t *testing.T) {
 			if logged.level != hclog.Warn || logged.fields["class"] != row.class || logged.fields["outcome"] != "could not ask" || logged.fields["remedy"] == "" {
 				t.Errorf("logged %s", logged)
 			}
+			wantAgreement(t, m, fields{"role": "demo", "jwt": m.token()})
 			m.api.Heal()
 			m.mustLogin(m.token())
 		})

@@ -62,6 +62,10 @@ func TestNoRequestLeavesFor(t *testing.T) {
 			if logged := m.logs.one(t); logged.fields["step"] != row.step || logged.fields["outcome"] != "denied" || logged.level != hclog.Debug {
 				t.Errorf("logged %s, want the step %q", logged, row.step)
 			}
+			wantAgreement(t, m, fields{"role": "demo", "jwt": row.token(m)})
+			if requests := m.api.Requests(); len(requests) > 0 {
+				t.Errorf("explaining it made a request: %s %s", requests[0].Method, requests[0].Path)
+			}
 		})
 	}
 }
@@ -125,6 +129,10 @@ func TestForgedTokenCostsOneReview(t *testing.T) {
 			}
 			if logged := m.logs.one(t); logged.fields["step"] != "token review" || logged.fields["outcome"] != "denied" || logged.level != hclog.Debug {
 				t.Errorf("logged %s", logged)
+			}
+			wantAgreement(t, m, fields{"role": "demo", "jwt": m.token(changes...)})
+			if got := m.api.Count(kubetest.TokenReviews); got != len(m.api.Requests()) {
+				t.Errorf("explaining it asked for more than reviews: %+v", m.api.Requests())
 			}
 		})
 	}

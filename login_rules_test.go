@@ -58,6 +58,7 @@ func TestLoginByRules(t *testing.T) {
 
 	auth := m.mustLoginByRules(m.token())
 
+	defer wantAgreement(t, m, fields{"jwt": m.token()})
 	if want := []string{"apps-web", "base"}; !slices.Equal(auth.Policies, want) {
 		t.Errorf("policies %q, want %q", auth.Policies, want)
 	}
@@ -130,6 +131,7 @@ func TestLoginByRulesRefusals(t *testing.T) {
 			if !strings.Contains(logged, "["+row.level+"]") {
 				t.Errorf("want a line at level %s, logged: %s", row.level, logged)
 			}
+			wantAgreement(t, m, fields{"jwt": m.token()})
 		})
 	}
 }
@@ -161,6 +163,7 @@ func TestRolesOfRules(t *testing.T) {
 	if len(auth.BoundCIDRs) != 1 || auth.BoundCIDRs[0].String() != "192.0.2.0/24" {
 		t.Errorf("bound to %v", auth.BoundCIDRs)
 	}
+	wantAgreement(t, m, fields{"jwt": m.token()})
 }
 
 // Labels are asked for only if they matter, and once.
@@ -241,6 +244,7 @@ func TestAddedBoundsOfRoles(t *testing.T) {
 			} else if got.status != 200 {
 				t.Errorf("%d %s, logged %v", got.status, got.message, m.logs.take())
 			}
+			wantAgreement(t, m, fields{"role": "demo", "jwt": m.token(row.change...)})
 		})
 	}
 }

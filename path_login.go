@@ -86,6 +86,18 @@ func (b *backend) loginResolveRole(ctx context.Context, req *logical.Request, da
 }
 
 func (b *backend) authenticate(ctx context.Context, req *logical.Request, data *framework.FieldData) (*logical.Auth, error) {
+	attempt, err := b.newLogin(ctx, req, data)
+	if err != nil {
+		return nil, err
+	}
+	if err := attempt.logIn(ctx); err != nil {
+		return nil, err
+	}
+	return attempt.auth(data.Get("role").(string)), nil
+}
+
+// newLogin is an attempt with what the request names.
+func (b *backend) newLogin(ctx context.Context, req *logical.Request, data *framework.FieldData) (*login, error) {
 	roleName := data.Get("role").(string)
 	attempt := &login{b: b, storage: req.Storage, remote: req.Connection}
 	if roleName == "" {
@@ -102,10 +114,7 @@ func (b *backend) authenticate(ctx context.Context, req *logical.Request, data *
 			return nil, err
 		}
 	}
-	if err := attempt.logIn(ctx); err != nil {
-		return nil, err
-	}
-	return attempt.auth(roleName), nil
+	return attempt, nil
 }
 
 // requireRules answers a login without a role as Vault's own method does where

@@ -81,6 +81,7 @@ func TestRequestsThatCannotSucceed(t *testing.T) {
 			if logged := m.logs.one(t); logged.level != hclog.Debug || logged.fields["outcome"] != "invalid" || logged.fields["role"] != "" {
 				t.Errorf("logged %s", logged)
 			}
+			wantAgreement(t, m, row.data)
 		})
 	}
 	if got := m.api.Requests(); len(got) > 0 {
@@ -171,6 +172,7 @@ func TestVoidTokens(t *testing.T) {
 			if logged := m.logs.one(t); logged.level != hclog.Debug {
 				t.Errorf("logged %s", logged)
 			}
+			wantAgreement(t, m, fields{"role": "demo", "jwt": token})
 		})
 	}
 }

@@ -1,0 +1,228 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/go-sockaddr"
+	"github.com/hashicorp/vault/sdk/logical"
+)
+
+// Bounds of an answer.
+const (
+	maxExplainedReason  = 1 << 10 // bytes
+	maxExplainedKey     = 512     // bytes of the name of an attribute; that of a label is shorter
+	maxExplainedValue   = 256     // bytes of an attribute or of metadata
+	maxExplainedEntries = 200     // attributes, or metadata
+	maxExplainedRules   = 200     // in each of the two lists
+)
+
+// requestStep is where a login ends that no step of it was reached for, here and in
+// the log.
+const requestStep step = "request"
+
+// explainAnswer makes the response of explain. What it takes from the login is
+// scrubbed of the token, and bounded.
+type explainAnswer struct {
+	mount   string // with a slash at the end
+	role    string
+	login   *login // nil if the request was refused before there was one
+	account *explanation
+	err     error // that ended the login; nil if it is allowed
+	scrub   *strings.Replacer
+	now     time.Time
+}
+
+func (a *explainAnswer) data() map[string]any {
+	data := map[string]any{"verdict": "allowed", "client_sees": "200 and a Vault token"}
+	if a.err != nil {
+		a.addRefusal(data)
+	}
+	a.addSteps(data)
+	a.addAttributes(data)
+	if a.account.rules != nil {
+		a.addRules(data)
+	}
+	if a.err == nil {
+		a.addToken(data)
+	}
+	if note := a.note(); note != "" {
+		data["note"] = note
+	}
+	return data
+}
+
+// text is how everything that a login says gets into the answer.
+func (a *explainAnswer) text(text string, maxBytes int) string {
+	text = a.scrub.Replace(text)
+	if len(text) <= maxBytes {
+		return text
+	}
+	return strings.ToValidUTF8(text[:maxBytes], "") + "…"
+}
+
+func (a *explainAnswer) addRefusal(data map[string]any) {
+	data["verdict"] = kindOf(a.err).String()
+	data["failed_step"] = string(stepOf(a.err))
+	data["reason"] = a.reason(a.err)
+	delete(data, "client_sees")
+	if seen := a.clientSees(); seen != "" {
+		data["client_sees"] = seen
+	}
+	if remedy := a.remedy(); remedy != "" {
+		data["remedy"] = a.text(remedy, maxExplainedReason)
+	}
+}
+
+// stepOf is the step in which a login ended.
+func stepOf(err error) step {
+	var at *stepError
+	if errors.As(err, &at) {
+		return at.step
+	}
+	return requestStep
+}
+
+// reason is why a step ended the login, without the name of the step.
+func (a *explainAnswer) reason(err error) string {
+	var at *stepError
+	if errors.As(err, &at) {
+		err = at.err
+	}
+	return a.text(err.Error(), maxExplainedReason)
+}
+
+// clientSees is the status and the message of the login's response, or "" if the
+// login says nothing of its own, since more has to be known.
+func (a *explainAnswer) clientSees() string {
+	response, err := respond(a.err)
+	status, message := http.StatusInternalServerError, ""
+	var coded logical.HTTPCodedError
+	switch {
+	case err == nil:
+		status, message = http.StatusBadRequest, response.Error().Error()
+	case errors.As(err, &coded):
+		status, message = coded.Code(), err.Error()
+	case errors.Is(err, logical.ErrPermissionDenied):
+		status, message = http.StatusForbidden, err.Error()
+	default:
+		message = err.Error()
+	}
+	if message == "" {
+		return ""
+	}
+	return fmt.Sprint(status, " ", a.text(message, maxExplainedReason))
+}
+
+// addSteps adds one key a step, in the order of the login.
+func (a *explainAnswer) addSteps(data map[string]any) {
+	further := roleSteps
+	if a.role == "" {
+		further = ruleSteps
+	}
+	for i, s := range slices.Concat(beginSteps, further) {
+		key := fmt.Sprintf("step_%02d_%s", i+1, strings.ReplaceAll(string(s.name), " ", "_"))
+		data[key] = a.verdict(s.name)
+	}
+}
+
+func (a *explainAnswer) verdict(name step) string {
+	at := slices.IndexFunc(a.account.steps, func(v stepVerdict) bool { return v.step == name })
+	if at < 0 {
+		return "not reached"
+	}
+	switch v := a.account.steps[at]; {
+	case v.err != nil:
+		return kindOf(v.err).String() + ": " + a.reason(v.err)
+	case v.open:
+		return "not judged: " + openAddress(a.account.open)
+	}
+	return "allowed"
+}
+
+// openAddress says what was not judged for want of an address.
+func openAddress(roles []*role) string {
+	return fmt.Sprintf("the role allows logins from %s only; give remote_addr", addresses(roles[0].TokenBoundCIDRs))
+}
+
+func addresses(blocks []*sockaddr.SockAddrMarshaler) string {
+	texts := make([]string, len(blocks))
+	for i, block := range blocks {
+		texts[i] = block.String()
+	}
+	return strings.Join(texts, ", ")
+}
+
+// note is what else the reader has to know about the verdict.
+func (a *explainAnswer) note() string {
+	var notes []string
+	if a.account.isLeftOpen() {
+		notes = append(notes, "source addresses were not judged; a login may still be refused for its own, give remote_addr")
+	}
+	if a.login != nil && a.login.connection != nil && a.login.connection.config.TokenReviewCacheTTL > 0 {
+		notes = append(notes, fmt.Sprintf("the API server was asked anew; a login may go by an answer up to %s old (token_review_cache_ttl)",
+			a.login.connection.config.TokenReviewCacheTTL))
+	}
+	return strings.Join(notes, "; ")
+}
+
+// addAttributes adds what is known of the identity. There is none before the review
+// confirmed it.
+func (a *explainAnswer) addAttributes(data map[string]any) {
+	if a.login == nil || a.login.attributes == nil {
+		return
+	}
+	known := a.login.attributes.Known()
+	const name = "serviceaccount.name"
+	if a.role == "" {
+		forRules := a.login.attributes.ForRules(a.login.connection.config.ServiceNameAnnotation).Known()
+		if override, ok := forRules[name]; ok && override != known[name] {
+			known[name+" (as binding rules see it)"] = override
+		}
+	}
+	a.addMap(data, "attributes", known)
+}
+
+// addMap adds a bounded copy of a map, and how many entries it leaves out.
+func (a *explainAnswer) addMap(data map[string]any, under string, full map[string]string) {
+	keys := slices.Sorted(maps.Keys(full))
+	if left := len(keys) - maxExplainedEntries; left > 0 {
+		keys = keys[:maxExplainedEntries]
+		data[under+"_not_listed"] = left
+	}
+	listed := make(map[string]string, len(keys))
+	for _, key := range keys {
+		listed[a.text(key, maxExplainedKey)] = a.text(full[key], maxExplainedValue)
+	}
+	data[under] = listed
+}
+
+// newScrubber takes a token, and the parts of it, out of texts: the one that was
+// sent as jwt, and one that was sent as the role by mistake.
+func newScrubber(jwt, role string) *strings.Replacer {
+	var pairs []string
+	for _, secret := range []string{strings.TrimSpace(jwt), strings.TrimSpace(role)} {
+		if len(secret) < minScrubbed || !strings.HasPrefix(secret, tokenBegin) && secret != strings.TrimSpace(jwt) {
+			continue // a name, such as that of a role
+		}
+		pairs = append(pairs, secret, "[token]")
+		for part := range strings.SplitSeq(secret, ".") {
+			if len(part) >= minScrubbed {
+				pairs = append(pairs, part, "[part of the token]")
+			}
+		}
+	}
+	return strings.NewReplacer(pairs...)
+}
+
+// tokenBegin is how every JWT begins: {" in base64.
+const tokenBegin = "eyJ"
+
+// minScrubbed is how long a part of a token is at least, in bytes: the shortest is a
+// header with nothing but an algorithm. Shorter texts are words, and no secrets.
+const minScrubbed = 20

@@ -1,0 +1,113 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+)
+
+// maxRemedyList bounds a list in a command that is there to be pasted, in bytes.
+const maxRemedyList = 300
+
+// remedy is one line on what to do about the refusal, with a command where there is
+// one. What stands in commands is the operator's own or was confirmed: a claim that
+// nobody verified must not get into a shell by being pasted.
+func (a *explainAnswer) remedy() string {
+	var r *refusal
+	if errors.As(a.err, &r) && r.remedy != "" {
+		return r.remedy
+	}
+	switch stepOf(a.err) {
+	case requestStep:
+		return a.remedyForRequest()
+	case addressStep:
+		return "log in from an address in token_bound_cidrs, or change it: vault read " + a.path("role/"+a.role)
+	case "configuration":
+		return fmt.Sprintf("vault write %s kubernetes_host=…", a.path("config"))
+	case "token form":
+		return "send the whole token, as a file: jwt=@FILE; a new one: " + a.newToken()
+	case "unverified claims":
+		return fmt.Sprintf("use a token that is current (the clock here says %s), of the issuer and for the audience asked for: %s",
+			a.now.UTC().Format(time.RFC3339), a.newToken())
+	case "signature":
+		return "use a token of this mount's cluster; if it is one, see whether pem_keys still are the cluster's: vault read " + a.path("config")
+	case "token review":
+		return "see that the service account, and what the token is bound to, still exist, and that the token is of this cluster; a new one: " + a.newToken()
+	case "alias":
+		return fmt.Sprintf("take the annotation away: kubectl annotate serviceaccount %s -n %s %sKEY-",
+			a.login.identity.Name(), a.login.identity.Namespace(), aliasAnnotationPrefix)
+	case "binding rules":
+		return "see which rules there are: vault list -detailed " + a.path("binding-rule")
+	}
+	return a.remedyForBounds()
+}
+
+func (a *explainAnswer) remedyForRequest() string {
+	if a.role == "" {
+		return fmt.Sprintf("name a role, or write a binding rule: vault write %s bind_type=policy bind_name=…", a.path("binding-rule/NAME"))
+	}
+	return "see which roles there are: vault list " + a.path("role")
+}
+
+// remedyForBounds is about a confirmed identity that the role is not for. A write of
+// a role changes only what it names, and replaces lists as a whole.
+func (a *explainAnswer) remedyForBounds() string {
+	if a.login == nil || a.login.role == nil {
+		return ""
+	}
+	r, id := a.login.role, a.login.identity
+	role := a.path("role/" + a.role)
+	switch stepOf(a.err) {
+	case "audience":
+		return "use a token for the role's audience: " + a.newToken()
+	case "service account name":
+		return "if this service account is meant: " + listCommand(role, "bound_service_account_names", r.ServiceAccountNames, id.Name())
+	case "namespace":
+		if r.namespaceSelector != nil {
+			return fmt.Sprintf("if this namespace is meant, label it as the selector asks: kubectl label namespace %s KEY=VALUE", id.Namespace())
+		}
+		return "if this namespace is meant: " + listCommand(role, "bound_service_account_namespaces", r.ServiceAccountNamespaces, id.Namespace())
+	case "selector":
+		return fmt.Sprintf("change the selector, or what it looks at: vault read -field=selector %s", role)
+	}
+	return ""
+}
+
+// listCommand sets a field of a role to its list and one value more.
+func listCommand(path, field string, list []string, more string) string {
+	joined := strings.Join(append(slices.Clone(list), more), ",")
+	if len(joined) > maxRemedyList {
+		return fmt.Sprintf("add %s to its %s: vault read %s", more, field, path)
+	}
+	return fmt.Sprintf("vault write %s %s=%s", path, field, shellWord(joined))
+}
+
+// newToken is the command that makes a token for the login.
+func (a *explainAnswer) newToken() string {
+	name, namespace, audience := "NAME", "NAMESPACE", ""
+	if a.login != nil && a.login.attributes != nil {
+		name, namespace = a.login.identity.Name(), a.login.identity.Namespace()
+	}
+	if a.login != nil && a.login.role != nil {
+		if audiences := a.login.role.audiences(); len(audiences) > 0 {
+			audience = " --audience=" + shellWord(audiences[0])
+		}
+	}
+	return fmt.Sprintf("kubectl create token %s -n %s%s", name, namespace, audience)
+}
+
+// path is a path of the mount as it is given to the vault command.
+func (a *explainAnswer) path(below string) string { return shellWord(a.mount + below) }
+
+var plainWord = regexp.MustCompile(`^[A-Za-z0-9_./:=,@%+-]+$`)
+
+// shellWord quotes a text for a shell where that is needed.
+func shellWord(text string) string {
+	if plainWord.MatchString(text) {
+		return text
+	}
+	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
+}

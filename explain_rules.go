@@ -1,0 +1,66 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"vault-plugin-auth-kubernetes/internal/binding"
+)
+
+// addRules tells of each binding rule what became of it. What is wrong with a rule
+// comes before those that are merely for somebody else.
+func (a *explainAnswer) addRules(data map[string]any) {
+	matched, wrong, others := []string{}, []string{}, []string{}
+	for _, rule := range a.account.rules {
+		why := a.whyNot(rule)
+		line := func(text string) string { return a.text(rule.Rule+": "+text, maxExplainedReason) }
+		switch {
+		case why == "":
+			matched = append(matched, line(fmt.Sprintf("grants %s %s", rule.BindType, rule.Name)))
+		case rule.Outcome == binding.NotMatched:
+			others = append(others, line(why))
+		default:
+			wrong = append(wrong, line(why))
+		}
+	}
+	notMatched := slices.Concat(wrong, others)
+	left := max(0, len(matched)-maxExplainedRules) + max(0, len(notMatched)-maxExplainedRules)
+	data["rules_matched"] = matched[:min(len(matched), maxExplainedRules)]
+	data["rules_not_matched"] = notMatched[:min(len(notMatched), maxExplainedRules)]
+	if left > 0 {
+		data["rules_not_listed"] = left
+	}
+}
+
+// whyNot says why a rule grants nothing, or "" if it does.
+func (a *explainAnswer) whyNot(rule binding.Explanation) string {
+	switch rule.Outcome {
+	case binding.Matched:
+	case binding.Broken:
+		return "broken, matches nothing: " + rule.Reason
+	default:
+		return rule.Reason
+	}
+	bound, judged := a.account.roles[rule.Name]
+	switch {
+	case rule.BindType != binding.BindRole:
+		return ""
+	case !judged:
+		return fmt.Sprintf("matches, but the login ended before the role %q was looked at", rule.Name)
+	case bound == nil:
+		return fmt.Sprintf("skipped: there is no role %q", rule.Name)
+	case bound.refused == nil:
+		return ""
+	}
+	var bounds []string
+	for _, v := range bound.steps {
+		if v.err != nil {
+			bounds = append(bounds, fmt.Sprintf("%s: %s", v.step, v.err))
+		}
+	}
+	if k := kindOf(bound.refused); k != denied {
+		return fmt.Sprintf("%s about the role %q: %s", k, rule.Name, strings.Join(bounds, "; "))
+	}
+	return fmt.Sprintf("skipped: the bounds of the role %q do not hold: %s", rule.Name, strings.Join(bounds, "; "))
+}
