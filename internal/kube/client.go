@@ -17,6 +17,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	authclient "k8s.io/client-go/kubernetes/typed/authentication/v1"
+	authzclient "k8s.io/client-go/kubernetes/typed/authorization/v1"
 	coreclient "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/rest"
 	"k8s.io/klog/v2"
@@ -65,7 +66,11 @@ type Client struct {
 	reviews         authclient.TokenReviewInterface
 	namespaces      coreclient.NamespaceInterface
 	serviceAccounts coreclient.ServiceAccountsGetter
+	self            authclient.SelfSubjectReviewInterface
+	access          authzclient.SelfSubjectAccessReviewInterface
 	rest            rest.Interface
+	host            *url.URL
+	serverName      string // empty means that of host
 	transport       *renewable
 	timeout         time.Duration
 	turns           *semaphore.Weighted
@@ -103,6 +108,10 @@ func New(o Options) (*Client, error) {
 	if err != nil {
 		return nil, &Error{Op: "set up the client", Failure: Setup, Err: err}
 	}
+	authz, err := authzclient.NewForConfigAndClient(config, httpClient)
+	if err != nil {
+		return nil, &Error{Op: "set up the client", Failure: Setup, Err: err}
+	}
 	core, err := coreclient.NewForConfigAndClient(config, httpClient)
 	if err != nil {
 		return nil, &Error{Op: "set up the client", Failure: Setup, Err: err}
@@ -111,7 +120,11 @@ func New(o Options) (*Client, error) {
 		reviews:         auth.TokenReviews(),
 		namespaces:      core.Namespaces(),
 		serviceAccounts: core,
+		self:            auth.SelfSubjectReviews(),
+		access:          authz.SelfSubjectAccessReviews(),
 		rest:            core.RESTClient(),
+		host:            o.Host,
+		serverName:      o.ServerName,
 		transport:       transport,
 		timeout:         o.RequestTimeout,
 		turns:           semaphore.NewWeighted(o.MaxConcurrent),
@@ -175,11 +188,20 @@ func (c *Client) ServiceAccount(ctx context.Context, loginToken, namespace, name
 func (c *Client) SigningKeys(ctx context.Context, loginToken string) ([]byte, error) {
 	var document []byte
 	err := c.do(ctx, "get /openid/v1/jwks", loginToken, func(ctx context.Context) (err error) {
-		document, err = c.rest.Get().AbsPath("/openid/v1/jwks").
-			SetHeader("Accept", "application/jwk-set+json").Do(ctx).Raw()
+		document, err = c.document(ctx, "/openid/v1/jwks", "application/jwk-set+json")
 		return err
 	})
 	return document, err
+}
+
+// document reads what is no Kubernetes object.
+func (c *Client) document(ctx context.Context, path, mediaType string) ([]byte, error) {
+	result := c.rest.Get().AbsPath(path).SetHeader("Accept", mediaType).Do(ctx)
+	// Raw's own error leaves out what the API server says in a Status object.
+	if err := result.Error(); err != nil {
+		return nil, err
+	}
+	return result.Raw()
 }
 
 // do makes a request that changes nothing, once, or twice if the first attempt

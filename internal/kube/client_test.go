@@ -61,7 +61,7 @@ func credential(token string) func(*kube.Options) {
 	return func(o *kube.Options) { o.Credential = func() string { return token } }
 }
 
-// calls are all that a client can ask for.
+// calls are all that a client asks for at a login.
 var calls = map[string]func(context.Context, *kube.Client) error{
 	"ReviewToken": func(ctx context.Context, c *kube.Client) error {
 		_, err := c.ReviewToken(ctx, loginToken, nil)

@@ -54,7 +54,7 @@ func TestFailures(t *testing.T) {
 				s := kubetest.StartWith(t, o)
 				c := newClient(t, s, timeout(row.timeout))
 				s.Fail(row.fault)
-				for call, ask := range calls {
+				for call, ask := range everyCall() {
 					t.Run(protocol+" "+call, func(t *testing.T) { wantFailure(t, ask(t.Context(), c), row.want) })
 				}
 			}
@@ -125,7 +125,7 @@ func TestFailuresBeforeTheRequest(t *testing.T) {
 					row.change(o)
 				}
 			})
-			for call, ask := range calls {
+			for call, ask := range everyCall() {
 				t.Run(call, func(t *testing.T) { wantFailure(t, ask(t.Context(), c), row.want) })
 			}
 			if requests := s.Requests(); len(requests) > 0 {
@@ -186,7 +186,7 @@ func TestErrorsHoldNoToken(t *testing.T) {
 		"connection closed":   kubetest.CloseConnection(),
 		"redirect":            kubetest.Redirect(http.StatusFound, "/"),
 	} {
-		for call, ask := range calls {
+		for call, ask := range everyCall() {
 			t.Run(name+" "+call, func(t *testing.T) {
 				s := kubetest.Start(t)
 				s.Fail(fault)

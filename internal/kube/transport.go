@@ -92,6 +92,13 @@ func withFallbackCredential(ctx context.Context, token string) context.Context {
 	return context.WithValue(ctx, fallbackCredentialKey{}, token)
 }
 
+// withoutCredential makes a request anonymous.
+func withoutCredential(ctx context.Context) context.Context {
+	return context.WithValue(ctx, anonymousKey{}, true)
+}
+
+type anonymousKey struct{}
+
 // errUnsendable is about a credential such as one with a line break within.
 var errUnsendable = errors.New("the reviewer's credential holds characters that no token has")
 
@@ -104,10 +111,7 @@ type authenticated struct {
 }
 
 func (a *authenticated) RoundTrip(r *http.Request) (*http.Response, error) {
-	bearer := a.credential()
-	if bearer == "" {
-		bearer, _ = r.Context().Value(fallbackCredentialKey{}).(string)
-	}
+	bearer := a.bearer(r.Context())
 	if !httpguts.ValidHeaderFieldValue(bearer) {
 		if r.Body != nil {
 			_ = r.Body.Close() // as a RoundTripper must, also when it fails
@@ -115,12 +119,16 @@ func (a *authenticated) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, errUnsendable
 	}
 	r = r.Clone(r.Context()) // a RoundTripper must not modify its argument
-	r.Header.Set("Authorization", "Bearer "+bearer)
+	if bearer != "" {
+		r.Header.Set("Authorization", "Bearer "+bearer)
+	}
 	r.Header.Set("User-Agent", a.userAgent)
+	asked := time.Now()
 	response, err := a.next.RoundTrip(r)
 	if err != nil {
 		return nil, err
 	}
+	observe(r.Context(), asked, response)
 	if wait, late := retryTooLate(r.Context(), response); late {
 		// client-go would wait for nothing, and report a timeout in place of
 		// what the API server said.
@@ -131,6 +139,18 @@ func (a *authenticated) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	response.Body = &boundedBody{ReadCloser: response.Body, left: maxResponseBytes}
 	return response, nil
+}
+
+// bearer is the token to send, or "" for none.
+func (a *authenticated) bearer(ctx context.Context) string {
+	if anonymous, _ := ctx.Value(anonymousKey{}).(bool); anonymous {
+		return ""
+	}
+	if bearer := a.credential(); bearer != "" {
+		return bearer
+	}
+	fallback, _ := ctx.Value(fallbackCredentialKey{}).(string)
+	return fallback
 }
 
 // retryTooLate tells whether the API server asks to come back, after a while, when

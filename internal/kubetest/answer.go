@@ -30,7 +30,7 @@ func (s *Server) OnReview(change func(*authv1.TokenReview)) {
 }
 
 // serve answers a request that is allowed.
-func (s *Server) serve(w http.ResponseWriter, r *http.Request, t target) {
+func (s *Server) serve(w http.ResponseWriter, r *http.Request, t target, caller *authv1.UserInfo) {
 	switch t.resource {
 	case TokenReviews:
 		s.serveReview(w, r)
@@ -54,6 +54,8 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, t target) {
 		writeObject(w, r, http.StatusOK, corev1.SchemeGroupVersion, namespace)
 	case SigningKeys:
 		s.serveSigningKeys(w)
+	case SelfReviews, AccessReviews, Discovery, Version:
+		s.serveAbout(w, r, t.resource, caller)
 	default:
 		http.NotFound(w, r)
 	}
@@ -97,8 +99,20 @@ func (s *Server) serveReview(w http.ResponseWriter, r *http.Request) {
 	writeObject(w, r, http.StatusCreated, authv1.SchemeGroupVersion, review)
 }
 
-// readReview decodes the request by its content type, JSON or protobuf.
 func readReview(r *http.Request) (*authv1.TokenReview, *apierrors.StatusError) {
+	object, err := readObject(r)
+	if err != nil {
+		return nil, err
+	}
+	review, ok := object.(*authv1.TokenReview)
+	if !ok || review.Spec.Token == "" {
+		return nil, apierrors.NewBadRequest("token is required for TokenReview in authentication")
+	}
+	return review, nil
+}
+
+// readObject decodes the request by its content type, JSON or protobuf.
+func readObject(r *http.Request) (runtime.Object, *apierrors.StatusError) {
 	if _, ok := serializer(r.Header.Get("Content-Type")); !ok {
 		return nil, apierrors.NewGenericServerResponse(http.StatusUnsupportedMediaType, "post", schema.GroupResource{}, "", "", 0, false)
 	}
@@ -110,11 +124,7 @@ func readReview(r *http.Request) (*authv1.TokenReview, *apierrors.StatusError) {
 	if err != nil {
 		return nil, apierrors.NewBadRequest(err.Error())
 	}
-	review, ok := object.(*authv1.TokenReview)
-	if !ok || review.Spec.Token == "" {
-		return nil, apierrors.NewBadRequest("token is required for TokenReview in authentication")
-	}
-	return review, nil
+	return object, nil
 }
 
 // serializer finds the serializer of a media type; none is JSON.

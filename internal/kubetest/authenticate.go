@@ -11,6 +11,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 	"github.com/go-jose/go-jose/v4/jwt"
 	authv1 "k8s.io/api/authentication/v1"
+	authzv1 "k8s.io/api/authorization/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
@@ -158,32 +159,29 @@ func (s *Server) checkPod(c *claims, extra map[string]authv1.ExtraValue) error {
 // anonymous is who sends no credential.
 const anonymous = "system:anonymous"
 
-// authenticateCaller returns the user name of who sent the request.
-func (s *Server) authenticateCaller(r *http.Request) (string, *apierrors.StatusError) {
+// authenticateCaller returns who sent the request.
+func (s *Server) authenticateCaller(r *http.Request) (*authv1.UserInfo, *apierrors.StatusError) {
 	header := r.Header.Get("Authorization")
 	if header == "" {
-		return anonymous, nil
+		return &authv1.UserInfo{Username: anonymous, Groups: []string{"system:unauthenticated"}}, nil
 	}
 	token, _ := strings.CutPrefix(header, "Bearer ")
 	user, _, err := s.authenticate(token, []string{s.Issuer})
 	if err != nil {
-		return "", apierrors.NewUnauthorized("Unauthorized")
+		return nil, apierrors.NewUnauthorized("Unauthorized")
 	}
-	return user.Username, nil
+	return user, nil
 }
 
 // authorize answers as RBAC does.
 func (s *Server) authorize(user string, t target) *apierrors.StatusError {
-	s.mu.Lock()
-	allowed := s.granted[user][t.resource]
-	s.mu.Unlock()
-	if allowed || t.resource == SigningKeys && user != anonymous {
+	if s.allows(user, t.resource) {
 		return nil
 	}
 	resource := schema.GroupResource{Group: groupOf(t.resource), Resource: string(t.resource)}
 	verb, scope := "get", "at the cluster scope"
 	switch t.resource {
-	case TokenReviews:
+	case TokenReviews, SelfReviews, AccessReviews:
 		verb = "create"
 	case ServiceAccounts:
 		scope = fmt.Sprintf("in the namespace %q", t.namespace)
@@ -196,9 +194,28 @@ func (s *Server) authorize(user string, t target) *apierrors.StatusError {
 		fmt.Errorf("User %q cannot %s resource %q in API group %q %s", user, verb, resource.Resource, resource.Group, scope))
 }
 
+// allows tells whether a user has a permission, given or by default.
+func (s *Server) allows(user string, resource Resource) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.revoked[user][resource] {
+		return false
+	}
+	switch resource {
+	case Version:
+		return true
+	case SigningKeys, Discovery, SelfReviews, AccessReviews:
+		return user != anonymous
+	}
+	return s.granted[user][resource]
+}
+
 func groupOf(resource Resource) string {
-	if resource == TokenReviews {
+	switch resource {
+	case TokenReviews, SelfReviews:
 		return authv1.GroupName
+	case AccessReviews:
+		return authzv1.GroupName
 	}
 	return ""
 }

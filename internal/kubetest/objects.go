@@ -121,15 +121,21 @@ func (s *Server) Grant(namespace, name string, resources ...Resource) {
 	}
 	for _, resource := range resources {
 		s.granted[user][resource] = true
+		delete(s.revoked[user], resource)
 	}
 }
 
-// Revoke takes permissions away again.
+// Revoke takes permissions away, also those that everybody has.
 func (s *Server) Revoke(namespace, name string, resources ...Resource) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	user := username(namespace, name)
+	if s.revoked[user] == nil {
+		s.revoked[user] = map[Resource]bool{}
+	}
 	for _, resource := range resources {
-		delete(s.granted[username(namespace, name)], resource)
+		delete(s.granted[user], resource)
+		s.revoked[user][resource] = true
 	}
 }
 

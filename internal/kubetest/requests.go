@@ -10,14 +10,32 @@ import (
 // that the server knows for it) and as the target of a fault.
 type Resource string
 
-// The resources that the server knows: POST for the first, GET for the others.
+// The resources that the server knows: POST for those that end in reviews, GET for
+// the others.
 const (
 	TokenReviews    Resource = "tokenreviews"
 	ServiceAccounts Resource = "serviceaccounts"
 	Namespaces      Resource = "namespaces"
 	// SigningKeys is the published key set, which every service account may read.
 	SigningKeys Resource = "jwks"
+	// Discovery is the document that names the issuer, with the same readers.
+	Discovery Resource = "openid-configuration"
+	// SelfReviews and AccessReviews are for whoever is authenticated, Version for
+	// everybody.
+	SelfReviews   Resource = "selfsubjectreviews"
+	AccessReviews Resource = "selfsubjectaccessreviews"
+	Version       Resource = "version"
 )
+
+// wellKnown are the paths that name a resource in full.
+var wellKnown = map[string]Resource{
+	"POST /apis/authentication.k8s.io/v1/tokenreviews":            TokenReviews,
+	"POST /apis/authentication.k8s.io/v1/selfsubjectreviews":      SelfReviews,
+	"POST /apis/authorization.k8s.io/v1/selfsubjectaccessreviews": AccessReviews,
+	"GET /openid/v1/jwks":                   SigningKeys,
+	"GET /.well-known/openid-configuration": Discovery,
+	"GET /version":                          Version,
+}
 
 // Request is a request that reached the server.
 type Request struct {
@@ -83,12 +101,11 @@ type target struct {
 // parseTarget reads method and path. The zero target is returned for what the
 // server does not know, paths that are not in their shortest form included.
 func parseTarget(r *http.Request) target {
+	if resource, ok := wellKnown[r.Method+" "+r.URL.Path]; ok {
+		return target{resource: resource}
+	}
 	parts := strings.Split(r.URL.EscapedPath(), "/")
 	switch {
-	case r.Method == http.MethodPost && r.URL.Path == "/apis/authentication.k8s.io/v1/tokenreviews":
-		return target{resource: TokenReviews}
-	case r.Method == http.MethodGet && r.URL.Path == "/openid/v1/jwks":
-		return target{resource: SigningKeys}
 	case r.Method != http.MethodGet || !slices.Equal(parts[:min(4, len(parts))], []string{"", "api", "v1", "namespaces"}):
 		return target{}
 	case len(parts) == 5:

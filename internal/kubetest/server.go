@@ -1,7 +1,7 @@
 // Package kubetest is a Kubernetes API server for tests. It speaks TLS and HTTP/2
 // on a loopback port, has its own CA and its own signing keys, and answers
 // TokenReview, GET serviceaccount and GET namespace as kube-apiserver 1.36 does,
-// Status objects included. Every request is recorded, and any can be made to fail
+// Status objects included, and what a client asks about itself and the server. Every request is recorded, and any can be made to fail
 // in the ways in which API servers, and what stands before them, fail.
 //
 // It is for tests only: nothing of it is secure.
@@ -70,6 +70,8 @@ type Server struct {
 	pods            map[objectKey]*corev1.Pod
 	secrets         map[objectKey]*corev1.Secret
 	granted         map[string]map[Resource]bool // by user name
+	revoked         map[string]map[Resource]bool // of what everybody has
+	ahead           time.Duration                // of the server's clock
 }
 
 // The service account of Server.Reviewer.
@@ -107,6 +109,7 @@ func StartWith(t testing.TB, o Options) *Server {
 		pods:            map[objectKey]*corev1.Pod{},
 		secrets:         map[objectKey]*corev1.Secret{},
 		granted:         map[string]map[Resource]bool{},
+		revoked:         map[string]map[Resource]bool{},
 	}
 	s.certificate.Store(&certificate)
 	s.listen(o)
@@ -163,17 +166,18 @@ func (s *Server) CloseConnections() { s.http.CloseClientConnections() }
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	target := parseTarget(r)
 	s.record(r, target)
+	w.Header().Set("Date", s.now().UTC().Format(http.TimeFormat))
 	if fault := s.fault(target.resource); fault != nil {
 		fault(w, r)
 		return
 	}
 	caller, failed := s.authenticateCaller(r)
 	if failed == nil {
-		failed = s.authorize(caller, target)
+		failed = s.authorize(caller.Username, target)
 	}
 	if failed != nil {
 		writeStatus(w, r, failed)
 		return
 	}
-	s.serve(w, r, target)
+	s.serve(w, r, target, caller)
 }

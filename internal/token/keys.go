@@ -9,6 +9,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/go-jose/go-jose/v4"
 	"github.com/go-jose/go-jose/v4/json"
@@ -96,6 +97,20 @@ func parseKey(document []byte) (crypto.PublicKey, error) {
 
 // Empty tells whether there is no key to verify with.
 func (k Keys) Empty() bool { return len(k.public) == 0 }
+
+// Len is the number of keys.
+func (k Keys) Len() int { return len(k.public) }
+
+// In counts the keys that are among others.
+func (k Keys) In(others Keys) (count int) {
+	for _, key := range k.public {
+		equal := key.(interface{ Equal(crypto.PublicKey) bool }).Equal // all public keys of the standard library have it
+		if slices.ContainsFunc(others.public, equal) {
+			count++
+		}
+	}
+	return count
+}
 
 // Verify returns nil if one of the keys signed the token, and ErrSignature if
 // none did. A key of another type than the token's algorithm never fits.

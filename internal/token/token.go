@@ -128,6 +128,9 @@ func (t *Unverified) UnverifiedExpiry() (time.Time, bool) {
 	return t.claims.Expiry.Time(), true
 }
 
+// UnverifiedIssuer is the iss claim.
+func (t *Unverified) UnverifiedIssuer() string { return t.claims.Issuer }
+
 // CheckTime refuses a token that is expired, or not valid yet, by more than
 // Leeway. Claims that are missing do not count.
 func (t *Unverified) CheckTime(now time.Time) error {
