@@ -94,7 +94,7 @@ func newBackend() *backend {
 			SealWrapStorage: []string{configPath},
 		},
 		Paths: framework.PathAppend(
-			[]*framework.Path{b.pathConfig(), b.pathLogin(), b.pathExplain(), b.pathImportConsul()},
+			[]*framework.Path{b.pathLogin(), b.pathConfig(), b.pathCheck(), b.pathExplain(), b.pathImportConsul()},
 			b.pathsRole(),
 			b.pathsRule(),
 		),

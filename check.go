@@ -1,0 +1,249 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+	"unicode"
+
+	"github.com/hashicorp/vault/sdk/logical"
+	"golang.org/x/sync/errgroup"
+)
+
+// verdict is what one check came to.
+type verdict string
+
+const (
+	checkPass verdict = "pass"
+	checkWarn verdict = "warn" // logins work, and something is about to keep them from it
+	checkFail verdict = "fail" // some or all logins cannot work
+	checkSkip verdict = "skip" // there is nothing to check, or no way to
+)
+
+// finding is the outcome of one check. Its texts are for operators; they pass
+// checker.safe before anybody reads them.
+type finding struct {
+	verdict verdict
+	text    string
+	remedy  string // one line; of warn and fail only
+}
+
+func passed(format string, args ...any) finding {
+	return finding{verdict: checkPass, text: fmt.Sprintf(format, args...)}
+}
+
+func skipped(format string, args ...any) finding {
+	return finding{verdict: checkSkip, text: fmt.Sprintf(format, args...)}
+}
+
+func warned(remedy, format string, args ...any) finding {
+	return finding{verdict: checkWarn, remedy: remedy, text: fmt.Sprintf(format, args...)}
+}
+
+func failed(remedy, format string, args ...any) finding {
+	return finding{verdict: checkFail, remedy: remedy, text: fmt.Sprintf(format, args...)}
+}
+
+// The checks.
+const (
+	checkConfiguration = "configuration"
+	checkReachable     = "reachable"
+	checkTLS           = "tls"
+	checkServer        = "server"
+	checkClock         = "clock"
+	checkReviewer      = "reviewer"
+	checkReviewerToken = "reviewer_token"
+	checkMayReview     = "permission_tokenreviews"
+	checkMayAccounts   = "permission_serviceaccounts"
+	checkMayNamespaces = "permission_namespaces"
+	checkClusterKeys   = "cluster_keys"
+	checkIssuer        = "issuer"
+	checkPEMKeys       = "pem_keys"
+)
+
+// checkNames are the checks in the order in which one depends on another, which is
+// that of failed and warned in the answer.
+var checkNames = []string{
+	checkConfiguration, checkReachable, checkTLS, checkServer, checkClock, checkReviewer, checkReviewerToken,
+	checkMayReview, checkMayAccounts, checkMayNamespaces, checkClusterKeys, checkIssuer, checkPEMKeys,
+}
+
+// checker is one run of the checks of a mount.
+type checker struct {
+	b       *backend
+	storage logical.Storage
+	mount   string // its path, without a slash at the end
+
+	connection *connection
+	// credential is the reviewer's, or "" if there is none.
+	credential string
+	needs      needs
+
+	mu       sync.Mutex
+	findings map[string]finding
+	// subject and user replace anySubject and anyUser in remedies, once they are
+	// known.
+	subject, user string
+}
+
+// What stands for the reviewer in commands that grant permissions, and in those that
+// ask for them.
+const (
+	anySubject = "--serviceaccount=NAMESPACE:NAME"
+	anyUser    = "--as=system:serviceaccount:NAMESPACE:NAME"
+)
+
+func (c *checker) note(name string, f finding) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.findings[name] = f
+}
+
+// skipRest gives a verdict to the checks that came to none.
+func (c *checker) skipRest(format string, args ...any) {
+	for _, name := range checkNames {
+		if c.findings[name].verdict == "" {
+			c.note(name, skipped(format, args...))
+		}
+	}
+}
+
+// run makes all checks. The error is one of the host's storage, and all else is a
+// finding.
+//
+// Checks that depend on each other follow each other; the others run at the same
+// time, so that one request that hangs leaves the rest their time.
+func (c *checker) run(ctx context.Context) error {
+	c.subject, c.user = anySubject, anyUser
+	if err := c.checkConfiguration(ctx); err != nil || c.connection == nil {
+		c.skipRest("there is no configuration that can be used")
+		return err
+	}
+	ctx, cancel := c.connection.deadline(ctx)
+	defer cancel()
+	if err := c.checkStored(ctx); err != nil {
+		return err
+	}
+	c.note(checkReviewerToken, c.reviewerToken())
+	if !c.checkWay(ctx) {
+		c.skipRest("the API server is not asked before reachable and tls pass")
+		return nil
+	}
+	var group errgroup.Group
+	for _, check := range []func(context.Context){c.checkServer, c.checkReviewer, c.checkKeys, c.checkIssuer} {
+		group.Go(func() error {
+			check(ctx)
+			return nil
+		})
+	}
+	return group.Wait()
+}
+
+// responseData is what reading the path returns.
+func (c *checker) responseData() map[string]any {
+	byVerdict := map[verdict][]string{checkWarn: {}, checkFail: {}}
+	data := map[string]any{"checked_at": c.b.now().UTC().Format(time.RFC3339)}
+	if c.connection != nil {
+		data["kubernetes_host"] = c.safe(c.connection.config.Host)
+	}
+	named := strings.NewReplacer(anySubject, c.subject, anyUser, c.user)
+	for _, name := range checkNames {
+		f := c.findings[name]
+		byVerdict[f.verdict] = append(byVerdict[f.verdict], name)
+		data[name] = fmt.Sprintf("%s: %s", f.verdict, c.safe(f.text))
+		if f.remedy != "" {
+			data[name+"_remedy"] = c.safe(named.Replace(f.remedy))
+		}
+	}
+	data["failed"], data["warned"] = byVerdict[checkFail], byVerdict[checkWarn]
+	status := checkPass
+	for _, worse := range []verdict{checkWarn, checkFail} {
+		if len(byVerdict[worse]) > 0 {
+			status = worse
+		}
+	}
+	data["status"] = string(status)
+	return data
+}
+
+// safe makes a text fit to be read: on one line, of bounded length, and without the
+// reviewer's credential and the proxy's password. Texts hold what the API server, or
+// whatever stands before it, said, and that may repeat what was sent to it.
+func (c *checker) safe(text string) string {
+	text = strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, text)
+	if c.connection != nil {
+		if proxy, err := parseProxy(c.connection.config.ProxyURL); err == nil && proxy != nil {
+			if password, ok := proxy.User.Password(); ok && password != "" {
+				text = strings.ReplaceAll(text, password, redacted)
+			}
+		}
+	}
+	return shorten(withoutPartsOf(c.credential, text))
+}
+
+const redacted = "[redacted]"
+
+// secretWindow is how many characters in a row a text may have in common with a
+// credential.
+const secretWindow = 16
+
+// withoutPartsOf takes every word out of a text that has a part of a secret in it,
+// however the text was cut.
+func withoutPartsOf(secret, text string) string {
+	if secret == "" {
+		return text
+	}
+	words := strings.FieldsFunc(text, func(r rune) bool { return !inToken(r) })
+	for _, word := range words {
+		if word == secret || sharesWindow(secret, word) {
+			text = strings.Replace(text, word, redacted, 1)
+		}
+	}
+	return text
+}
+
+// inToken tells whether a rune can be part of a bearer token.
+func inToken(r rune) bool {
+	return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-._~+/=", r)
+}
+
+func sharesWindow(secret, word string) bool {
+	for i := 0; i+secretWindow <= len(word); i++ {
+		if strings.Contains(secret, word[i:i+secretWindow]) {
+			return true
+		}
+	}
+	return false
+}
+
+// patch is the command that changes fields of the configuration and keeps the
+// others, the reviewer's token among them.
+func (c *checker) patch(fields ...string) string {
+	return "vault patch " + shellQuote(c.mount+"/"+configPath) + " " + strings.Join(fields, " ")
+}
+
+// shellQuote makes one word of a text for a shell.
+func shellQuote(text string) string {
+	plain := func(r rune) bool { return inToken(r) || r == ':' || r == '@' || r == ',' }
+	if text != "" && !strings.ContainsFunc(text, func(r rune) bool { return !plain(r) }) {
+		return text
+	}
+	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
+}
+
+// some names the first few of a list.
+func some(list []string) string {
+	const shown = 3
+	if len(list) <= shown {
+		return strings.Join(list, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(slices.Clone(list[:shown]), ", "), len(list)-shown)
+}

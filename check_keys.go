@@ -1,0 +1,120 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"vault-plugin-auth-kubernetes/internal/kube"
+	"vault-plugin-auth-kubernetes/internal/token"
+)
+
+// readDiscovery lets a reviewer read the cluster's keys and issuer. Service accounts
+// may by default.
+const readDiscovery = "kubectl create clusterrolebinding vault-issuer-discovery --clusterrole=system:service-account-issuer-discovery " + anySubject
+
+// checkKeys compares what the cluster signs with and what the configuration expects.
+func (c *checker) checkKeys(ctx context.Context) {
+	configured, follows := c.connection.keys, c.connection.clusterKeys != nil
+	if configured.Empty() {
+		c.note(checkPEMKeys, skipped("pem_keys is not set"))
+	}
+	if !follows {
+		c.note(checkClusterKeys, skipped("verify_with_cluster_keys is off"))
+	}
+	if configured.Empty() && !follows {
+		return
+	}
+	published, err := c.publishedKeys(ctx)
+	if follows {
+		c.note(checkClusterKeys, c.clusterKeys(published, err))
+	}
+	if !configured.Empty() {
+		c.note(checkPEMKeys, c.pemKeys(published, err))
+	}
+}
+
+func (c *checker) publishedKeys(ctx context.Context) (token.Keys, error) {
+	document, err := c.connection.client.SigningKeys(ctx, "")
+	if err != nil {
+		return token.Keys{}, err
+	}
+	keys, err := token.ParseKeySet(document)
+	if err != nil {
+		return token.Keys{}, &kube.Error{Op: "read the cluster's keys", Failure: kube.Malformed, Err: err}
+	}
+	return keys, nil
+}
+
+func (c *checker) clusterKeys(published token.Keys, err error) finding {
+	failure, remedy := failureOf(err)
+	switch {
+	case err == nil:
+		return passed("the cluster publishes %s", count(published.Len(), "key"))
+	case c.credential == "" && refused(failure):
+		return skipped("there is no reviewer to read them; each login token reads them itself")
+	case failure == kube.Forbidden:
+		return failed(readDiscovery+"; or: "+c.patch("verify_with_cluster_keys=false"), "the reviewer may not read the cluster's keys at /openid/v1/jwks")
+	}
+	return failed(remedy, "the cluster's keys cannot be read: %v", err)
+}
+
+func (c *checker) pemKeys(published token.Keys, err error) finding {
+	configured := c.connection.keys
+	if err != nil {
+		return skipped("the cluster's keys, to compare them with, cannot be read: %v", err)
+	}
+	remedy := "let the cluster's own keys be followed: " + c.patch("pem_keys=", "verify_with_cluster_keys=true") +
+		"; or set its current ones: " + c.patch("pem_keys=@sa.pub")
+	known, signing := configured.In(published), published.In(configured)
+	switch {
+	case known == 0:
+		return failed(remedy, "none of the %s in pem_keys is one of the %s that the cluster publishes, so every token is refused",
+			count(configured.Len(), "key"), count(published.Len(), "key"))
+	case signing < published.Len():
+		return warned(remedy, "%d of the %s that the cluster publishes are not in pem_keys; tokens that they sign are refused",
+			published.Len()-signing, count(published.Len(), "key"))
+	}
+	return passed("pem_keys has what the cluster publishes, %s", count(published.Len(), "key"))
+}
+
+// checkIssuer compares the cluster's issuer with the one that tokens must have.
+func (c *checker) checkIssuer(ctx context.Context) {
+	issuer, err := c.connection.client.Issuer(ctx)
+	c.note(checkIssuer, c.issuer(issuer, err))
+}
+
+func (c *checker) issuer(issuer string, err error) finding {
+	enforced := c.connection.issuer
+	failure, _ := failureOf(err)
+	switch {
+	case err != nil && enforced == "":
+		return skipped("it is not enforced, and the cluster does not tell it: %v", err)
+	case err != nil:
+		remedy := readDiscovery
+		if !refused(failure) || c.credential == "" {
+			remedy = "compare with a token's own: kubectl get --raw /.well-known/openid-configuration"
+		}
+		return warned(remedy, "tokens must have the issuer %q, and the cluster does not tell its own: %v", enforced, err)
+	case enforced == "":
+		return passed("the cluster's is %q; it is left to the API server to check it", issuer)
+	case enforced == issuer:
+		return passed("the cluster's is %q, as the configuration asks", issuer)
+	}
+	remedy := "leave it to the API server: " + c.patch("disable_iss_validation=true") + "; or: " + c.patch("issuer="+shellQuote(issuer))
+	if enforced == defaultIssuer {
+		return warned(remedy, "tokens must have the issuer %q, which only those from secrets have; the cluster's is %q", enforced, issuer)
+	}
+	return failed(remedy, "tokens must have the issuer %q, and the cluster's is %q", enforced, issuer)
+}
+
+// refused tells whether the API server answered and did not let the caller in.
+func refused(failure kube.Failure) bool {
+	return failure == kube.Unauthorized || failure == kube.Forbidden
+}
+
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}

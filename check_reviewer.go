@@ -1,0 +1,205 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/validation"
+
+	"vault-plugin-auth-kubernetes/internal/kube"
+	"vault-plugin-auth-kubernetes/internal/token"
+)
+
+// reviewerWarning is how long before its end a reviewer's token that nobody renews is
+// worth a warning.
+const reviewerWarning = 24 * time.Hour
+
+// anonymousUser is who the API server takes a request without a credential for.
+const anonymousUser = "system:anonymous"
+
+// newReviewerToken makes a token for a reviewer that may be another one, and uses it.
+func (c *checker) newReviewerToken() string {
+	return "kubectl create token NAME -n NAMESPACE --duration=8760h > reviewer.jwt && " + c.patch("token_reviewer_jwt=@reviewer.jwt")
+}
+
+// checkReviewer asks who the reviewer is, and what it may do.
+func (c *checker) checkReviewer(ctx context.Context) {
+	if c.credential == "" {
+		c.note(checkReviewer, passed("none is configured: each login token reviews itself, so each service account that logs in needs "+
+			"the ClusterRole system:auth-delegator, and tokens that the API server takes as a credential too"))
+		c.skipPermissions("there is no reviewer; the permissions that count are those of each service account that logs in")
+		return
+	}
+	user, err := c.connection.client.WhoAmI(ctx)
+	failure, remedy := failureOf(err)
+	switch {
+	case err == nil && user.Username == anonymousUser:
+		c.note(checkReviewer, failed("let whatever stands between Vault and the API server pass the Authorization header on",
+			"the API server sees no credential, although one is sent"))
+		c.skipPermissions("the API server does not know the reviewer")
+		return
+	case err == nil:
+		c.note(checkReviewer, passed("the API server knows it as %s", user.Username))
+		c.nameSubject(user.Username)
+	case failure == kube.Forbidden, failure == kube.NotFound:
+		c.note(checkReviewer, passed("the API server accepts its credential, and does not tell who it is (it answers %q to a SelfSubjectReview)", failure))
+	case failure == kube.Unauthorized:
+		c.note(checkReviewer, c.rejected())
+		c.skipPermissions("the API server rejects the reviewer's credential")
+		return
+	default:
+		c.note(checkReviewer, failed(remedy, "%v", err))
+		c.skipPermissions("the API server did not say who the reviewer is")
+		return
+	}
+	c.checkPermissions(ctx)
+}
+
+// nameSubject puts the reviewer into the remedies, if a shell can take its name.
+func (c *checker) nameSubject(username string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.user = "--as=" + shellQuote(username)
+	if account, ok := strings.CutPrefix(username, "system:serviceaccount:"); ok {
+		namespace, name, _ := strings.Cut(account, ":")
+		if len(validation.IsDNS1123Label(namespace)) == 0 && len(validation.IsDNS1123Subdomain(name)) == 0 {
+			c.subject = "--serviceaccount=" + namespace + ":" + name
+		}
+		return
+	}
+	c.subject = "--user=" + shellQuote(username)
+}
+
+// rejected finds what a rejected credential says of itself that explains it. It is
+// the operator's own; the claims are not secret.
+func (c *checker) rejected() finding {
+	remedy := c.newReviewerToken()
+	if !c.staticReviewer() {
+		remedy = "check that kubernetes_host is the cluster that Vault's pod runs in; for another cluster: " + remedy
+	}
+	const rejects = "the API server rejects the credential (401 Unauthorized)"
+	t, err := token.Parse(c.credential)
+	if err != nil {
+		return failed(remedy, "%s: it is no service account token", rejects)
+	}
+	if expiry, ok := t.UnverifiedExpiry(); ok && c.b.now().After(expiry) {
+		return failed(remedy, "%s: it expired at %s", rejects, expiry.UTC().Format(time.RFC3339))
+	}
+	return failed(remedy, "%s: it has not expired, so it is of another cluster, or its service account was deleted or created anew, "+
+		"or it is for another audience; it says that its issuer is %q and its audiences are %q", rejects, t.UnverifiedIssuer(), t.UnverifiedAudiences())
+}
+
+// reviewerToken looks at when the reviewer's credential ends, by its own words.
+func (c *checker) reviewerToken() finding {
+	if c.credential == "" {
+		return skipped("none is configured")
+	}
+	t, err := token.Parse(c.credential)
+	if err != nil {
+		return skipped("%s is no service account token, so it cannot be told when it ends", c.credentialSource())
+	}
+	expiry, ok := t.UnverifiedExpiry()
+	if !ok {
+		return passed("%s does not expire: it is good for as long as its secret and its service account exist", c.credentialSource())
+	}
+	left := expiry.Sub(c.b.now()).Round(time.Second)
+	at := expiry.UTC().Format(time.RFC3339)
+	switch {
+	case left <= 0 && c.staticReviewer():
+		return failed(c.newReviewerToken(), "%s expired at %s", c.credentialSource(), at)
+	case left <= 0:
+		return failed("look at why the kubelet does not renew the token that is mounted into Vault's pod", "%s expired at %s", c.credentialSource(), at)
+	case !c.staticReviewer():
+		return passed("%s ends at %s, and is followed as Kubernetes renews it", c.credentialSource(), at)
+	case left < reviewerWarning:
+		return warned(c.newReviewerToken(), "%s expires in %s, at %s, and nobody renews it", c.credentialSource(), left, at)
+	}
+	return passed("%s expires at %s; nobody renews it", c.credentialSource(), at)
+}
+
+// permission is something that a reviewer has to be allowed.
+type permission struct {
+	check  string
+	access kube.Access
+	// by are the reasons; none means that nothing needs it.
+	by []string
+	// grant is the command that gives it.
+	grant string
+}
+
+func (c *checker) permissions() []permission {
+	lookUp := func(resource string) string {
+		return fmt.Sprintf("kubectl create clusterrole vault-get-%[1]s --verb=get --resource=%[1]s && "+
+			"kubectl create clusterrolebinding vault-get-%[1]s --clusterrole=vault-get-%[1]s %[2]s", resource, anySubject)
+	}
+	return []permission{
+		{
+			check: checkMayReview, access: kube.Access{Verb: "create", Group: "authentication.k8s.io", Resource: "tokenreviews"},
+			by:    []string{"every login"},
+			grant: "kubectl create clusterrolebinding vault-reviewer --clusterrole=system:auth-delegator " + anySubject,
+		},
+		{
+			check: checkMayAccounts, access: kube.Access{Verb: "get", Resource: "serviceaccounts"},
+			by: c.needs.accounts, grant: lookUp("serviceaccounts"),
+		},
+		{
+			check: checkMayNamespaces, access: kube.Access{Verb: "get", Resource: "namespaces"},
+			by: c.needs.namespaces, grant: lookUp("namespaces"),
+		},
+	}
+}
+
+func (c *checker) skipPermissions(reason string) {
+	for _, p := range c.permissions() {
+		c.note(p.check, skipped("%s", reason))
+	}
+}
+
+func (c *checker) checkPermissions(ctx context.Context) {
+	done := make(chan struct{})
+	permissions := c.permissions()
+	for _, p := range permissions {
+		go func() {
+			defer func() { done <- struct{}{} }()
+			c.note(p.check, c.permitted(ctx, p))
+		}()
+	}
+	for range permissions {
+		<-done
+	}
+}
+
+// permitted asks for one permission, if something needs it.
+func (c *checker) permitted(ctx context.Context, p permission) finding {
+	onlyRenewals := p.check == checkMayAccounts && len(p.by) == 0 && c.needs.renewals
+	switch {
+	case onlyRenewals:
+		p.by = []string{"renewal_check"}
+	case len(p.by) == 0 && c.needs.roles > 0:
+		return skipped("nothing needs it, as far as the first %d of %d roles go", maxRolesChecked, c.needs.roles)
+	case len(p.by) == 0:
+		return skipped("nothing needs it")
+	}
+	what := fmt.Sprintf("%s %s", p.access.Verb, p.access.Resource)
+	allowed, err := c.connection.client.Allowed(ctx, p.access)
+	failure, remedy := failureOf(err)
+	switch {
+	case failure == kube.Forbidden:
+		return skipped("the reviewer may not ask whether it may %s; needed by %s", what, some(p.by))
+	case err != nil:
+		return failed(remedy, "%v", err)
+	case allowed:
+		return passed("the reviewer may %s; needed by %s", what, some(p.by))
+	case onlyRenewals:
+		return warned(p.grant+"; or, to renew without: "+c.patch("renewal_check=none"),
+			"the reviewer may not %s in all namespaces, so tokens may be renewed although their service accounts are gone; needed by renewal_check", what)
+	}
+	scope := ""
+	if p.check != checkMayReview {
+		scope = " in all namespaces"
+	}
+	return failed(p.grant+"; see: kubectl auth can-i "+what+" -A "+anyUser,
+		"the reviewer may not %s%s; needed by %s", what, scope, some(p.by))
+}

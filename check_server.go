@@ -1,0 +1,64 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"vault-plugin-auth-kubernetes/internal/kube"
+	"vault-plugin-auth-kubernetes/internal/token"
+)
+
+// clockWarning is how far the clocks may be apart without a word. Beyond
+// token.Leeway a login is refused early although the API server would have let it in.
+const clockWarning = 30 * time.Second
+
+const setClocks = "compare the output of date -u on both machines, and let NTP set both clocks (chronyc tracking, timedatectl timesync-status)"
+
+// checkServer asks what the API server is, and what time it is there.
+func (c *checker) checkServer(ctx context.Context) {
+	gitVersion, seen, err := c.connection.client.Version(ctx)
+	took := seen.Took.Round(100 * time.Microsecond)
+	failure, remedy := failureOf(err)
+	switch {
+	case err == nil:
+		c.note(checkServer, passed("Kubernetes %s, answered after %s", gitVersion, took))
+	case failure == kube.Unauthorized, failure == kube.Forbidden:
+		c.note(checkServer, passed("it answered after %s, and tells its version to nobody who may not ask", took))
+	default:
+		c.note(checkServer, failed(remedy, "%v", err))
+	}
+	c.note(checkClock, c.clock(seen))
+}
+
+// clock compares the clocks of the API server and of this machine, as precisely as
+// whole seconds and the way of the answer allow.
+func (c *checker) clock(seen kube.Observation) finding {
+	if seen.Date.IsZero() {
+		return skipped("the API server did not tell the time")
+	}
+	// Date is cut to seconds, and was written somewhere between request and answer.
+	skew := seen.Date.Add(time.Second / 2).Sub(seen.At.Add(-seen.Took / 2))
+	direction := "ahead of"
+	if skew < 0 {
+		skew, direction = -skew, "behind"
+	}
+	certain := skew - time.Second/2 - seen.Took/2
+	skew = skew.Round(time.Second)
+	switch {
+	case certain > token.Leeway:
+		return failed(setClocks, "the API server's clock is %s %s Vault's; tokens are refused as expired or not valid yet beyond %s", skew, direction, token.Leeway)
+	case certain > clockWarning:
+		return warned(setClocks, "the API server's clock is %s %s Vault's; beyond %s logins are refused", skew, direction, token.Leeway)
+	}
+	return passed("the clocks of the API server and of Vault agree, to about a second")
+}
+
+// failureOf is how a request to the Kubernetes API failed, and what to do about it.
+func failureOf(err error) (kube.Failure, string) {
+	var failed *kube.Error
+	if errors.As(err, &failed) {
+		return failed.Failure, failed.Remedy()
+	}
+	return "", ""
+}

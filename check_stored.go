@@ -1,0 +1,186 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"vault-plugin-auth-kubernetes/internal/binding"
+)
+
+// maxRolesChecked bounds the roles that one check looks at; each is a read of the
+// host's storage.
+const maxRolesChecked = 1000
+
+// needs are the reasons why the reviewer needs permissions beyond TokenReview, each a
+// few words that name a setting, a role or a rule.
+type needs struct {
+	accounts   []string
+	namespaces []string
+	// renewals tells whether renewals look at service accounts. They go on
+	// without, and the log has a warning.
+	renewals bool
+	// roles is how many there are, if that is more than were looked at; or 0.
+	roles int
+}
+
+// checkConfiguration sets the connection, if there can be one.
+func (c *checker) checkConfiguration(ctx context.Context) error {
+	entry, err := c.storage.Get(ctx, configPath)
+	if err != nil {
+		return err
+	}
+	write := "vault write " + shellQuote(c.mount+"/"+configPath) +
+		" kubernetes_host=https://HOST:6443 kubernetes_ca_cert=@ca.crt token_reviewer_jwt=@reviewer.jwt disable_local_ca_jwt=true"
+	if entry == nil {
+		c.note(checkConfiguration, failed(write, "the mount has no configuration"))
+		return nil
+	}
+	connection, err := c.b.connection(ctx, c.storage)
+	if err != nil || connection == nil {
+		remedy := write
+		var r *refusal
+		if errors.As(err, &r) && r.remedy != "" {
+			remedy = r.remedy + ": " + write
+		}
+		c.note(checkConfiguration, failed(remedy, "it is stored and cannot be used: %v", err))
+		return nil
+	}
+	c.connection = connection
+	c.credential = c.b.reviewerCredential(connection.config)()
+	return nil
+}
+
+// checkStored looks at roles and rules: whether they can be read, and what they need.
+func (c *checker) checkStored(ctx context.Context) error {
+	problems, err := c.readRoles(ctx)
+	if err != nil {
+		return err
+	}
+	rules, err := c.b.rules.get(ctx, c.storage)
+	if err != nil {
+		return err
+	}
+	for _, broken := range rules.Broken() {
+		problems = append(problems, fmt.Sprintf("binding rule %q cannot be used: %v", broken.Name, broken.Err))
+	}
+	for _, name := range rules.Mentioning(binding.ServiceAccount) {
+		c.needs.accounts = append(c.needs.accounts, fmt.Sprintf("binding rule %q", name))
+	}
+	for _, name := range rules.Mentioning(binding.Namespace) {
+		c.needs.namespaces = append(c.needs.namespaces, fmt.Sprintf("binding rule %q", name))
+	}
+	config := c.connection.config
+	if config.UseAnnotationsAsAliasMetadata {
+		c.needs.accounts = append(c.needs.accounts, "use_annotations_as_alias_metadata")
+	}
+	if config.ServiceNameAnnotation != "" && rules.Len() > 0 {
+		c.needs.accounts = append(c.needs.accounts, "service_name_annotation")
+	}
+	c.needs.renewals = config.RenewalCheck != renewalCheckNone
+	if len(problems) > 0 {
+		c.note(checkConfiguration, warned("write the roles and rules anew that are named, for instance: vault read "+
+			shellQuote(c.mount+"/role/NAME"), "%s", some(problems)))
+		return nil
+	}
+	c.note(checkConfiguration, passed("it can be used; CA certificates: %s; reviewer: %s", c.caSource(), c.credentialSource()))
+	return nil
+}
+
+// caSource says whose certificates may have signed the API server's.
+func (c *checker) caSource() string {
+	switch {
+	case c.connection.podCA != "":
+		return "those of Vault's own pod"
+	case c.connection.config.CACert != "":
+		return "kubernetes_ca_cert"
+	}
+	return "those of the system that Vault runs on"
+}
+
+// credentialSource says where the reviewer's token comes from.
+func (c *checker) credentialSource() string {
+	switch {
+	case c.credential == "":
+		return "none, each login reviews itself"
+	case c.staticReviewer():
+		return "token_reviewer_jwt"
+	}
+	return "the token of Vault's own pod"
+}
+
+// staticReviewer tells whether the credential is one that nobody renews.
+func (c *checker) staticReviewer() bool { return c.connection.config.TokenReviewerJWT != "" }
+
+// readRoles notes what roles need, and returns what is wrong with any.
+func (c *checker) readRoles(ctx context.Context) (problems []string, err error) {
+	names, err := c.storage.List(ctx, rolePrefix)
+	if err != nil {
+		return nil, err
+	}
+	slices.Sort(names)
+	if len(names) > maxRolesChecked {
+		c.needs.roles = len(names)
+		names = names[:maxRolesChecked]
+	}
+	roles, damaged := make([]*role, len(names)), make([]error, len(names))
+	var mu sync.Mutex
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(parallelRuleReads)
+	for i, name := range names {
+		group.Go(func() error {
+			// Past the cache, which is for roles that logins use.
+			r, err := c.b.loadRole(ctx, c.storage, name)
+			if err != nil {
+				if _, ofStorage := c.storage.Get(ctx, roleKey(name)); ofStorage != nil {
+					return ofStorage
+				}
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			roles[i], damaged[i] = r, err
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	for i, name := range names {
+		if damaged[i] != nil {
+			problems = append(problems, damaged[i].Error())
+		} else if problem := c.examineRole(name, roles[i]); problem != "" {
+			problems = append(problems, fmt.Sprintf("role %q: %s", name, problem))
+		}
+	}
+	return problems, nil
+}
+
+// examineRole notes what a role needs, and says why no login can use it, if so.
+func (c *checker) examineRole(name string, r *role) (problem string) {
+	switch {
+	case r == nil: // deleted meanwhile
+		return ""
+	case r.unusable != nil:
+		return "its selector cannot be read: " + r.unusable.Error()
+	case c.connection.config.RequireAudience && r.lacksAudience():
+		return "it has no audience, and the configuration has require_audience set"
+	}
+	var sources binding.Sources
+	if r.selector != nil {
+		sources = r.selector.Sources()
+	}
+	if sources.Has(binding.ServiceAccount) {
+		c.needs.accounts = append(c.needs.accounts, fmt.Sprintf("role %q", name))
+	}
+	if sources.Has(binding.Namespace) || r.namespaceSelector != nil {
+		c.needs.namespaces = append(c.needs.namespaces, fmt.Sprintf("role %q", name))
+	}
+	if r.ServiceAccountNamespaceSelector != "" && r.namespaceSelector == nil {
+		return "its namespace selector cannot be parsed and matches nothing"
+	}
+	return ""
+}

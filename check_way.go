@@ -1,0 +1,174 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"syscall"
+	"time"
+
+	"vault-plugin-auth-kubernetes/internal/kube"
+)
+
+// certificateWarning is how long before its end a certificate is worth a warning.
+const certificateWarning = 14 * 24 * time.Hour
+
+const (
+	findHost = "kubectl config view --minify -o jsonpath='{.clusters[0].cluster.server}'"
+	findCA   = "kubectl config view --raw --minify --flatten -o jsonpath='{.clusters[0].cluster.certificate-authority-data}' | base64 -d > ca.crt"
+)
+
+// checkWay looks at the way to the API server, and tells whether it leads there.
+func (c *checker) checkWay(ctx context.Context) bool {
+	probe := c.connection.client.Probe(ctx)
+	c.note(checkReachable, c.reachable(probe))
+	c.note(checkTLS, c.tls(probe))
+	return probe.Err == nil
+}
+
+func (c *checker) reachable(p *kube.Probe) finding {
+	host := fmt.Sprintf("compare with: %s, and set it: %s", findHost, c.patch("kubernetes_host=https://HOST:PORT"))
+	asked, setting := p.Target, "kubernetes_host"
+	if p.Proxy != "" {
+		asked, setting = "the proxy "+p.Proxy, "proxy_url"
+		host = "check proxy_url, or HTTPS_PROXY and NO_PROXY of the Vault process: " + c.patch("proxy_url=http://HOST:PORT")
+	}
+	timedOut := isTimeout(p.Err)
+	switch {
+	case p.Stage == kube.Arrived, p.Stage == kube.Handshake:
+		return passed("%s accepts connections%s", p.Target, wayTaken(p))
+	case p.Stage == kube.Resolving && timedOut:
+		return failed("check the resolver of the machine that Vault runs on", "the resolver does not answer in time about the name of %s", asked)
+	case p.Stage == kube.Resolving:
+		return failed(host, "the name in %s does not resolve: %v", setting, cause(p.Err))
+	case p.Stage == kube.Tunnelling && p.ProxyAnswer != "":
+		return failed(host, "%s answers %q when asked to connect to %s", asked, p.ProxyAnswer, p.Target)
+	case p.Stage == kube.Tunnelling:
+		return failed(host, "%s was reached and makes no connection to %s: %v", asked, p.Target, cause(p.Err))
+	case errors.Is(p.Err, syscall.ECONNREFUSED):
+		return failed(host, "%s refuses the connection: nothing listens on that port%s", asked, resolvedTo(p))
+	case timedOut:
+		return failed("let firewalls and network policies pass connections from Vault to "+asked+"; or "+host,
+			"%s does not answer within %s%s: the machine is down, or a firewall drops the connection", asked, c.connection.config.requestTimeout(), resolvedTo(p))
+	}
+	return failed(host, "no connection to %s%s: %v", asked, resolvedTo(p), cause(p.Err))
+}
+
+// wayTaken says by which address, and how quickly.
+func wayTaken(p *kube.Probe) string {
+	took := p.Took.Round(100 * time.Microsecond)
+	if p.Proxy != "" {
+		return fmt.Sprintf(", through the proxy %s (%s, after %s)", p.Proxy, p.Remote, took)
+	}
+	return fmt.Sprintf(" (%s, after %s)", p.Remote, took)
+}
+
+func resolvedTo(p *kube.Probe) string {
+	if len(p.Addresses) == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" (its name resolves to %s)", some(p.Addresses))
+}
+
+// cause is what an error of a probe is about, without its classification.
+func cause(err error) error {
+	if failed := (*kube.Error)(nil); errors.As(err, &failed) {
+		return failed.Err
+	}
+	return err
+}
+
+func isTimeout(err error) bool {
+	var failed *kube.Error
+	return errors.As(err, &failed) && failed.Failure == kube.Timeout
+}
+
+func (c *checker) tls(p *kube.Probe) finding {
+	switch {
+	case p.Stage != kube.Handshake && p.Stage != kube.Arrived:
+		return skipped("there is no connection")
+	case p.Certificate == nil && p.Stage == kube.Arrived:
+		return warned(c.patch("kubernetes_host=https://HOST:PORT", "kubernetes_ca_cert=@ca.crt"),
+			"kubernetes_host is http: tokens are sent in the clear, and whoever answers is believed")
+	case p.Certificate == nil:
+		return c.noTLS(p)
+	}
+	if problems, remedies := c.certificateProblems(p.Certificate); len(problems) > 0 {
+		return failed(strings.Join(remedies, "; and "), "%s; %s", strings.Join(problems, "; and "), describe(p.Certificate.Leaf))
+	}
+	if p.Err != nil { // trusted, and something else went wrong
+		return failed("look at the API server's logs", "the handshake fails: %v; %s", cause(p.Err), describe(p.Certificate.Leaf))
+	}
+	if left := p.Certificate.Leaf.NotAfter.Sub(c.b.now()); left < certificateWarning {
+		return warned(renewCertificate, "the certificate ends in %s; %s", left.Round(time.Minute), describe(p.Certificate.Leaf))
+	}
+	return passed("the certificate is trusted by %s; %s", c.caSource(), describe(p.Certificate.Leaf))
+}
+
+const renewCertificate = "renew the API server's certificate and restart it; with kubeadm: kubeadm certs renew apiserver"
+
+// noTLS tells apart what listens where no certificate was shown.
+func (c *checker) noTLS(p *kube.Probe) finding {
+	remedy := fmt.Sprintf("set the port of the API server, usually 6443 or 443; compare with: %s, and set it: %s",
+		findHost, c.patch("kubernetes_host=https://HOST:PORT"))
+	var record tls.RecordHeaderError
+	switch {
+	case errors.As(p.Err, &record) && string(record.RecordHeader[:]) == "HTTP/":
+		return failed(remedy, "what listens at %s speaks no TLS: it answers in plain HTTP", p.Target)
+	case errors.As(p.Err, &record):
+		return failed(remedy, "what listens at %s speaks no TLS", p.Target)
+	case isTimeout(p.Err):
+		return failed(remedy, "what listens at %s takes the connection and does not answer the TLS handshake", p.Target)
+	case errors.Is(p.Err, io.EOF), errors.Is(p.Err, io.ErrUnexpectedEOF), errors.Is(p.Err, syscall.ECONNRESET), errors.Is(p.Err, net.ErrClosed):
+		return failed(remedy, "what listens at %s closes the connection during the TLS handshake", p.Target)
+	}
+	return failed(remedy, "what listens at %s refuses the TLS handshake: %v", p.Target, cause(p.Err))
+}
+
+// certificateProblems are all that keep a certificate from being trusted, with what
+// to do about each.
+func (c *checker) certificateProblems(certificate *kube.Certificate) (problems, remedies []string) {
+	add := func(remedy, format string, args ...any) {
+		problems, remedies = append(problems, fmt.Sprintf(format, args...)), append(remedies, remedy)
+	}
+	now, leaf := c.b.now(), certificate.Leaf
+	switch {
+	case now.After(leaf.NotAfter):
+		add(renewCertificate, "the API server's certificate expired at %s", leaf.NotAfter.UTC().Format(time.RFC3339))
+	case now.Before(leaf.NotBefore):
+		add(setClocks, "the API server's certificate is not valid before %s: is Vault's clock right?", leaf.NotBefore.UTC().Format(time.RFC3339))
+	}
+	if certificate.Trust != nil {
+		add(fmt.Sprintf("%s && %s", findCA, c.patch("kubernetes_ca_cert=@ca.crt")),
+			"wrong CA: %s did not sign the API server's certificate (%v)", c.caSource(), certificate.Trust)
+	}
+	if certificate.Name != nil {
+		name := "NAME"
+		if names := certificateNames(leaf); len(names) > 0 {
+			name = names[0]
+		}
+		add(fmt.Sprintf("use one of its names in kubernetes_host, or: %s", c.patch("tls_server_name="+shellQuote(name))),
+			"wrong server name: the API server's certificate is not for %q", certificate.ServerName)
+	}
+	return problems, remedies
+}
+
+// describe is a certificate in short.
+func describe(leaf *x509.Certificate) string {
+	return fmt.Sprintf("its subject is %q, its issuer %q, its names are %s; it ends at %s",
+		leaf.Subject, leaf.Issuer, some(certificateNames(leaf)), leaf.NotAfter.UTC().Format(time.RFC3339))
+}
+
+// certificateNames are the names and addresses that a certificate is for.
+func certificateNames(leaf *x509.Certificate) []string {
+	names := append([]string(nil), leaf.DNSNames...)
+	for _, address := range leaf.IPAddresses {
+		names = append(names, address.String())
+	}
+	return names
+}
