@@ -58,6 +58,7 @@ type backend struct {
 	podCA    *kube.File
 	podToken *kube.File
 	log      *loginLog
+	metrics  *metrics
 	now      func() time.Time
 }
 
@@ -82,6 +83,8 @@ func newBackend() *backend {
 	b.connections = newCache(b.loadConnection)
 	b.roles = newCache(b.loadRole)
 	b.rules = newRuleStore(func() hclog.Logger { return b.Logger() })
+	b.metrics = newMetrics(b.rules.count)
+	b.rules.onRead = b.metrics.ruleLoads.Inc
 	b.Backend = &framework.Backend{
 		Help:           strings.TrimSpace(backendHelp),
 		BackendType:    logical.TypeCredential,
@@ -94,7 +97,9 @@ func newBackend() *backend {
 			SealWrapStorage: []string{configPath},
 		},
 		Paths: framework.PathAppend(
-			[]*framework.Path{b.pathLogin(), b.pathConfig(), b.pathCheck(), b.pathExplain(), b.pathImportConsul()},
+			[]*framework.Path{
+				b.pathLogin(), b.pathConfig(), b.pathCheck(), b.pathExplain(), b.pathMetrics(), b.pathImportConsul(),
+			},
 			b.pathsRole(),
 			b.pathsRule(),
 		),

@@ -149,6 +149,7 @@ func (b *backend) podCAChanged(c *connection) bool {
 // loadConnection is the cache's loader. A configuration that cannot work is an
 // error each time, so that it heals as soon as its cause does.
 func (b *backend) loadConnection(ctx context.Context, s logical.Storage, _ string) (*connection, error) {
+	b.metrics.configLoads.Inc()
 	config, err := readConfig(ctx, s)
 	if err != nil || config == nil {
 		return nil, err
@@ -172,14 +173,14 @@ func (b *backend) loadConnection(ctx context.Context, s logical.Storage, _ strin
 		ca = c.podCA
 	}
 	credential := b.reviewerCredential(config)
-	if c.client, err = newClient(config, ca, credential); err != nil {
+	if c.client, err = newClient(config, ca, credential, &b.metrics.meter); err != nil {
 		return nil, misconfigured("no client can be made", "write the configuration anew", err)
 	}
 	c.selfReview = func() bool { return credential() == "" }
-	c.direct = &apiReviewer{client: c.client, selfReview: c.selfReview}
+	c.direct = &countedReviewer{next: &apiReviewer{client: c.client, selfReview: c.selfReview}, metrics: b.metrics}
 	c.reviewer = c.direct
 	if config.TokenReviewCacheTTL > 0 {
-		c.reviewer = newRememberingReviewer(b.ctx, c.reviewer, config.TokenReviewCacheTTL, b.now)
+		c.reviewer = newRememberingReviewer(b.ctx, c.reviewer, config.TokenReviewCacheTTL, b.now, b.metrics.cacheLookup)
 	}
 	if config.VerifyWithClusterKeys {
 		c.clusterKeys = newClusterKeys(b.ctx, c.client, c.selfReview, b.now)
@@ -187,7 +188,7 @@ func (b *backend) loadConnection(ctx context.Context, s logical.Storage, _ strin
 	return c, nil
 }
 
-func newClient(config *configEntry, ca string, credential func() string) (*kube.Client, error) {
+func newClient(config *configEntry, ca string, credential func() string, meter *kube.Meter) (*kube.Client, error) {
 	host, err := kube.ParseHost(config.Host)
 	if err != nil {
 		return nil, fmt.Errorf("kubernetes_host: %w", err)
@@ -205,6 +206,7 @@ func newClient(config *configEntry, ca string, credential func() string) (*kube.
 		RequestTimeout: config.requestTimeout(),
 		MaxConcurrent:  int64(config.MaxConcurrentReviews),
 		UserAgent:      "vault-plugin-auth-kubernetes/" + version,
+		Meter:          meter,
 	})
 }
 

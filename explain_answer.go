@@ -22,10 +22,6 @@ const (
 	maxExplainedRules   = 200     // in each of the two lists
 )
 
-// requestStep is where a login ends that no step of it was reached for, here and in
-// the log.
-const requestStep step = "request"
-
 // explainAnswer makes the response of explain. What it takes from the login is
 // scrubbed of the token, and bounded.
 type explainAnswer struct {
@@ -77,15 +73,6 @@ func (a *explainAnswer) addRefusal(data map[string]any) {
 	if remedy := a.remedy(); remedy != "" {
 		data["remedy"] = a.text(remedy, maxExplainedReason)
 	}
-}
-
-// stepOf is the step in which a login ended.
-func stepOf(err error) step {
-	var at *stepError
-	if errors.As(err, &at) {
-		return at.step
-	}
-	return requestStep
 }
 
 // reason is why a step ended the login, without the name of the step.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -24,6 +25,8 @@ const maxLoggedBytes = 1 << 10
 type loginLog struct {
 	mu    sync.Mutex
 	kinds map[troubleKind]*trouble
+	// logins is whether those that are allowed are logged.
+	logins bool
 }
 
 // troubleKind is made of fixed words only, so there are few of them.
@@ -38,20 +41,15 @@ type trouble struct {
 }
 
 func newLoginLog() *loginLog {
-	return &loginLog{kinds: map[troubleKind]*trouble{}}
+	level := hclog.LevelFromString(os.Getenv("VAULT_LOG_LEVEL"))
+	return &loginLog{kinds: map[troubleKind]*trouble{}, logins: level == hclog.Debug || level == hclog.Trace}
 }
 
 // refused logs a login that failed with err. The keys of the line are stable.
 func (l *loginLog) refused(logger hclog.Logger, mount, role string, err error) {
-	var at *stepError
-	var r *refusal
-	if !errors.As(err, &r) {
-		r = &refusal{err: err, operator: true, class: "storage"}
-	}
-	kind := troubleKind{step: "request", class: r.class}
-	if errors.As(err, &at) {
-		kind.step = at.step
-	} else {
+	r, at := whyEnded(err)
+	kind := troubleKind{step: at, class: r.class}
+	if at == requestStep {
 		// No role was found by that name, so it may be anything, such as the
 		// token, put there by mistake.
 		role = ""
@@ -73,6 +71,48 @@ func (l *loginLog) refused(logger hclog.Logger, mount, role string, err error) {
 		}
 		logger.Warn("logins fail and need an operator", fields...)
 	})
+}
+
+// requestStep is where a login ends that no step of it was reached for.
+const requestStep step = "request"
+
+// whyEnded sorts the error that ended a login: the refusal, or what stands for one in
+// the log, and the step.
+func whyEnded(err error) (*refusal, step) {
+	var r *refusal
+	if !errors.As(err, &r) {
+		r = &refusal{err: err, operator: true, class: "storage"}
+		if errors.Is(err, errNoConfiguration) {
+			r.class, r.remedy = "configuration", "write the configuration"
+		}
+	}
+	return r, stepOf(err)
+}
+
+// stepOf is the step in which a login ended.
+func stepOf(err error) step {
+	var at *stepError
+	if errors.As(err, &at) {
+		return at.step
+	}
+	return requestStep
+}
+
+// allowed logs a login that was allowed, and nothing but names that were confirmed.
+// The lines of a plugin go to Vault whatever Vault's own level is, so this one, which
+// is of each login, is written only where somebody asked for it.
+func (l *loginLog) allowed(logger hclog.Logger, mount, role string, metadata map[string]string) {
+	if !l.logins {
+		return
+	}
+	logger.Debug("login allowed", "mount", mount, "role", role, "outcome", "allowed",
+		"namespace", metadata[metadataNamespace], "service_account", metadata[metadataName], "uid", metadata[metadataUID])
+}
+
+// renewalRefused logs the end of a token's renewals.
+func (l *loginLog) renewalRefused(logger hclog.Logger, mount, role string, over renewalOver) {
+	logger.Debug("renewal refused",
+		"mount", mount, "role", role, "step", "renewal", "outcome", denied.String(), "class", "denied", "reason", over.Error())
 }
 
 // unchecked logs a renewal that was granted without a look at the cluster, since

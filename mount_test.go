@@ -46,6 +46,7 @@ func newMount(t testing.TB) *mount {
 	}
 	m.podCA = kube.NewFile(filepath.Join(folder, "ca.crt"), nil)
 	m.podToken = kube.NewFile(filepath.Join(folder, "token"), nil)
+	m.log.logins = false // whatever the environment says
 	m.api.AddServiceAccount("apps", "web")
 	system := logical.TestSystemView()
 	system.MaxLeaseTTLVal = maxLease

@@ -52,10 +52,12 @@ func (b *backend) pathLogin() *framework.Path {
 
 func (b *backend) loginWrite(ctx context.Context, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
 	auth, err := b.authenticate(ctx, req, data)
+	b.metrics.login(err)
 	if err != nil {
 		b.log.refused(b.Logger(), req.MountPoint, data.Get("role").(string), err)
 		return respond(err)
 	}
+	b.log.allowed(b.Logger(), req.MountPoint, data.Get("role").(string), auth.Metadata)
 	return &logical.Response{Auth: auth}, nil
 }
 

@@ -30,8 +30,11 @@ func (b *backend) pathLoginRenew(ctx context.Context, req *logical.Request, _ *f
 	} else {
 		response, err = b.renewByRole(ctx, req)
 	}
+	b.metrics.renewal(err)
 	var over renewalOver
 	if errors.As(err, &over) {
+		role, _ := req.Auth.InternalData[leaseRole].(string)
+		b.log.renewalRefused(b.Logger(), req.MountPoint, role, over)
 		// As an error it would reach the client as a 500, which is not what a
 		// refusal is.
 		return logical.ErrorResponse(over.Error()), nil
@@ -95,6 +98,7 @@ func (b *backend) checkLeasedAccount(ctx context.Context, req *logical.Request, 
 		err = attempt.run(ctx, renewSteps)
 	}
 	if err != nil && couldNotLook(err) {
+		b.metrics.skipped.Inc()
 		b.log.unchecked(b.Logger(), req.MountPoint, roleName, err)
 		return nil
 	}
@@ -134,6 +138,7 @@ func (b *backend) renewByRules(ctx context.Context, req *logical.Request, leased
 	g, err := b.grantedNow(ctx, req.Storage, id)
 	switch {
 	case err != nil && couldNotLook(err):
+		b.metrics.skipped.Inc()
 		b.log.unchecked(b.Logger(), req.MountPoint, "", err)
 		return response, nil
 	case err != nil:

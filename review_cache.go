@@ -28,6 +28,8 @@ type rememberingReviewer struct {
 	ttl  time.Duration
 	now  func() time.Time
 	ctx  context.Context // the mount's: several logins may wait for one review
+	// looked is told whether a review was remembered.
+	looked func(hit bool)
 
 	key     [32]byte
 	entries *lru.Cache
@@ -39,8 +41,8 @@ type rememberedReview struct {
 	until    time.Time
 }
 
-func newRememberingReviewer(ctx context.Context, next tokenReviewer, ttl time.Duration, now func() time.Time) *rememberingReviewer {
-	r := &rememberingReviewer{next: next, ttl: ttl, now: now, ctx: ctx}
+func newRememberingReviewer(ctx context.Context, next tokenReviewer, ttl time.Duration, now func() time.Time, looked func(hit bool)) *rememberingReviewer {
+	r := &rememberingReviewer{next: next, ttl: ttl, now: now, ctx: ctx, looked: looked}
 	if _, err := rand.Read(r.key[:]); err != nil {
 		panic(err) // documented never to happen
 	}
@@ -55,7 +57,9 @@ func newRememberingReviewer(ctx context.Context, next tokenReviewer, ttl time.Du
 // Review is that of the next reviewer, or what it said before.
 func (r *rememberingReviewer) Review(ctx context.Context, t *token.Unverified, audiences []string) (identity.Identity, error) {
 	key := r.keyOf(t, audiences)
-	if id, ok := r.remembered(key); ok {
+	id, ok := r.remembered(key)
+	r.looked(ok)
+	if ok {
 		return id, nil
 	}
 	done := r.reviews.DoChan(string(key[:]), func() (any, error) {

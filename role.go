@@ -150,6 +150,7 @@ func (b *backend) findRole(ctx context.Context, s logical.Storage, name string) 
 // parsed as leniently as Vault parses it; one that cannot be parsed at all matches
 // nothing.
 func (b *backend) loadRole(ctx context.Context, s logical.Storage, name string) (*role, error) {
+	b.metrics.roleLoads.Inc()
 	entry, err := readRole(ctx, s, name)
 	if err != nil || entry == nil {
 		return nil, err

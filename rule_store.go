@@ -62,7 +62,8 @@ func readRule(ctx context.Context, s logical.Storage, name string) (*ruleEntry, 
 // first needed, which logins that name a role never do; after that a rule that was
 // written, here or on another node, is read again by itself.
 type ruleStore struct {
-	log func() hclog.Logger
+	log    func() hclog.Logger
+	onRead func() // is told of each reading of a rule; may be nil
 
 	// turn is held by whoever reads storage, so that what is read first is also
 	// applied first. It is a channel to be waited for with a deadline.
@@ -120,6 +121,16 @@ func (r *ruleStore) takeStale() []string {
 	return names
 }
 
+// count is how many rules are in memory.
+func (r *ruleStore) count() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.loaded == nil {
+		return 0
+	}
+	return r.loaded.Len()
+}
+
 // load reads all rules. What is written meanwhile is stale and read again.
 func (r *ruleStore) load(ctx context.Context, s logical.Storage) (*binding.RuleSet, error) {
 	r.takeStale()
@@ -161,6 +172,9 @@ func (r *ruleStore) read(ctx context.Context, s logical.Storage, set *binding.Ru
 // readOne makes the set hold what storage holds. A rule that cannot be read or
 // compiled matches nothing, and says so in the log; the others go on to count.
 func (r *ruleStore) readOne(ctx context.Context, s logical.Storage, set *binding.RuleSet, name string) error {
+	if r.onRead != nil {
+		r.onRead()
+	}
 	entry, err := readRule(ctx, s, name)
 	if err != nil && !errors.Is(err, errUnreadable) {
 		return err

@@ -49,6 +49,8 @@ type Options struct {
 	// UserAgent is sent with every request; it shows in the API server's
 	// audit log.
 	UserAgent string
+	// Meter is told of requests; nil is one of the client's own.
+	Meter *Meter
 }
 
 // errOtherObject is about an answer that is well-formed and not the one that was
@@ -74,6 +76,7 @@ type Client struct {
 	transport       *renewable
 	timeout         time.Duration
 	turns           *semaphore.Weighted
+	meter           *Meter
 }
 
 func init() {
@@ -103,6 +106,9 @@ func New(o Options) (*Client, error) {
 	if o.MaxConcurrent <= 0 {
 		o.MaxConcurrent = DefaultMaxConcurrent
 	}
+	if o.Meter == nil {
+		o.Meter = &Meter{}
+	}
 	httpClient := newHTTPClient(transport, o)
 	auth, err := authclient.NewForConfigAndClient(config, httpClient)
 	if err != nil {
@@ -128,6 +134,7 @@ func New(o Options) (*Client, error) {
 		transport:       transport,
 		timeout:         o.RequestTimeout,
 		turns:           semaphore.NewWeighted(o.MaxConcurrent),
+		meter:           o.Meter,
 	}, nil
 }
 
@@ -207,17 +214,25 @@ func (c *Client) document(ctx context.Context, path, mediaType string) ([]byte, 
 // do makes a request that changes nothing, once, or twice if the first attempt
 // got no answer: its connection may have been a dead one, and a fresh one may
 // work. loginToken is the credential where the client has no reviewer's.
-func (c *Client) do(ctx context.Context, op, loginToken string, request func(context.Context) error) error {
+func (c *Client) do(ctx context.Context, op, loginToken string, request func(context.Context) error) (err error) {
+	var began time.Time
+	defer func() { c.meter.done(op, began, err) }()
 	ctx, cancel := context.WithTimeout(withFallbackCredential(ctx, loginToken), 2*c.timeout)
 	defer cancel()
-	if err := c.turns.Acquire(ctx, 1); err != nil {
+	c.meter.Waiting.Add(1)
+	err = c.turns.Acquire(ctx, 1)
+	c.meter.Waiting.Add(-1)
+	if err != nil {
 		return &Error{Op: op, Failure: busyOrCanceled(err), Err: fmt.Errorf("waiting for a turn: %w", err)}
 	}
 	defer c.turns.Release(1)
+	c.meter.Underway.Add(1)
+	defer c.meter.Underway.Add(-1)
+	began = time.Now()
 
 	transport := c.transport.current.Load()
 	asked := &patience{}
-	err := wrap(op, c.attempt(ctx, asked, request))
+	err = wrap(op, c.attempt(ctx, asked, request))
 	switch {
 	case err == nil || ctx.Err() != nil:
 		return err

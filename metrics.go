@@ -1,0 +1,170 @@
+package main
+
+import (
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"vault-plugin-auth-kubernetes/internal/kube"
+)
+
+// metricPrefix begins the names of all metrics but those of the process.
+const metricPrefix = "vault_kubernetes_auth_"
+
+// Values of labels. Every value of every label is one of a fixed list of words, so
+// that no stranger can make a label grow; what is in no list is otherWord.
+const (
+	resultOK        = "ok"
+	resultConfirmed = "confirmed"
+	resultHit       = "hit"
+	resultMiss      = "miss"
+	renewalRenewed  = "renewed"
+	renewalRefused  = "refused"
+	renewalFailed   = "error"
+	otherWord       = "other"
+)
+
+// reviewBuckets are seconds. A review takes a millisecond or two; two attempts of the
+// longest request_timeout take two minutes.
+var reviewBuckets = []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 20, 60, 120}
+
+// requestWords are what is asked of the API server, by the name that errors have for
+// it.
+var requestWords = map[string]string{
+	"create TokenReview":  "token_review",
+	"get Namespace":       "namespace",
+	"get ServiceAccount":  "service_account",
+	"get /openid/v1/jwks": "signing_keys",
+}
+
+// metrics are the numbers of one mount, since its plugin process began to serve it.
+// What is counted on the way of every login is looked up beforehand, and costs an
+// atomic addition or two.
+type metrics struct {
+	registry *prometheus.Registry
+	meter    kube.Meter
+
+	allowed  prometheus.Counter
+	refused  map[loginEnd]prometheus.Counter // those that are likely
+	logins   *prometheus.CounterVec          // all
+	renewals map[string]prometheus.Counter
+	skipped  prometheus.Counter
+
+	reviews       map[string]prometheus.Counter
+	reviewSeconds prometheus.Histogram
+	requests      map[string]map[kube.Failure]prometheus.Counter
+	lookups       map[bool]prometheus.Counter
+
+	configLoads, roleLoads, ruleLoads prometheus.Counter
+}
+
+// newMetrics makes the metrics of a mount. rules tells how many binding rules there
+// are.
+func newMetrics(rules func() int) *metrics {
+	m := &metrics{registry: prometheus.NewRegistry()}
+	m.registry.MustRegister(
+		collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+	)
+	m.countLogins()
+	m.countReviews()
+	m.countRequests()
+	loads := m.counterVec("storage_loads_total", "Reads of Vault's storage, by what was read. Logins read what they need once.", "object")
+	m.configLoads, m.roleLoads, m.ruleLoads = loads.WithLabelValues("config"), loads.WithLabelValues("role"), loads.WithLabelValues("binding_rule")
+	m.gauge("binding_rules", "Binding rules in memory; 0 until the first login without a role.", func() float64 { return float64(rules()) })
+	info := m.gaugeVec("build_info", "1, with the version of the plugin.", "version")
+	info.WithLabelValues(version).Set(1)
+	return m
+}
+
+func (m *metrics) countLogins() {
+	m.logins = m.counterVec("logins_total", "Logins by outcome, and where they were refused by step and class. Alias look-ahead and explain are no logins.", "outcome", "step", "class")
+	m.allowed = m.logins.WithLabelValues("allowed", "", "")
+	m.refused = map[loginEnd]prometheus.Counter{}
+	for _, end := range likelyEnds() {
+		m.refused[end] = m.logins.WithLabelValues(end.labels()...)
+	}
+	renewals := m.counterVec("renewals_total", "Renewals of tokens that the mount issued, by outcome.", "outcome")
+	m.renewals = map[string]prometheus.Counter{}
+	for _, outcome := range []string{renewalRenewed, renewalRefused, renewalFailed} {
+		m.renewals[outcome] = renewals.WithLabelValues(outcome)
+	}
+	m.skipped = m.counter("renewal_checks_skipped_total", "Looks at the cluster that a renewal went on without, since the cluster could not be asked. A renewal by binding rules has two.")
+}
+
+func (m *metrics) countReviews() {
+	results := m.counterVec("token_reviews_total", "TokenReviews by what the API server said, those of explain included.", "result")
+	m.reviews = map[string]prometheus.Counter{}
+	for _, result := range []string{resultConfirmed, word(denied.String()), word(couldNotAsk.String()), kind(0).String()} {
+		m.reviews[result] = results.WithLabelValues(result)
+	}
+	m.reviewSeconds = prometheus.NewHistogram(prometheus.HistogramOpts{
+		Name: metricPrefix + "token_review_duration_seconds", Buckets: reviewBuckets,
+		Help: "How long the API server took for a TokenReview, a second attempt included and the wait for a turn not.",
+	})
+	m.registry.MustRegister(m.reviewSeconds)
+	lookups := m.counterVec("review_cache_lookups_total", "Reviews that token_review_cache_ttl could save: hit, or miss. Logins that share one review are misses.", "result")
+	m.lookups = map[bool]prometheus.Counter{true: lookups.WithLabelValues(resultHit), false: lookups.WithLabelValues(resultMiss)}
+}
+
+func (m *metrics) countRequests() {
+	requests := m.counterVec("api_requests_total", "Requests to the Kubernetes API server, by what was asked for and how it ended.", "request", "result")
+	m.requests = map[string]map[kube.Failure]prometheus.Counter{}
+	resolve := func(op, request string) {
+		m.requests[op] = map[kube.Failure]prometheus.Counter{"": requests.WithLabelValues(request, resultOK)}
+		for _, failure := range kube.Failures {
+			m.requests[op][failure] = requests.WithLabelValues(request, word(string(failure)))
+		}
+	}
+	for op, request := range requestWords {
+		resolve(op, request)
+	}
+	resolve("", otherWord)
+	m.meter.Done = m.requestDone
+	m.gauge("api_requests_in_flight", "Requests to the API server that are under way.", func() float64 { return float64(m.meter.Underway.Load()) })
+	m.gauge("api_requests_waiting", "Requests that wait for their turn (max_concurrent_reviews).", func() float64 { return float64(m.meter.Waiting.Load()) })
+}
+
+// requestDone is told of each request to the API server.
+func (m *metrics) requestDone(op string, failure kube.Failure, took time.Duration) {
+	byFailure, ok := m.requests[op]
+	if !ok {
+		byFailure = m.requests[""]
+	}
+	if counter, ok := byFailure[failure]; ok {
+		counter.Inc()
+	}
+	if op == "create TokenReview" && took > 0 {
+		m.reviewSeconds.Observe(took.Seconds())
+	}
+}
+
+// cacheLookup is told whether a review was remembered.
+func (m *metrics) cacheLookup(hit bool) { m.lookups[hit].Inc() }
+
+// word is a text as the value of a label.
+func word(text string) string { return strings.ReplaceAll(text, " ", "_") }
+
+func (m *metrics) counter(name, help string) prometheus.Counter {
+	c := prometheus.NewCounter(prometheus.CounterOpts{Name: metricPrefix + name, Help: help})
+	m.registry.MustRegister(c)
+	return c
+}
+
+func (m *metrics) counterVec(name, help string, labels ...string) *prometheus.CounterVec {
+	c := prometheus.NewCounterVec(prometheus.CounterOpts{Name: metricPrefix + name, Help: help}, labels)
+	m.registry.MustRegister(c)
+	return c
+}
+
+func (m *metrics) gauge(name, help string, value func() float64) {
+	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: metricPrefix + name, Help: help}, value))
+}
+
+func (m *metrics) gaugeVec(name, help string, labels ...string) *prometheus.GaugeVec {
+	g := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: metricPrefix + name, Help: help}, labels)
+	m.registry.MustRegister(g)
+	return g
+}

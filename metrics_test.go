@@ -1,0 +1,408 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"maps"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/vault/sdk/logical"
+	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+
+	"vault-plugin-auth-kubernetes/internal/kubetest"
+)
+
+// scrape reads the metrics as Prometheus does, and returns the families by name.
+func (m *mount) scrape() map[string]*dto.MetricFamily {
+	m.t.Helper()
+	data := m.read("metrics")
+	if data[logical.HTTPContentType] != "text/plain; version=0.0.4; charset=utf-8" || data[logical.HTTPStatusCode] != http.StatusOK {
+		m.t.Errorf("content type %v, status %v", data[logical.HTTPContentType], data[logical.HTTPStatusCode])
+	}
+	parser := expfmt.NewTextParser(model.UTF8Validation)
+	families, err := parser.TextToMetricFamilies(bytes.NewReader(data[logical.HTTPRawBody].([]byte)))
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	return families
+}
+
+// values are the mount's own counters and gauges that are not 0, as name{values of
+// labels, in the order of their names}. Of a histogram it is the count.
+func (m *mount) values() map[string]float64 {
+	m.t.Helper()
+	values := map[string]float64{}
+	for name, family := range m.scrape() {
+		name, ours := strings.CutPrefix(name, metricPrefix)
+		if !ours || name == "build_info" {
+			continue
+		}
+		for _, metric := range family.GetMetric() {
+			var labels []string
+			for _, pair := range metric.GetLabel() {
+				labels = append(labels, pair.GetValue())
+			}
+			key := name
+			if len(labels) > 0 {
+				key += "{" + strings.Join(labels, ",") + "}"
+			}
+			value := metric.GetCounter().GetValue() + metric.GetGauge().GetValue() + float64(metric.GetHistogram().GetSampleCount())
+			if value != 0 {
+				values[key] = value
+			}
+		}
+	}
+	return values
+}
+
+func wantValues(t *testing.T, got, want map[string]float64) {
+	t.Helper()
+	if !maps.Equal(got, want) {
+		t.Errorf("the metrics are\n%v\nwant\n%v", got, want)
+	}
+}
+
+// counted runs f and returns what it changed.
+func (m *mount) counted(f func()) map[string]float64 {
+	m.t.Helper()
+	before := m.values()
+	f()
+	changed := map[string]float64{}
+	for key, value := range m.values() {
+		if value != before[key] {
+			changed[key] = value - before[key]
+		}
+	}
+	return changed
+}
+
+// What is counted, and where. Labels stand in the order of their names: class,
+// outcome, step of logins and request, result of requests.
+func TestMetricsOfLogins(t *testing.T) {
+	review := func(result, ended string) map[string]float64 {
+		return map[string]float64{
+			"token_reviews_total{" + result + "}": 1, "api_requests_total{token_review," + ended + "}": 1, "token_review_duration_seconds": 1,
+		}
+	}
+	login := func(end string, more map[string]float64) map[string]float64 {
+		want := map[string]float64{"logins_total{" + end + "}": 1}
+		maps.Copy(want, more)
+		return want
+	}
+	for name, row := range map[string]struct {
+		config, role fields
+		prepare      func(m *mount)
+		request      func(m *mount) fields
+		want         map[string]float64
+	}{
+		"allowed":      {want: login(",allowed,", review("confirmed", "ok"))},
+		"not bound":    {role: fields{"bound_service_account_names": "db"}, want: login("denied,denied,service_account_name", review("confirmed", "ok"))},
+		"unknown role": {request: func(m *mount) fields { return fields{"role": "nobody", "jwt": m.token()} }, want: login("invalid_request,invalid,request", map[string]float64{"storage_loads_total{role}": 1})},
+		"malformed":    {request: func(*mount) fields { return fields{"role": "demo", "jwt": "x"} }, want: login("denied,denied,token_form", nil)},
+		"forged": {request: func(m *mount) fields {
+			return fields{"role": "demo", "jwt": m.token(kubetest.SignedWith(kubetest.NewECDSAKey()))}
+		}, want: login("denied,denied,token_review", review("denied", "ok"))},
+		"no permission": {prepare: func(m *mount) { m.api.Revoke("kube-system", "reviewer", kubetest.TokenReviews) }, want: login("forbidden,denied,token_review", review("denied", "forbidden"))},
+		"outage":        {prepare: func(m *mount) { m.api.Fail(kubetest.Status(http.StatusInternalServerError)) }, want: login("server_error,could_not_ask,token_review", review("could_not_ask", "server_error"))},
+		"labels forbidden": {
+			role:    fields{"selector": `namespace.labels.team == "x"`},
+			prepare: func(m *mount) { m.api.Revoke("kube-system", "reviewer", kubetest.Namespaces) },
+			want: login("forbidden,denied,selector", func() map[string]float64 {
+				want := review("confirmed", "ok")
+				want["api_requests_total{namespace,forbidden}"] = 1
+				return want
+			}()),
+		},
+		"storage":          {prepare: func(m *mount) { m.InvalidateKey(m.t.Context(), "role/demo"); m.storage.fail("role/") }, want: login("storage,error,request", map[string]float64{"storage_loads_total{role}": 1})},
+		"no configuration": {prepare: func(m *mount) { m.do(logical.DeleteOperation, "config", nil) }, want: login("configuration,error,configuration", map[string]float64{"storage_loads_total{config}": 1})},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := newDemo(t, row.config, row.role)
+			m.login("demo", m.token()) // reads the configuration and the role
+			if row.prepare != nil {
+				row.prepare(m)
+			}
+			request := fields{"role": "demo", "jwt": m.token()}
+			if row.request != nil {
+				request = row.request(m)
+			}
+			wantValues(t, m.counted(func() { m.do(logical.UpdateOperation, "login", request) }), row.want)
+		})
+	}
+}
+
+// What is no login is not counted as one; the requests it makes are requests.
+func TestMetricsOfWhatIsNoLogin(t *testing.T) {
+	m := newDemo(t, nil, nil)
+	m.mustLogin(m.token())
+	for what, f := range map[string]func(){
+		"look-ahead":           func() { m.lookahead("demo", m.token()) },
+		"refused look-ahead":   func() { m.lookahead("demo", "x") },
+		"explanation":          func() { m.explain(fields{"role": "demo", "jwt": m.token()}) },
+		"explained refusal":    func() { m.explain(fields{"role": "demo", "jwt": "x"}) },
+		"resolution of a role": func() { m.do(logical.ResolveRoleOperation, "login", fields{"role": "demo"}) },
+	} {
+		for key := range m.counted(f) {
+			if strings.HasPrefix(key, "logins_total") {
+				t.Errorf("%s counts as %s", what, key)
+			}
+		}
+	}
+}
+
+func TestMetricsOfRenewals(t *testing.T) {
+	m := newDemo(t, nil, nil)
+	auth := m.mustLogin(m.token())
+	renewed := func(want map[string]float64) {
+		t.Helper()
+		wantValues(t, m.counted(func() { m.renew(auth) }), want)
+	}
+	renewed(map[string]float64{"renewals_total{renewed}": 1, "api_requests_total{service_account,ok}": 1})
+	m.api.Revoke("kube-system", "reviewer", kubetest.ServiceAccounts)
+	renewed(map[string]float64{"renewals_total{renewed}": 1, "renewal_checks_skipped_total": 1, "api_requests_total{service_account,forbidden}": 1})
+	m.api.Grant("kube-system", "reviewer", kubetest.ServiceAccounts)
+	m.api.DeleteServiceAccount("apps", "web")
+	m.logs.take()
+	renewed(map[string]float64{"renewals_total{refused}": 1, "api_requests_total{service_account,not_found}": 1})
+	logged := m.logs.one(t)
+	if want := []string{"mount", "role", "step", "outcome", "class", "reason"}; logged.level != hclog.Debug || logged.message != "renewal refused" || !slices.Equal(logged.keys, want) || logged.fields["role"] != "demo" {
+		t.Errorf("logged %s with %q", logged, logged.keys)
+	}
+	m.do(logical.DeleteOperation, "role/demo", nil)
+	renewed(map[string]float64{"renewals_total{error}": 1, "storage_loads_total{role}": 1})
+}
+
+func TestMetricsOfTheCacheAndRules(t *testing.T) {
+	m := newRules(t, fields{"token_review_cache_ttl": 30})
+	m.rule("a", "", "policy", "p")
+	m.rule("b", "", "policy", "q")
+	jwt := m.token()
+	got := m.counted(func() { m.mustLoginByRules(jwt) })
+	if got["binding_rules"] != 2 || got["storage_loads_total{binding_rule}"] != 2 || got["storage_loads_total{config}"] != 1 || got["review_cache_lookups_total{miss}"] != 1 {
+		t.Errorf("the first login: %v", got)
+	}
+	wantValues(t, m.counted(func() { m.mustLoginByRules(jwt) }), map[string]float64{"logins_total{,allowed,}": 1, "review_cache_lookups_total{hit}": 1})
+}
+
+// With one turn, one request is under way and the other waits.
+func TestMetricsOfRequestsUnderWay(t *testing.T) {
+	m := newDemo(t, fields{"max_concurrent_reviews": 1}, nil)
+	ended := make(chan struct{})
+	m.api.Fail(func(_ http.ResponseWriter, r *http.Request) {
+		select {
+		case <-ended:
+		case <-r.Context().Done():
+		}
+	})
+	var logins sync.WaitGroup
+	for range 2 {
+		logins.Go(func() { m.login("demo", m.token()) })
+	}
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		got := m.values()
+		if got["api_requests_in_flight"] == 1 && got["api_requests_waiting"] == 1 {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Errorf("the metrics are %v", got)
+			break
+		}
+	}
+	close(ended)
+	logins.Wait()
+	if got := m.values(); got["api_requests_in_flight"] != 0 || got["api_requests_waiting"] != 0 {
+		t.Errorf("afterwards the metrics are %v", got)
+	}
+}
+
+// series are all there are, by name and labels.
+func (m *mount) series() []string {
+	var all []string
+	for name, family := range m.scrape() {
+		if !strings.HasPrefix(name, metricPrefix) {
+			continue
+		}
+		for _, metric := range family.GetMetric() {
+			all = append(all, fmt.Sprint(name, metric.GetLabel()))
+		}
+	}
+	slices.Sort(all)
+	return all
+}
+
+// Nothing that a stranger chooses gets into a label.
+func TestMetricsDoNotGrow(t *testing.T) {
+	m := newDemo(t, nil, nil)
+	before := m.series()
+	for i := range 30 {
+		m.login(fmt.Sprint("role-", i), m.token())
+		m.login("demo", fmt.Sprint("garbage-", i))
+		m.login("demo", m.token(kubetest.Audience(fmt.Sprint(i))))
+		m.login("demo", m.token(kubetest.Subject(fmt.Sprint("ns", i), fmt.Sprint("name", i), "x")))
+		m.api.FailTimes(1, kubetest.Text(http.StatusInternalServerError, "text/plain", fmt.Sprint("trouble ", i)))
+		m.login("demo", m.token())
+	}
+	if after := m.series(); !slices.Equal(before, after) {
+		t.Errorf("%d series, and then %d", len(before), len(after))
+	}
+	for _, name := range before {
+		if strings.Contains(name, otherWord) && !strings.Contains(name, "api_requests") {
+			t.Errorf("there is %s", name)
+		}
+	}
+	if len(before) > 200 {
+		t.Errorf("%d series of one mount", len(before))
+	}
+}
+
+// A word that is on no list is one word, whatever it is.
+func TestMetricsOfUnknownWords(t *testing.T) {
+	m := newDemo(t, nil, nil)
+	for i := range 10 {
+		m.metrics.login(&stepError{step: step(fmt.Sprint("step ", i)), err: &refusal{kind: denied, class: fmt.Sprint("class ", i)}})
+		m.metrics.requestDone(fmt.Sprint("op ", i), "", time.Second)
+	}
+	wantValues(t, m.counted(func() {}), map[string]float64{})
+	got := m.values()
+	if got["logins_total{other,denied,other}"] != 10 || got["api_requests_total{other,ok}"] != 10 {
+		t.Errorf("the metrics are %v", got)
+	}
+}
+
+// The list of classes is that of the source.
+func TestClassesAreListed(t *testing.T) {
+	files, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	literal := regexp.MustCompile(`class[:=]\s*"([^"]*)"`)
+	found := 0
+	for _, file := range files {
+		if strings.HasSuffix(file, "_test.go") {
+			continue
+		}
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, match := range literal.FindAllStringSubmatch(string(text), -1) {
+			if found++; !slices.Contains(classes, match[1]) {
+				t.Errorf("%s has the class %q, which is not listed", file, match[1])
+			}
+		}
+	}
+	if found == 0 {
+		t.Error("no class was found; the pattern must be wrong")
+	}
+}
+
+// The documentation lists exactly the metrics that there are, with their types and
+// labels.
+func TestMetricsAreDocumented(t *testing.T) {
+	text, err := os.ReadFile("docs/metrics.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var documented []string
+	for _, row := range regexp.MustCompile("(?m)^\\| `("+metricPrefix+"[a-z_]+)` \\| ([a-z]+) \\| ([^|]*) \\|").FindAllStringSubmatch(string(text), -1) {
+		documented = append(documented, strings.Join(row[1:], " "))
+	}
+	m := newDemo(t, nil, nil)
+	m.mustLogin(m.token())
+	var exist []string
+	for name, family := range m.scrape() {
+		if !strings.HasPrefix(name, metricPrefix) {
+			if !strings.HasPrefix(name, "go_") && !strings.HasPrefix(name, "process_") {
+				t.Errorf("the metric %s has no prefix", name)
+			}
+			continue
+		}
+		var labels []string
+		for _, pair := range family.GetMetric()[0].GetLabel() {
+			labels = append(labels, "`"+pair.GetName()+"`")
+		}
+		exist = append(exist, strings.Join([]string{name, strings.ToLower(family.GetType().String()), strings.Join(labels, ", ")}, " "))
+	}
+	slices.Sort(documented)
+	slices.Sort(exist)
+	if !slices.Equal(documented, exist) {
+		t.Errorf("documented are\n%s\nthere are\n%s", strings.Join(documented, "\n"), strings.Join(exist, "\n"))
+	}
+}
+
+func TestMetricsAtTheSameTime(t *testing.T) {
+	m := newDemo(t, nil, nil)
+	m.rule("a", "", "policy", "p")
+	var all sync.WaitGroup
+	for range 4 {
+		all.Go(func() {
+			for range 5 {
+				m.login("demo", m.token())
+				m.login("demo", "x")
+				m.loginByRules(m.token())
+			}
+		})
+		all.Go(func() {
+			for range 5 {
+				m.values()
+			}
+		})
+	}
+	all.Wait()
+	got := m.values()
+	if got["logins_total{,allowed,}"] != 40 || got["logins_total{denied,denied,token_form}"] != 20 || got["token_reviews_total{confirmed}"] != 40 {
+		t.Errorf("the metrics are %v", got)
+	}
+}
+
+// Successful logins are logged where the environment asks for it, and only there.
+func TestAllowedLoginsAreLoggedIfAsked(t *testing.T) {
+	for level, want := range map[string]bool{"": false, "info": false, "debug": true, "TRACE": true, "nonsense": false} {
+		t.Setenv("VAULT_LOG_LEVEL", level)
+		m := newDemo(t, nil, nil)
+		m.log = newLoginLog()
+		token := m.token()
+		m.mustLogin(token)
+		lines := m.logs.take()
+		if (len(lines) == 1) != want || len(lines) > 1 {
+			t.Errorf("level %q: logged %v", level, lines)
+		}
+		if len(lines) != 1 {
+			continue
+		}
+		if got := lines[0]; got.level != hclog.Debug || got.message != "login allowed" ||
+			!slices.Equal(got.keys, []string{"mount", "role", "outcome", "namespace", "service_account", "uid"}) || got.fields["service_account"] != "web" {
+			t.Errorf("logged %s with %q", got, got.keys)
+		}
+	}
+}
+
+func BenchmarkMetricsOfALogin(b *testing.B) {
+	m := newMetrics(func() int { return 0 })
+	b.ReportAllocs()
+	for b.Loop() {
+		m.requestDone("create TokenReview", "", 3*time.Millisecond)
+		m.reviews[resultConfirmed].Inc()
+		m.login(nil)
+	}
+}
+
+func BenchmarkMetricsOfARefusal(b *testing.B) {
+	m := newMetrics(func() int { return 0 })
+	err := error(&stepError{step: "namespace", err: deny("not bound")})
+	b.ReportAllocs()
+	for b.Loop() {
+		m.login(err)
+	}
+}
