@@ -11,6 +11,8 @@ import (
 
 	"github.com/hashicorp/go-sockaddr"
 	"github.com/hashicorp/vault/sdk/logical"
+
+	"vault-plugin-auth-kubernetes/internal/token"
 )
 
 // Bounds of an answer.
@@ -194,7 +196,7 @@ func (a *explainAnswer) addMap(data map[string]any, under string, full map[strin
 func newScrubber(jwt, role string) *strings.Replacer {
 	var pairs []string
 	for _, secret := range []string{strings.TrimSpace(jwt), strings.TrimSpace(role)} {
-		if len(secret) < minScrubbed || !strings.HasPrefix(secret, tokenBegin) && secret != strings.TrimSpace(jwt) {
+		if len(secret) < minScrubbed || secret != strings.TrimSpace(jwt) && !looksLikeToken(secret) {
 			continue // a name, such as that of a role
 		}
 		pairs = append(pairs, secret, "[token]")
@@ -207,8 +209,12 @@ func newScrubber(jwt, role string) *strings.Replacer {
 	return strings.NewReplacer(pairs...)
 }
 
-// tokenBegin is how every JWT begins: {" in base64.
-const tokenBegin = "eyJ"
+// looksLikeToken tells whether a text may be a JWT, be it a damaged one: nearly all
+// begin with {" in base64.
+func looksLikeToken(text string) bool {
+	_, err := token.Parse(text)
+	return err == nil || strings.HasPrefix(text, "eyJ")
+}
 
 // minScrubbed is how long a part of a token is at least, in bytes: the shortest is a
 // header with nothing but an algorithm. Shorter texts are words, and no secrets.
