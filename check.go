@@ -7,7 +7,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-	"unicode"
 
 	"github.com/hashicorp/vault/sdk/logical"
 	"golang.org/x/sync/errgroup"
@@ -28,7 +27,9 @@ const (
 type finding struct {
 	verdict verdict
 	text    string
-	remedy  string // one line; of warn and fail only
+	// remedy is one line, of warn and fail only: a command, with what else there is
+	// to say in a comment behind it, or words where there is no command.
+	remedy string
 }
 
 func passed(format string, args ...any) finding {
@@ -84,16 +85,18 @@ type checker struct {
 
 	mu       sync.Mutex
 	findings map[string]finding
-	// subject and user replace anySubject and anyUser in remedies, once they are
-	// known.
-	subject, user string
+	// named are the reviewer's names and what they replace in remedies, once they
+	// are known.
+	named []string
 }
 
-// What stands for the reviewer in commands that grant permissions, and in those that
-// ask for them.
+// What stands for the reviewer in remedies: in a name, as the subject of a binding, as
+// a user, and as an argument of kubectl create token.
 const (
+	anySuffix  = "NAMESPACE-NAME"
 	anySubject = "--serviceaccount=NAMESPACE:NAME"
 	anyUser    = "--as=system:serviceaccount:NAMESPACE:NAME"
+	anyAccount = "NAME -n NAMESPACE"
 )
 
 func (c *checker) note(name string, f finding) {
@@ -117,7 +120,6 @@ func (c *checker) skipRest(format string, args ...any) {
 // Checks that depend on each other follow each other; the others run at the same
 // time, so that one request that hangs leaves the rest their time.
 func (c *checker) run(ctx context.Context) error {
-	c.subject, c.user = anySubject, anyUser
 	if err := c.checkConfiguration(ctx); err != nil || c.connection == nil {
 		c.skipRest("there is no configuration that can be used")
 		return err
@@ -149,7 +151,7 @@ func (c *checker) responseData() map[string]any {
 	if c.connection != nil {
 		data["kubernetes_host"] = c.safe(c.connection.config.Host)
 	}
-	named := strings.NewReplacer(anySubject, c.subject, anyUser, c.user)
+	named := strings.NewReplacer(c.named...)
 	for _, name := range checkNames {
 		f := c.findings[name]
 		byVerdict[f.verdict] = append(byVerdict[f.verdict], name)
@@ -174,7 +176,7 @@ func (c *checker) responseData() map[string]any {
 // whatever stands before it, said, and that may repeat what was sent to it.
 func (c *checker) safe(text string) string {
 	text = strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) {
+		if isNotPrintable(r) {
 			return ' '
 		}
 		return r
@@ -198,13 +200,15 @@ const secretWindow = 16
 // withoutPartsOf takes every word out of a text that has a part of a secret in it,
 // however the text was cut.
 func withoutPartsOf(secret, text string) string {
-	if secret == "" {
+	switch {
+	case secret == "":
 		return text
+	case len(secret) < secretWindow:
+		return strings.ReplaceAll(text, secret, redacted)
 	}
-	words := strings.FieldsFunc(text, func(r rune) bool { return !inToken(r) })
-	for _, word := range words {
-		if word == secret || sharesWindow(secret, word) {
-			text = strings.Replace(text, word, redacted, 1)
+	for _, word := range strings.FieldsFunc(text, func(r rune) bool { return !inToken(r) }) {
+		if sharesWindow(secret, word) {
+			text = strings.ReplaceAll(text, word, redacted)
 		}
 	}
 	return text
@@ -228,6 +232,11 @@ func sharesWindow(secret, word string) bool {
 // others, the reviewer's token among them.
 func (c *checker) patch(fields ...string) string {
 	return "vault patch " + shellQuote(c.mount+"/"+configPath) + " " + strings.Join(fields, " ")
+}
+
+// commented is a command with words behind it that a shell does not read.
+func commented(command, format string, args ...any) string {
+	return command + " # " + fmt.Sprintf(format, args...)
 }
 
 // shellQuote makes one word of a text for a shell.

@@ -10,7 +10,7 @@ import (
 
 // readDiscovery lets a reviewer read the cluster's keys and issuer. Service accounts
 // may by default.
-const readDiscovery = "kubectl create clusterrolebinding vault-issuer-discovery --clusterrole=system:service-account-issuer-discovery " + anySubject
+const readDiscovery = "kubectl create clusterrolebinding vault-issuer-discovery-" + anySuffix + " --clusterrole=system:service-account-issuer-discovery " + anySubject
 
 // checkKeys compares what the cluster signs with and what the configuration expects.
 func (c *checker) checkKeys(ctx context.Context) {
@@ -53,7 +53,7 @@ func (c *checker) clusterKeys(published token.Keys, err error) finding {
 	case c.credential == "" && refused(failure):
 		return skipped("there is no reviewer to read them; each login token reads them itself")
 	case failure == kube.Forbidden:
-		return failed(readDiscovery+"; or: "+c.patch("verify_with_cluster_keys=false"), "the reviewer may not read the cluster's keys at /openid/v1/jwks")
+		return failed(commented(readDiscovery, "or: %s", c.patch("verify_with_cluster_keys=false")), "the reviewer may not read the cluster's keys at /openid/v1/jwks")
 	}
 	return failed(remedy, "the cluster's keys cannot be read: %v", err)
 }
@@ -63,12 +63,11 @@ func (c *checker) pemKeys(published token.Keys, err error) finding {
 	if err != nil {
 		return skipped("the cluster's keys, to compare them with, cannot be read: %v", err)
 	}
-	remedy := "let the cluster's own keys be followed: " + c.patch("pem_keys=", "verify_with_cluster_keys=true") +
-		"; or set its current ones: " + c.patch("pem_keys=@sa.pub")
+	remedy := commented(c.patch("pem_keys=", "verify_with_cluster_keys=true"), "or set the current ones: %s", c.patch("pem_keys=@sa.pub"))
 	known, signing := configured.In(published), published.In(configured)
 	switch {
 	case known == 0:
-		return failed(remedy, "none of the %s in pem_keys is one of the %s that the cluster publishes, so every token is refused",
+		return failed(remedy, "pem_keys (%s) has none of the keys that the cluster publishes (%s), so every token is refused",
 			count(configured.Len(), "key"), count(published.Len(), "key"))
 	case signing < published.Len():
 		return warned(remedy, "%d of the %s that the cluster publishes are not in pem_keys; tokens that they sign are refused",
@@ -92,7 +91,7 @@ func (c *checker) issuer(issuer string, err error) finding {
 	case err != nil:
 		remedy := readDiscovery
 		if !refused(failure) || c.credential == "" {
-			remedy = "compare with a token's own: kubectl get --raw /.well-known/openid-configuration"
+			remedy = commented("kubectl get --raw /.well-known/openid-configuration", "and compare")
 		}
 		return warned(remedy, "tokens must have the issuer %q, and the cluster does not tell its own: %v", enforced, err)
 	case enforced == "":
@@ -100,7 +99,7 @@ func (c *checker) issuer(issuer string, err error) finding {
 	case enforced == issuer:
 		return passed("the cluster's is %q, as the configuration asks", issuer)
 	}
-	remedy := "leave it to the API server: " + c.patch("disable_iss_validation=true") + "; or: " + c.patch("issuer="+shellQuote(issuer))
+	remedy := commented(c.patch("issuer="+shellQuote(issuer)), "or leave it to the API server: %s", c.patch("disable_iss_validation=true"))
 	if enforced == defaultIssuer {
 		return warned(remedy, "tokens must have the issuer %q, which only those from secrets have; the cluster's is %q", enforced, issuer)
 	}

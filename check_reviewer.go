@@ -19,9 +19,9 @@ const reviewerWarning = 24 * time.Hour
 // anonymousUser is who the API server takes a request without a credential for.
 const anonymousUser = "system:anonymous"
 
-// newReviewerToken makes a token for a reviewer that may be another one, and uses it.
+// newReviewerToken makes a token for the reviewer and uses it.
 func (c *checker) newReviewerToken() string {
-	return "kubectl create token NAME -n NAMESPACE --duration=8760h > reviewer.jwt && " + c.patch("token_reviewer_jwt=@reviewer.jwt")
+	return "kubectl create token " + anyAccount + " --duration=8760h > reviewer.jwt && " + c.patch("token_reviewer_jwt=@reviewer.jwt")
 }
 
 // checkReviewer asks who the reviewer is, and what it may do.
@@ -57,19 +57,21 @@ func (c *checker) checkReviewer(ctx context.Context) {
 	c.checkPermissions(ctx)
 }
 
-// nameSubject puts the reviewer into the remedies, if a shell can take its name.
+// nameSubject puts the reviewer into the remedies, if its name is one.
 func (c *checker) nameSubject(username string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.user = "--as=" + shellQuote(username)
-	if account, ok := strings.CutPrefix(username, "system:serviceaccount:"); ok {
-		namespace, name, _ := strings.Cut(account, ":")
-		if len(validation.IsDNS1123Label(namespace)) == 0 && len(validation.IsDNS1123Subdomain(name)) == 0 {
-			c.subject = "--serviceaccount=" + namespace + ":" + name
-		}
+	c.named = []string{anyUser, "--as=" + shellQuote(username)}
+	account, ok := strings.CutPrefix(username, "system:serviceaccount:")
+	if !ok {
+		c.named = append(c.named, anySubject, "--user="+shellQuote(username), anySuffix, "reviewer")
 		return
 	}
-	c.subject = "--user=" + shellQuote(username)
+	namespace, name, _ := strings.Cut(account, ":")
+	if len(validation.IsDNS1123Label(namespace)) == 0 && len(validation.IsDNS1123Subdomain(name)) == 0 {
+		c.named = append(c.named, anySubject, "--serviceaccount="+namespace+":"+name,
+			anySuffix, namespace+"-"+name, anyAccount, name+" -n "+namespace)
+	}
 }
 
 // rejected finds what a rejected credential says of itself that explains it. It is
@@ -77,7 +79,7 @@ func (c *checker) nameSubject(username string) {
 func (c *checker) rejected() finding {
 	remedy := c.newReviewerToken()
 	if !c.staticReviewer() {
-		remedy = "check that kubernetes_host is the cluster that Vault's pod runs in; for another cluster: " + remedy
+		remedy = commented(remedy, "where kubernetes_host is another cluster than the one that Vault's own pod is in")
 	}
 	const rejects = "the API server rejects the credential (401 Unauthorized)"
 	t, err := token.Parse(c.credential)
@@ -131,14 +133,14 @@ type permission struct {
 
 func (c *checker) permissions() []permission {
 	lookUp := func(resource string) string {
-		return fmt.Sprintf("kubectl create clusterrole vault-get-%[1]s --verb=get --resource=%[1]s && "+
-			"kubectl create clusterrolebinding vault-get-%[1]s --clusterrole=vault-get-%[1]s %[2]s", resource, anySubject)
+		return fmt.Sprintf("kubectl create clusterrole vault-get-%[1]s --verb=get --resource=%[1]s; "+
+			"kubectl create clusterrolebinding vault-get-%[1]s-%[2]s --clusterrole=vault-get-%[1]s %[3]s", resource, anySuffix, anySubject)
 	}
 	return []permission{
 		{
 			check: checkMayReview, access: kube.Access{Verb: "create", Group: "authentication.k8s.io", Resource: "tokenreviews"},
 			by:    []string{"every login"},
-			grant: "kubectl create clusterrolebinding vault-reviewer --clusterrole=system:auth-delegator " + anySubject,
+			grant: "kubectl create clusterrolebinding vault-reviewer-" + anySuffix + " --clusterrole=system:auth-delegator " + anySubject,
 		},
 		{
 			check: checkMayAccounts, access: kube.Access{Verb: "get", Resource: "serviceaccounts"},
@@ -193,13 +195,13 @@ func (c *checker) permitted(ctx context.Context, p permission) finding {
 	case allowed:
 		return passed("the reviewer may %s; needed by %s", what, some(p.by))
 	case onlyRenewals:
-		return warned(p.grant+"; or, to renew without: "+c.patch("renewal_check=none"),
+		return warned(commented(p.grant, "or, to renew without: %s", c.patch("renewal_check=none")),
 			"the reviewer may not %s in all namespaces, so tokens may be renewed although their service accounts are gone; needed by renewal_check", what)
 	}
 	scope := ""
-	if p.check != checkMayReview {
+	if p.check == checkMayAccounts { // the other two have no namespace
 		scope = " in all namespaces"
 	}
-	return failed(p.grant+"; see: kubectl auth can-i "+what+" -A "+anyUser,
+	return failed(commented(p.grant, "to see it: kubectl auth can-i %s -A %s", what, anyUser),
 		"the reviewer may not %s%s; needed by %s", what, scope, some(p.by))
 }

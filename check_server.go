@@ -13,7 +13,10 @@ import (
 // token.Leeway a login is refused early although the API server would have let it in.
 const clockWarning = 30 * time.Second
 
-const setClocks = "compare the output of date -u on both machines, and let NTP set both clocks (chronyc tracking, timedatectl timesync-status)"
+const (
+	compareClocks = "date -u"
+	setClocks     = "on both machines, and let NTP set both clocks; see chronyc tracking or timedatectl"
+)
 
 // checkServer asks what the API server is, and what time it is there.
 func (c *checker) checkServer(ctx context.Context) {
@@ -39,6 +42,7 @@ func (c *checker) clock(seen kube.Observation) finding {
 	}
 	// Date is cut to seconds, and was written somewhere between request and answer.
 	skew := seen.Date.Add(time.Second / 2).Sub(seen.At.Add(-seen.Took / 2))
+	remedy := commented(compareClocks, setClocks)
 	direction := "ahead of"
 	if skew < 0 {
 		skew, direction = -skew, "behind"
@@ -47,11 +51,14 @@ func (c *checker) clock(seen kube.Observation) finding {
 	skew = skew.Round(time.Second)
 	switch {
 	case certain > token.Leeway:
-		return failed(setClocks, "the API server's clock is %s %s Vault's; tokens are refused as expired or not valid yet beyond %s", skew, direction, token.Leeway)
+		return failed(remedy, "the API server's clock is %s %s Vault's; tokens are refused as expired or not valid yet beyond %s", skew, direction, token.Leeway)
 	case certain > clockWarning:
-		return warned(setClocks, "the API server's clock is %s %s Vault's; beyond %s logins are refused", skew, direction, token.Leeway)
+		return warned(remedy, "the API server's clock is %s %s Vault's; beyond %s logins are refused", skew, direction, token.Leeway)
 	}
-	return passed("the clocks of the API server and of Vault agree, to about a second")
+	if skew <= 2*time.Second { // less cannot be told
+		return passed("the clocks of the API server and of Vault agree")
+	}
+	return passed("the API server's clock is %s %s Vault's, which is allowed for", skew, direction)
 }
 
 // failureOf is how a request to the Kubernetes API failed, and what to do about it.

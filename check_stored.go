@@ -45,7 +45,7 @@ func (c *checker) checkConfiguration(ctx context.Context) error {
 		remedy := write
 		var r *refusal
 		if errors.As(err, &r) && r.remedy != "" {
-			remedy = r.remedy + ": " + write
+			remedy = commented(write, "%s", r.remedy)
 		}
 		c.note(checkConfiguration, failed(remedy, "it is stored and cannot be used: %v", err))
 		return nil
@@ -83,8 +83,7 @@ func (c *checker) checkStored(ctx context.Context) error {
 	}
 	c.needs.renewals = config.RenewalCheck != renewalCheckNone
 	if len(problems) > 0 {
-		c.note(checkConfiguration, warned("write the roles and rules anew that are named, for instance: vault read "+
-			shellQuote(c.mount+"/role/NAME"), "%s", some(problems)))
+		c.note(checkConfiguration, warned(commented("vault list "+shellQuote(c.mount+"/role"), "and write those anew that are named"), "%s", some(problems)))
 		return nil
 	}
 	c.note(checkConfiguration, passed("it can be used; CA certificates: %s; reviewer: %s", c.caSource(), c.credentialSource()))

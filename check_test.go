@@ -1,9 +1,13 @@
 package main
 
 import (
+	"crypto/tls"
 	"encoding/json"
+	"fmt"
 	"maps"
+	"net"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -230,7 +234,7 @@ func TestCheckFindings(t *testing.T) {
 		"clock ahead":          {before: func(m *mount) { m.api.SetClock(5 * time.Minute) }, want: []want{{"clock", "fail", []string{"5m0s ahead", "NTP"}}}},
 		"clock behind":         {before: func(m *mount) { m.api.SetClock(-5 * time.Minute) }, want: []want{{"clock", "fail", []string{"behind"}}}},
 		"clock a little ahead": {before: func(m *mount) { m.api.SetClock(time.Minute) }, want: []want{{"clock", "warn", []string{"1m0s ahead"}}}},
-		"clock seconds behind": {before: func(m *mount) { m.api.SetClock(-20 * time.Second) }, want: []want{{"clock", "pass", nil}}},
+		"clock seconds behind": {before: func(m *mount) { m.api.SetClock(-20 * time.Second) }, want: []want{{"clock", "pass", []string{"20s behind"}}}},
 		"issuer": {
 			config: fields{"disable_iss_validation": false, "issuer": "https://elsewhere"},
 			want: []want{{"issuer", "fail", []string{
@@ -254,7 +258,7 @@ func TestCheckFindings(t *testing.T) {
 		"cluster keys that may not be read": {
 			config: fields{"verify_with_cluster_keys": true},
 			before: func(m *mount) { m.api.Fail(kubetest.Status(http.StatusForbidden), kubetest.SigningKeys) },
-			want:   []want{{"cluster_keys", "fail", []string{"system:service-account-issuer-discovery --serviceaccount=kube-system:reviewer"}}},
+			want:   []want{{"cluster_keys", "fail", []string{"vault-issuer-discovery-kube-system-reviewer --clusterrole=system:service-account-issuer-discovery --serviceaccount=kube-system:reviewer"}}},
 		},
 		"cluster keys that are none": {
 			config: fields{"verify_with_cluster_keys": true},
@@ -338,6 +342,82 @@ func TestCheckOfTheReviewersToken(t *testing.T) {
 	m := newMount(t)
 	m.write("config", m.config(fields{"token_reviewer_jwt": m.api.LegacyToken(kubetest.ReviewerNamespace, kubetest.ReviewerName, "secret")}))
 	wantCheck(t, m.checked(), "reviewer_token", "pass", "does not expire")
+}
+
+// The way to the API server, up to its certificate. What test/e2e shows with real
+// processes is not repeated.
+func TestCheckOfTheWay(t *testing.T) {
+	listen := func(t *testing.T, talk func(net.Conn)) string {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { l.Close() })
+		go func() {
+			for conn, err := l.Accept(); err == nil; conn, err = l.Accept() {
+				_, _ = conn.Read(make([]byte, 1))
+				talk(conn)
+				_ = conn.Close()
+			}
+		}()
+		return l.Addr().String()
+	}
+	certified := func(o kubetest.Options) func(*testing.T) fields {
+		return func(t *testing.T) fields {
+			s := kubetest.StartWith(t, o)
+			return fields{"kubernetes_host": s.URL, "kubernetes_ca_cert": s.CAPEM}
+		}
+	}
+	inDays := func(days int) time.Time { return time.Now().Add(time.Duration(days) * 24 * time.Hour) }
+	for name, row := range map[string]struct {
+		config                func(*testing.T) fields
+		check, verdict, words string
+	}{
+		"another protocol": {func(t *testing.T) fields {
+			return fields{"kubernetes_host": listen(t, func(c net.Conn) { _, _ = c.Write([]byte("SSH-2.0-OpenSSH_9.6\r\n")) })}
+		}, "tls", "fail", "speaks no TLS"},
+		"hangs up": {func(t *testing.T) fields {
+			return fields{"kubernetes_host": listen(t, func(net.Conn) {})}
+		}, "tls", "fail", "during the TLS handshake"},
+		"no common TLS version": {certified(kubetest.Options{TLS: func(c *tls.Config) { c.MinVersion, c.MaxVersion = tls.VersionTLS10, tls.VersionTLS11 }}),
+			"tls", "fail", "refuses the TLS handshake"},
+		"plain HTTP": {func(t *testing.T) fields {
+			server := httptest.NewServer(http.NotFoundHandler())
+			t.Cleanup(server.Close)
+			return fields{"kubernetes_host": server.URL}
+		}, "tls", "warn", "in the clear"},
+		"not valid yet":  {certified(kubetest.Options{NotAfter: inDays(100)}), "tls", "fail", "is not valid before"},
+		"ends in a week": {certified(kubetest.Options{NotAfter: inDays(1)}), "tls", "warn", "ends in 1.0 days"},
+		"all that can be wrong at once": {func(t *testing.T) fields {
+			return fields{"kubernetes_host": kubetest.StartWith(t, kubetest.Options{NotAfter: inDays(-1), Names: []string{"kube.test"}}).URL}
+		}, "tls", "fail", "expired at|wrong CA|wrong server name|kubeadm|kubernetes_ca_cert=@ca.crt && vault patch auth/test/config tls_server_name=kube.test # on each"},
+		"proxy that refuses": {func(t *testing.T) fields {
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) }))
+			t.Cleanup(server.Close)
+			return fields{"proxy_url": strings.Replace(server.URL, "://", "://user:hunter2hunter2@", 1)}
+		}, "reachable", "fail", `the proxy|answers "403 Forbidden" when asked to connect to|vault patch auth/test/config proxy_url=`},
+		"proxy that is none": {func(t *testing.T) fields {
+			return fields{"proxy_url": "http://user:hunter2hunter2@" + listen(t, func(c net.Conn) { _, _ = c.Write([]byte("hunter2hunter2 is no HTTP\r\n\r\n")) })}
+		}, "reachable", "fail", "makes no connection to"},
+		"proxy that does not resolve": {func(*testing.T) fields {
+			return fields{"proxy_url": "http://proxy.invalid:3128"}
+		}, "reachable", "fail", "the name in proxy_url does not resolve"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := newMount(t)
+			m.write("config", m.config(row.config(t)))
+			data := m.checked()
+			wantCheck(t, data, row.check, row.verdict, strings.Split(row.words, "|")...)
+			if row.verdict == "fail" {
+				wantCheck(t, data, "server", "skip")
+			}
+			for key, value := range data {
+				if strings.Contains(fmt.Sprint(value), "hunter2") {
+					t.Errorf("the proxy's password is in %s: %v", key, value)
+				}
+			}
+		})
+	}
 }
 
 // One request that hangs leaves the others their verdict, and the whole its deadline.

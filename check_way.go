@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -18,8 +19,9 @@ import (
 // certificateWarning is how long before its end a certificate is worth a warning.
 const certificateWarning = 14 * 24 * time.Hour
 
+// Commands for whoever has a kubectl that is set up for the cluster.
 const (
-	findHost = "kubectl config view --minify -o jsonpath='{.clusters[0].cluster.server}'"
+	findHost = `"$(kubectl config view --minify -o jsonpath='{.clusters[0].cluster.server}')"`
 	findCA   = "kubectl config view --raw --minify --flatten -o jsonpath='{.clusters[0].cluster.certificate-authority-data}' | base64 -d > ca.crt"
 )
 
@@ -32,11 +34,10 @@ func (c *checker) checkWay(ctx context.Context) bool {
 }
 
 func (c *checker) reachable(p *kube.Probe) finding {
-	host := fmt.Sprintf("compare with: %s, and set it: %s", findHost, c.patch("kubernetes_host=https://HOST:PORT"))
-	asked, setting := p.Target, "kubernetes_host"
+	asked, setting, remedy := p.Target, "kubernetes_host", c.patch("kubernetes_host="+findHost)
 	if p.Proxy != "" {
 		asked, setting = "the proxy "+p.Proxy, "proxy_url"
-		host = "check proxy_url, or HTTPS_PROXY and NO_PROXY of the Vault process: " + c.patch("proxy_url=http://HOST:PORT")
+		remedy = commented(c.patch("proxy_url=http://HOST:PORT"), "without proxy_url it is HTTPS_PROXY and NO_PROXY of the Vault process that count")
 	}
 	timedOut := isTimeout(p.Err)
 	switch {
@@ -45,18 +46,18 @@ func (c *checker) reachable(p *kube.Probe) finding {
 	case p.Stage == kube.Resolving && timedOut:
 		return failed("check the resolver of the machine that Vault runs on", "the resolver does not answer in time about the name of %s", asked)
 	case p.Stage == kube.Resolving:
-		return failed(host, "the name in %s does not resolve: %v", setting, cause(p.Err))
+		return failed(remedy, "the name in %s does not resolve: %v", setting, cause(p.Err))
 	case p.Stage == kube.Tunnelling && p.ProxyAnswer != "":
-		return failed(host, "%s answers %q when asked to connect to %s", asked, p.ProxyAnswer, p.Target)
+		return failed(remedy, "%s answers %q when asked to connect to %s", asked, p.ProxyAnswer, p.Target)
 	case p.Stage == kube.Tunnelling:
-		return failed(host, "%s was reached and makes no connection to %s: %v", asked, p.Target, cause(p.Err))
+		return failed(remedy, "%s was reached and makes no connection to %s: %v", asked, p.Target, cause(p.Err))
 	case errors.Is(p.Err, syscall.ECONNREFUSED):
-		return failed(host, "%s refuses the connection: nothing listens on that port%s", asked, resolvedTo(p))
+		return failed(remedy, "%s refuses the connection: nothing listens on that port%s", asked, resolvedTo(p))
 	case timedOut:
-		return failed("let firewalls and network policies pass connections from Vault to "+asked+"; or "+host,
+		return failed(commented(remedy, "or let firewalls and network policies pass connections from Vault"),
 			"%s does not answer within %s%s: the machine is down, or a firewall drops the connection", asked, c.connection.config.requestTimeout(), resolvedTo(p))
 	}
-	return failed(host, "no connection to %s%s: %v", asked, resolvedTo(p), cause(p.Err))
+	return failed(remedy, "no connection to %s%s: %v", asked, resolvedTo(p), cause(p.Err))
 }
 
 // wayTaken says by which address, and how quickly.
@@ -98,24 +99,26 @@ func (c *checker) tls(p *kube.Probe) finding {
 	case p.Certificate == nil:
 		return c.noTLS(p)
 	}
-	if problems, remedies := c.certificateProblems(p.Certificate); len(problems) > 0 {
-		return failed(strings.Join(remedies, "; and "), "%s; %s", strings.Join(problems, "; and "), describe(p.Certificate.Leaf))
+	if problems, remedy := c.certificateProblems(p.Certificate); len(problems) > 0 {
+		return failed(remedy, "%s; %s", strings.Join(problems, "; and "), describe(p.Certificate.Leaf))
 	}
 	if p.Err != nil { // trusted, and something else went wrong
 		return failed("look at the API server's logs", "the handshake fails: %v; %s", cause(p.Err), describe(p.Certificate.Leaf))
 	}
 	if left := p.Certificate.Leaf.NotAfter.Sub(c.b.now()); left < certificateWarning {
-		return warned(renewCertificate, "the certificate ends in %s; %s", left.Round(time.Minute), describe(p.Certificate.Leaf))
+		return warned(commented(renewCertificate, onControlPlane), "the certificate ends in %.1f days; %s", left.Hours()/24, describe(p.Certificate.Leaf))
 	}
 	return passed("the certificate is trusted by %s; %s", c.caSource(), describe(p.Certificate.Leaf))
 }
 
-const renewCertificate = "renew the API server's certificate and restart it; with kubeadm: kubeadm certs renew apiserver"
+const (
+	renewCertificate = "kubeadm certs renew apiserver"
+	onControlPlane   = "on each control plane node, then restart the API server; other distributions have commands of their own"
+)
 
 // noTLS tells apart what listens where no certificate was shown.
 func (c *checker) noTLS(p *kube.Probe) finding {
-	remedy := fmt.Sprintf("set the port of the API server, usually 6443 or 443; compare with: %s, and set it: %s",
-		findHost, c.patch("kubernetes_host=https://HOST:PORT"))
+	remedy := commented(c.patch("kubernetes_host="+findHost), "the port of the API server is usually 6443 or 443")
 	var record tls.RecordHeaderError
 	switch {
 	case errors.As(p.Err, &record) && string(record.RecordHeader[:]) == "HTTP/":
@@ -132,19 +135,23 @@ func (c *checker) noTLS(p *kube.Probe) finding {
 
 // certificateProblems are all that keep a certificate from being trusted, with what
 // to do about each.
-func (c *checker) certificateProblems(certificate *kube.Certificate) (problems, remedies []string) {
-	add := func(remedy, format string, args ...any) {
-		problems, remedies = append(problems, fmt.Sprintf(format, args...)), append(remedies, remedy)
+func (c *checker) certificateProblems(certificate *kube.Certificate) (problems []string, remedy string) {
+	var commands, comments []string
+	add := func(command, comment, format string, args ...any) {
+		problems, commands = append(problems, fmt.Sprintf(format, args...)), append(commands, command)
+		if comment != "" {
+			comments = append(comments, comment)
+		}
 	}
 	now, leaf := c.b.now(), certificate.Leaf
 	switch {
 	case now.After(leaf.NotAfter):
-		add(renewCertificate, "the API server's certificate expired at %s", leaf.NotAfter.UTC().Format(time.RFC3339))
+		add(renewCertificate, onControlPlane, "the API server's certificate expired at %s", leaf.NotAfter.UTC().Format(time.RFC3339))
 	case now.Before(leaf.NotBefore):
-		add(setClocks, "the API server's certificate is not valid before %s: is Vault's clock right?", leaf.NotBefore.UTC().Format(time.RFC3339))
+		add(compareClocks, setClocks, "the API server's certificate is not valid before %s: is Vault's clock right?", leaf.NotBefore.UTC().Format(time.RFC3339))
 	}
 	if certificate.Trust != nil {
-		add(fmt.Sprintf("%s && %s", findCA, c.patch("kubernetes_ca_cert=@ca.crt")),
+		add(findCA+" && "+c.patch("kubernetes_ca_cert=@ca.crt"), "",
 			"wrong CA: %s did not sign the API server's certificate (%v)", c.caSource(), certificate.Trust)
 	}
 	if certificate.Name != nil {
@@ -152,10 +159,14 @@ func (c *checker) certificateProblems(certificate *kube.Certificate) (problems, 
 		if names := certificateNames(leaf); len(names) > 0 {
 			name = names[0]
 		}
-		add(fmt.Sprintf("use one of its names in kubernetes_host, or: %s", c.patch("tls_server_name="+shellQuote(name))),
+		add(c.patch("tls_server_name="+shellQuote(name)), "or use one of its names in kubernetes_host",
 			"wrong server name: the API server's certificate is not for %q", certificate.ServerName)
 	}
-	return problems, remedies
+	remedy = strings.Join(commands, " && ")
+	if len(comments) > 0 {
+		remedy = commented(remedy, "%s", strings.Join(comments, "; "))
+	}
+	return problems, remedy
 }
 
 // describe is a certificate in short.
@@ -166,9 +177,11 @@ func describe(leaf *x509.Certificate) string {
 
 // certificateNames are the names and addresses that a certificate is for.
 func certificateNames(leaf *x509.Certificate) []string {
-	names := append([]string(nil), leaf.DNSNames...)
+	names := slices.Clone(leaf.DNSNames)
 	for _, address := range leaf.IPAddresses {
-		names = append(names, address.String())
+		if text := address.String(); !slices.Contains(names, text) {
+			names = append(names, text)
+		}
 	}
 	return names
 }

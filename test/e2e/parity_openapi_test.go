@@ -195,7 +195,7 @@ func withoutProse(part any, schemas map[string]any) any {
 func TestPathHelp(t *testing.T) {
 	t.Parallel()
 	m := newMount(t, testbed.PluginName, bed.PluginVersion)
-	for _, path := range []string{"", "config", "login", "role", "role/any", "explain", "metrics"} {
+	for _, path := range []string{"", "config", "login", "role", "role/any", "binding-rule", "check", "explain", "metrics"} {
 		help := must(t, http.MethodGet, "auth/"+m.path+"/"+path+"?help=1", nil)
 		if text, _ := help.Body["help"].(string); strings.TrimSpace(text) == "" {
 			t.Errorf("no help for %q: %v", path, help)

@@ -1,0 +1,248 @@
+package e2e
+
+import (
+	"net/http"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+
+	authv1 "k8s.io/api/authentication/v1"
+
+	"vault-plugin-auth-kubernetes/test/testbed"
+)
+
+// A diagnosis is one wrong set-up, or one token that is refused, with what check says
+// of the mount and what explain says of the login. Functions that are nil leave a
+// mount that works, a role for the service account, and its token.
+type diagnosis struct {
+	name string
+
+	config func(f *fixture) fields
+	role   func(f *fixture) fields
+	token  func(f *fixture) string
+	// rules decide a login without a role: selector, bind type and bind name, by
+	// name. None: the login names the role.
+	rules map[string][3]string
+
+	// finds are what is wrong with the mount. Without any, check passes.
+	finds []found
+
+	// step is where the login ends, by the name that logs have for it, and verdict
+	// how.
+	step, verdict string
+
+	// unmended says that the remedies cannot be run as they are: they leave
+	// something to fill in, or are for another machine.
+	unmended bool
+}
+
+// found is one check that is not passed.
+type found struct {
+	check, verdict string
+	cause          string // a part of what was found
+	remedy         string // a part of the remedy
+}
+
+// The verdicts of explain.
+const (
+	explainDenied      = "denied"
+	explainCouldNotAsk = "could not ask"
+)
+
+// TestDiagnose gives every wrong set-up to check and to explain.
+func TestDiagnose(t *testing.T) {
+	t.Parallel()
+	for _, row := range slices.Concat(wayRows(), reviewerDiagnoses(), clockRows(), tokenDiagnoses()) {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			row.run(t)
+		})
+	}
+}
+
+func (d diagnosis) run(t *testing.T) {
+	f := d.prepare(t)
+	// What a token is bound to may be deleted while it is made, so it comes first.
+	jwt := ""
+	if d.token != nil {
+		jwt = d.token(f)
+	} else {
+		jwt = f.cluster.newToken(t, f.account, audience)
+	}
+	d.wantCheck(t, f.mounts.ours.must(t, http.MethodGet, "check", nil).data())
+
+	body := fields{"jwt": jwt}
+	if d.rules == nil {
+		body["role"] = "app"
+	}
+	if a := f.mounts.ours.login(t, body); a.Status < http.StatusBadRequest {
+		t.Errorf("the login succeeds: %v", a)
+	}
+	d.wantExplanation(t, explain(t, f.mounts.ours, body))
+	if len(d.finds) > 0 && !d.unmended {
+		d.mend(f)
+	}
+}
+
+func (d diagnosis) wantExplanation(t *testing.T, explanation fields) {
+	t.Helper()
+	if explanation == nil {
+		return
+	}
+	if explanation["failed_step"] != d.step || explanation["verdict"] != d.verdict {
+		t.Errorf("explain says %q at %q, want %q at %q: %v",
+			explanation["verdict"], explanation["failed_step"], d.verdict, d.step, compact(explanation))
+	}
+	wantNoSecret(t, compact(explanation))
+}
+
+// mend runs the remedies as an operator would who pastes them into a shell, and looks
+// again.
+func (d diagnosis) mend(f *fixture) {
+	f.t.Helper()
+	data := f.mounts.ours.must(f.t, http.MethodGet, "check", nil).data()
+	var script strings.Builder
+	for _, found := range d.finds {
+		script.WriteString(data[found.check+"_remedy"].(string) + "\n")
+	}
+	cmd := exec.CommandContext(f.t.Context(), "bash", "-euxo", "pipefail", "-c", script.String())
+	cmd.Dir = f.t.(*testing.T).TempDir()
+	cmd.Env = append(os.Environ(), bed.Env()...)
+	if output, err := cmd.CombinedOutput(); err != nil {
+		f.t.Fatalf("the remedy fails: %v\n%s", err, output)
+	}
+	// The API server takes a moment to notice a new binding.
+	await(f.t, "check to find nothing more", func() (bool, error) {
+		data = f.mounts.ours.must(f.t, http.MethodGet, "check", nil).data()
+		return len(stringsOf(data["failed"])) == 0, nil
+	})
+	body := fields{"role": "app", "jwt": f.cluster.newToken(f.t, f.account, audience)}
+	if a := f.mounts.ours.login(f.t, body); a.Status != http.StatusOK {
+		f.t.Errorf("the login once the remedies were run: %v", a)
+	}
+}
+
+func (d diagnosis) prepare(t *testing.T) *fixture {
+	c := mainCluster(t)
+	f := &fixture{t: t, cluster: c, mounts: mounts{ours: newMount(t, testbed.PluginName, bed.PluginVersion)}}
+	f.account = c.newAccount(t, "", "app", nil)
+	config := with(c.config(), fields{"token_reviewer_jwt": c.lastingReviewer(t)})
+	if d.config != nil {
+		config = with(config, d.config(f))
+	}
+	f.mounts.ours.must(t, http.MethodPost, "config", config)
+	role := fields{
+		"bound_service_account_names":      f.account.name,
+		"bound_service_account_namespaces": f.account.namespace,
+		"audience":                         audience,
+		"token_policies":                   "app",
+	}
+	if d.role != nil {
+		role = with(role, d.role(f))
+	}
+	f.mounts.ours.must(t, http.MethodPost, "role/app", role)
+	for name, rule := range d.rules {
+		f.mounts.ours.must(t, http.MethodPost, "binding-rule/"+name, fields{"selector": rule[0], "bind_type": rule[1], "bind_name": rule[2]})
+	}
+	return f
+}
+
+// lastingReviewer is a reviewer that may do all that a mount can need, and whose
+// token does not end soon.
+func (c *cluster) lastingReviewer(t testing.TB) string {
+	t.Helper()
+	reviewer, _ := c.newReviewer(t, canReview, canGetNamespaces, canGetServiceAccounts)
+	return c.lastingToken(t, reviewer)
+}
+
+func (c *cluster) lastingToken(t testing.TB, a account) string {
+	t.Helper()
+	week := int64(7 * 24 * 60 * 60)
+	token, err := c.makeToken(t.Context(), a, authv1.TokenRequestSpec{ExpirationSeconds: &week})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return token
+}
+
+// TestDiagnoseAGoodSetUp shows what both say where nothing is wrong.
+func TestDiagnoseAGoodSetUp(t *testing.T) {
+	t.Parallel()
+	d := diagnosis{config: behind(func() frontOptions { return frontOptions{} })}
+	f := d.prepare(t)
+	data := f.mounts.ours.must(t, http.MethodGet, "check", nil).data()
+	d.wantCheck(t, data)
+	if data["status"] != "pass" || data["kubernetes_host"] == f.cluster.Host {
+		t.Errorf("not through the front, or not good: %v", compact(data))
+	}
+	body := fields{"role": "app", "jwt": f.cluster.newToken(t, f.account, audience)}
+	if a := f.mounts.ours.login(t, body); a.Status != http.StatusOK {
+		t.Errorf("the login: %v", a)
+	}
+	if explanation := explain(t, f.mounts.ours, body); explanation != nil && explanation["verdict"] != "allowed" {
+		t.Errorf("explain: %v", compact(explanation))
+	}
+}
+
+// wantCheck wants the findings of the row, and no other.
+func (d diagnosis) wantCheck(t *testing.T, data fields) {
+	t.Helper()
+	status, listed := "pass", map[string][]string{}
+	for _, f := range d.finds {
+		listed[f.verdict] = append(listed[f.verdict], f.check)
+		text, _ := data[f.check].(string)
+		remedy, _ := data[f.check+"_remedy"].(string)
+		if !strings.HasPrefix(text, f.verdict+": ") || !strings.Contains(text, f.cause) || !strings.Contains(remedy, f.remedy) {
+			t.Errorf("%s is %q with the remedy %q\nwant %s, %q and %q", f.check, text, remedy, f.verdict, f.cause, f.remedy)
+		}
+	}
+	for _, verdict := range []string{"warn", "fail"} {
+		if len(listed[verdict]) > 0 {
+			status = verdict
+		}
+	}
+	failed, warned := stringsOf(data["failed"]), stringsOf(data["warned"])
+	if tls, _ := data["tls"].(string); strings.HasPrefix(tls, "warn: the certificate ends in ") {
+		// That of the test bed's API server is good for a week.
+		listed["warn"] = append([]string{"tls"}, listed["warn"]...)
+		if status == "pass" {
+			status = "warn"
+		}
+	}
+	if data["status"] != status || !slices.Equal(failed, listed["fail"]) || !slices.Equal(warned, listed["warn"]) {
+		t.Errorf("the status is %v, failed %q, warned %q; want %s, %q, %q\n%v",
+			data["status"], failed, warned, status, listed["fail"], listed["warn"], compact(data))
+	}
+	wantNoSecret(t, compact(data))
+}
+
+// explain returns what explain says of a login, or nil where the plugin has no such
+// path.
+func explain(t *testing.T, m mount, body fields) fields {
+	t.Helper()
+	a := m.send(t, http.MethodPost, "explain", body)
+	if a.Status == http.StatusNotFound && strings.Contains(compact(a.errors()), "unsupported path") {
+		t.Log("this plugin has no explain; its column of the table is not compared")
+		return nil
+	}
+	if a.Status != http.StatusOK {
+		t.Fatalf("explain: %v", a)
+	}
+	return a.data()
+}
+
+// wantNoSecret looks for anything secret that the tests have handled so far.
+func wantNoSecret(t *testing.T, text string) {
+	t.Helper()
+	secrets.Lock()
+	defer secrets.Unlock()
+	for _, run := range longRun.FindAllString(text, -1) {
+		for value, kind := range secrets.kinds {
+			if strings.Contains(value, run[:40]) || strings.Contains(value, run[len(run)-40:]) {
+				t.Fatalf("a part of a %s is in the answer: %.1000s", kind, text)
+			}
+		}
+	}
+}

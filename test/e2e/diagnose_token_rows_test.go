@@ -1,0 +1,40 @@
+package e2e
+
+// tokenDiagnoses are about logins that a mount which works refuses: check has nothing
+// to say, and explain names the step.
+func tokenDiagnoses() []diagnosis {
+	denied := func(name, step string, role func(*fixture) fields, token func(*fixture) string) diagnosis {
+		return diagnosis{name: name, step: step, verdict: explainDenied, role: role, token: token}
+	}
+	return []diagnosis{
+		denied("wrong audience", "unverified claims", nil, tokenFor("elsewhere")),
+		denied("token of another cluster", "token review", nil, func(f *fixture) string {
+			other := secondCluster(f.t)
+			return other.newToken(f.t, other.newAccount(f.t, "", "app", nil), audience)
+		}),
+		denied("service account deleted", "token review", nil, func(f *fixture) string {
+			token := f.cluster.newToken(f.t, f.account, audience)
+			f.cluster.deleteAccount(f.t, f.account)
+			return token
+		}),
+		denied("pod deleted", "token review", nil, func(f *fixture) string {
+			token, pod := f.cluster.newPodToken(f.t, f.account)
+			f.cluster.deletePod(f.t, f.account, pod)
+			return token
+		}),
+		denied("name not bound", "service account name", always(fields{"bound_service_account_names": "other"}), nil),
+		denied("namespace not bound", "namespace", always(fields{"bound_service_account_namespaces": "other"}), nil),
+		denied("namespace selector is false", "namespace",
+			always(fields{"bound_service_account_namespaces": nil, selectorField: `{"matchLabels":{"team":"a"}}`}), nil),
+		denied("selector is false", "selector", always(fields{"selector": `pod.name matches "^runner-"`}), nil),
+		{
+			name: "rule with an invalid computed name", step: "binding rules", verdict: explainDenied,
+			// A token that is bound to no pod has no pod's name.
+			rules: map[string][3]string{"pods": {"", "policy", "pod-${pod.name}"}},
+		},
+		{
+			name: "rules that grant nothing", step: "binding rules", verdict: explainDenied,
+			rules: map[string][3]string{"pods": {`serviceaccount.name == "other"`, "policy", "other"}},
+		},
+	}
+}
