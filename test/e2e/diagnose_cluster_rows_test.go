@@ -36,7 +36,7 @@ func wayRows() []diagnosis {
 	}
 	const setHost = "/config kubernetes_host="
 	return []diagnosis{
-		unreached("host that does not resolve", hosted(func(*fixture) string { return "https://kubernetes.invalid:6443" }),
+		unreached("host that does not resolve", hosted(func(*fixture) string { return "https://kubernetes-.invalid:6443" }),
 			"reachable", "does not resolve", setHost),
 		unreached("host that cannot be reached", func(*fixture) fields {
 			// The address is reserved for documentation.

@@ -51,18 +51,40 @@ const (
 	explainCouldNotAsk = "could not ask"
 )
 
-// TestDiagnose gives every wrong set-up to check and to explain.
+// TestDiagnose gives every wrong set-up to check and to explain, and looks for what is
+// in the documentation among what they, the login and the log said.
 func TestDiagnose(t *testing.T) {
 	t.Parallel()
-	for _, row := range slices.Concat(wayRows(), reviewerDiagnoses(), clockRows(), tokenDiagnoses()) {
-		t.Run(row.name, func(t *testing.T) {
-			t.Parallel()
-			row.run(t)
-		})
+	said := &sayings{}
+	t.Run("rows", func(t *testing.T) {
+		for _, row := range slices.Concat(wayRows(), reviewerDiagnoses(), clockRows(), tokenDiagnoses()) {
+			t.Run(row.name, func(t *testing.T) {
+				t.Parallel()
+				row.run(t, said)
+			})
+		}
+	})
+	clientMistakes(t, said)
+	if !t.Failed() {
+		checkTroubleshooting(t, said)
 	}
 }
 
-func (d diagnosis) run(t *testing.T) {
+// clientMistakes are logins that could not succeed with any token.
+func clientMistakes(t *testing.T, said *sayings) {
+	t.Helper()
+	ours := newMount(t, testbed.PluginName, bed.PluginVersion)
+	ours.must(t, http.MethodPost, "role/app", fields{"bound_service_account_names": "app", "bound_service_account_namespaces": "app"})
+	for _, body := range []fields{{"jwt": "x"}, {"role": "app"}, {"role": "nobody", "jwt": "x"}, {"role": "app", "jwt": "x"}} {
+		a := ours.login(t, body)
+		if a.Status < http.StatusBadRequest {
+			t.Errorf("the login succeeds: %v", a)
+		}
+		said.add(fields{"errors": a.errors()})
+	}
+}
+
+func (d diagnosis) run(t *testing.T, said *sayings) {
 	f := d.prepare(t)
 	// What a token is bound to may be deleted while it is made, so it comes first.
 	jwt := ""
@@ -71,16 +93,20 @@ func (d diagnosis) run(t *testing.T) {
 	} else {
 		jwt = f.cluster.newToken(t, f.account, audience)
 	}
-	d.wantCheck(t, f.mounts.ours.must(t, http.MethodGet, "check", nil).data())
+	checked := f.mounts.ours.must(t, http.MethodGet, "check", nil).data()
+	d.wantCheck(t, checked)
 
 	body := fields{"jwt": jwt}
 	if d.rules == nil {
 		body["role"] = "app"
 	}
-	if a := f.mounts.ours.login(t, body); a.Status < http.StatusBadRequest {
+	a := f.mounts.ours.login(t, body)
+	if a.Status < http.StatusBadRequest {
 		t.Errorf("the login succeeds: %v", a)
 	}
-	d.wantExplanation(t, explain(t, f.mounts.ours, body))
+	explanation := explain(t, f.mounts.ours, body)
+	d.wantExplanation(t, explanation)
+	said.add(checked, explanation, fields{"errors": a.errors()})
 	if len(d.finds) > 0 && !d.unmended {
 		d.mend(f)
 	}
@@ -88,9 +114,6 @@ func (d diagnosis) run(t *testing.T) {
 
 func (d diagnosis) wantExplanation(t *testing.T, explanation fields) {
 	t.Helper()
-	if explanation == nil {
-		return
-	}
 	if explanation["failed_step"] != d.step || explanation["verdict"] != d.verdict {
 		t.Errorf("explain says %q at %q, want %q at %q: %v",
 			explanation["verdict"], explanation["failed_step"], d.verdict, d.step, compact(explanation))
@@ -181,7 +204,7 @@ func TestDiagnoseAGoodSetUp(t *testing.T) {
 	if a := f.mounts.ours.login(t, body); a.Status != http.StatusOK {
 		t.Errorf("the login: %v", a)
 	}
-	if explanation := explain(t, f.mounts.ours, body); explanation != nil && explanation["verdict"] != "allowed" {
+	if explanation := explain(t, f.mounts.ours, body); explanation["verdict"] != "allowed" {
 		t.Errorf("explain: %v", compact(explanation))
 	}
 }
@@ -218,19 +241,10 @@ func (d diagnosis) wantCheck(t *testing.T, data fields) {
 	wantNoSecret(t, compact(data))
 }
 
-// explain returns what explain says of a login, or nil where the plugin has no such
-// path.
+// explain returns what explain says of a login.
 func explain(t *testing.T, m mount, body fields) fields {
 	t.Helper()
-	a := m.send(t, http.MethodPost, "explain", body)
-	if a.Status == http.StatusNotFound && strings.Contains(compact(a.errors()), "unsupported path") {
-		t.Log("this plugin has no explain; its column of the table is not compared")
-		return nil
-	}
-	if a.Status != http.StatusOK {
-		t.Fatalf("explain: %v", a)
-	}
-	return a.data()
+	return m.must(t, http.MethodPost, "explain", body).data()
 }
 
 // wantNoSecret looks for anything secret that the tests have handled so far.
