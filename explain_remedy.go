@@ -7,15 +7,35 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"vault-plugin-auth-kubernetes/internal/identity"
+	"vault-plugin-auth-kubernetes/internal/kube"
 )
 
 // maxRemedyList bounds a list in a command that is there to be pasted, in bytes.
 const maxRemedyList = 300
 
+// permissions are the commands that let a reviewer do what it was forbidden to, by
+// the request.
+var permissions = map[string]string{
+	"create TokenReview": "let the reviewer ask about tokens: kubectl create clusterrolebinding vault-reviewer --clusterrole=system:auth-delegator --serviceaccount=NAMESPACE:NAME",
+	"get Namespace":      "let the reviewer read namespaces: " + letGet("namespaces"),
+	"get ServiceAccount": "let the reviewer read service accounts: " + letGet("serviceaccounts"),
+}
+
+func letGet(resource string) string {
+	return fmt.Sprintf("kubectl create clusterrole vault-get-%[1]s --verb=get --resource=%[1]s && "+
+		"kubectl create clusterrolebinding vault-get-%[1]s --clusterrole=vault-get-%[1]s --serviceaccount=NAMESPACE:NAME", resource)
+}
+
 // remedy is one line on what to do about the refusal, with a command where there is
 // one. What stands in commands is the operator's own or was confirmed: a claim that
 // nobody verified must not get into a shell by being pasted.
 func (a *explainAnswer) remedy() string {
+	var failed *kube.Error
+	if errors.As(a.err, &failed) && failed.Failure == kube.Forbidden && permissions[failed.Op] != "" {
+		return permissions[failed.Op]
+	}
 	var r *refusal
 	if errors.As(a.err, &r) && r.remedy != "" {
 		return r.remedy
@@ -35,6 +55,9 @@ func (a *explainAnswer) remedy() string {
 	case "signature":
 		return "use a token of this mount's cluster; if it is one, see whether pem_keys still are the cluster's: vault read " + a.path("config")
 	case "token review":
+		if errors.Is(a.err, identity.ErrNotServiceAccount) {
+			return "use the token of a service account: " + a.newToken()
+		}
 		return "see that the service account, and what the token is bound to, still exist, and that the token is of this cluster; a new one: " + a.newToken()
 	case "alias":
 		return fmt.Sprintf("take the annotation away: kubectl annotate serviceaccount %s -n %s %sKEY-",

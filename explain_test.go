@@ -147,6 +147,15 @@ func TestExplainNamesTheStep(t *testing.T) {
 			prepare: func(m *mount) { m.api.Revoke("kube-system", "reviewer", kubetest.TokenReviews) }, verdict: "denied", step: "token review",
 			reason: "create TokenReview: forbidden", remedy: "system:auth-delegator", sees: "403 permission denied",
 		},
+		"not a service account": {
+			prepare: func(m *mount) { m.api.OnReview(setUsername("alice")) }, verdict: "denied", step: "token review",
+			reason: `the token does not belong to a service account: the user is "alice"`, remedy: "use the token of a service account: kubectl create token", sees: "403 permission denied",
+		},
+		"service accounts may not be read": {
+			config:  fields{"use_annotations_as_alias_metadata": true},
+			prepare: func(m *mount) { m.api.Revoke("kube-system", "reviewer", kubetest.ServiceAccounts) }, verdict: "denied", step: "alias",
+			reason: "get ServiceAccount: forbidden", remedy: "--resource=serviceaccounts && ", sees: "403 permission denied",
+		},
 		"outage": {
 			prepare: func(m *mount) { m.api.Fail(kubetest.Status(http.StatusInternalServerError)) }, verdict: "could not ask", step: "token review",
 			reason: "create TokenReview: server error", remedy: "the API server's own health", sees: "503 " + couldNotAskMessage,
@@ -172,7 +181,7 @@ func TestExplainNamesTheStep(t *testing.T) {
 		"namespaces may not be read": {
 			role:    fields{"bound_service_account_namespaces": "none", "bound_service_account_namespace_selector": selectorOfCI},
 			prepare: func(m *mount) { m.api.Revoke("kube-system", "reviewer", kubetest.Namespaces) }, verdict: "denied", step: "namespace",
-			reason: "get Namespace: forbidden", remedy: "grant the reviewer the missing permission", sees: "403 permission denied",
+			reason: "get Namespace: forbidden", remedy: "kubectl create clusterrole vault-get-namespaces --verb=get --resource=namespaces && kubectl create clusterrolebinding", sees: "403 permission denied",
 		},
 		"selector": {
 			role: fields{"selector": `serviceaccount.name == "db"`}, verdict: "denied", step: "selector",

@@ -92,6 +92,7 @@ func (r loginRow) run(t *testing.T) {
 		t.Fatalf("this plugin answers %v, want %d\n%s", ours, r.status, f.whyFromLog())
 	}
 	r.checkErrors(t, ours)
+	f.checkExplanation(t, body, ours)
 	var issued fields
 	if ours.Status == http.StatusOK {
 		issued = success(t, f.mounts.ours, ours)
