@@ -82,6 +82,8 @@ type checker struct {
 	// credential is the reviewer's, or "" if there is none.
 	credential string
 	needs      needs
+	// version asks the API server what it is, once.
+	version func() serverVersion
 
 	mu       sync.Mutex
 	findings map[string]finding
@@ -134,6 +136,10 @@ func (c *checker) run(ctx context.Context) error {
 		c.skipRest("the API server is not asked before reachable and tls pass")
 		return nil
 	}
+	c.version = sync.OnceValue(func() serverVersion {
+		gitVersion, seen, err := c.connection.client.Version(ctx)
+		return serverVersion{gitVersion, seen, err}
+	})
 	var group errgroup.Group
 	for _, check := range []func(context.Context){c.checkServer, c.checkReviewer, c.checkKeys, c.checkIssuer} {
 		group.Go(func() error {

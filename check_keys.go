@@ -49,9 +49,11 @@ func (c *checker) clusterKeys(published token.Keys, err error) finding {
 	failure, remedy := failureOf(err)
 	switch {
 	case err == nil:
-		return passed("the cluster publishes %s", count(published.Len(), "key"))
+		return passed("the cluster publishes %s", countKeys(published.Len()))
 	case c.credential == "" && refused(failure):
 		return skipped("there is no reviewer to read them; each login token reads them itself")
+	case failure == kube.Unauthorized:
+		return skipped("%s", rejectedReviewer)
 	case failure == kube.Forbidden:
 		return failed(commented(readDiscovery, "or: %s", c.patch("verify_with_cluster_keys=false")), "the reviewer may not read the cluster's keys at /openid/v1/jwks")
 	}
@@ -68,12 +70,12 @@ func (c *checker) pemKeys(published token.Keys, err error) finding {
 	switch {
 	case known == 0:
 		return failed(remedy, "pem_keys (%s) has none of the keys that the cluster publishes (%s), so every token is refused",
-			count(configured.Len(), "key"), count(published.Len(), "key"))
+			countKeys(configured.Len()), countKeys(published.Len()))
 	case signing < published.Len():
 		return warned(remedy, "%d of the %s that the cluster publishes are not in pem_keys; tokens that they sign are refused",
-			published.Len()-signing, count(published.Len(), "key"))
+			published.Len()-signing, countKeys(published.Len()))
 	}
-	return passed("pem_keys has what the cluster publishes, %s", count(published.Len(), "key"))
+	return passed("pem_keys has what the cluster publishes, %s", countKeys(published.Len()))
 }
 
 // checkIssuer compares the cluster's issuer with the one that tokens must have.
@@ -86,6 +88,8 @@ func (c *checker) issuer(issuer string, err error) finding {
 	enforced := c.connection.issuer
 	failure, _ := failureOf(err)
 	switch {
+	case failure == kube.Unauthorized && c.credential != "":
+		return skipped("%s", rejectedReviewer)
 	case err != nil && enforced == "":
 		return skipped("it is not enforced, and the cluster does not tell it: %v", err)
 	case err != nil:
@@ -111,9 +115,9 @@ func refused(failure kube.Failure) bool {
 	return failure == kube.Unauthorized || failure == kube.Forbidden
 }
 
-func count(n int, what string) string {
+func countKeys(n int) string {
 	if n == 1 {
-		return "1 " + what
+		return "1 key"
 	}
-	return fmt.Sprintf("%d %ss", n, what)
+	return fmt.Sprintf("%d keys", n)
 }

@@ -19,6 +19,9 @@ const reviewerWarning = 24 * time.Hour
 // anonymousUser is who the API server takes a request without a credential for.
 const anonymousUser = "system:anonymous"
 
+// rejectedReviewer is why a check that needs the reviewer is left out.
+const rejectedReviewer = "the API server rejects the reviewer's credential"
+
 // newReviewerToken makes a token for the reviewer and uses it.
 func (c *checker) newReviewerToken() string {
 	return "kubectl create token " + anyAccount + " --duration=8760h > reviewer.jwt && " + c.patch("token_reviewer_jwt=@reviewer.jwt")
@@ -26,35 +29,46 @@ func (c *checker) newReviewerToken() string {
 
 // checkReviewer asks who the reviewer is, and what it may do.
 func (c *checker) checkReviewer(ctx context.Context) {
-	if c.credential == "" {
-		c.note(checkReviewer, passed("none is configured: each login token reviews itself, so each service account that logs in needs "+
-			"the ClusterRole system:auth-delegator, and tokens that the API server takes as a credential too"))
-		c.skipPermissions("there is no reviewer; the permissions that count are those of each service account that logs in")
+	f, blocked := c.reviewer(ctx)
+	c.note(checkReviewer, f)
+	if blocked == "" {
+		c.checkPermissions(ctx)
 		return
 	}
+	for _, p := range c.permissions() {
+		c.note(p.check, skipped("%s", blocked))
+	}
+}
+
+// reviewer asks who the reviewer is. blocked is why there is no use in asking for its
+// permissions; empty if there is.
+func (c *checker) reviewer(ctx context.Context) (f finding, blocked string) {
+	if c.credential == "" {
+		return passed("none is configured: each login token reviews itself, so each service account that logs in needs " +
+				"the ClusterRole system:auth-delegator, and tokens that the API server takes as a credential too"),
+			"there is no reviewer; the permissions that count are those of each service account that logs in"
+	}
+	const unknown = "the API server did not say who the reviewer is"
 	user, err := c.connection.client.WhoAmI(ctx)
 	failure, remedy := failureOf(err)
 	switch {
 	case err == nil && user.Username == anonymousUser:
-		c.note(checkReviewer, failed("let whatever stands between Vault and the API server pass the Authorization header on",
-			"the API server sees no credential, although one is sent"))
-		c.skipPermissions("the API server does not know the reviewer")
-		return
+		return failed("let whatever stands between Vault and the API server pass the Authorization header on",
+			"the API server sees no credential, although one is sent"), "the API server does not know the reviewer"
 	case err == nil:
-		c.note(checkReviewer, passed("the API server knows it as %s", user.Username))
 		c.nameSubject(user.Username)
-	case failure == kube.Forbidden, failure == kube.NotFound:
-		c.note(checkReviewer, passed("the API server accepts its credential, and does not tell who it is (it answers %q to a SelfSubjectReview)", failure))
+		return passed("the API server knows it as %s", user.Username), ""
 	case failure == kube.Unauthorized:
-		c.note(checkReviewer, c.rejected())
-		c.skipPermissions("the API server rejects the reviewer's credential")
-		return
-	default:
-		c.note(checkReviewer, failed(remedy, "%v", err))
-		c.skipPermissions("the API server did not say who the reviewer is")
-		return
+		return c.rejected(), rejectedReviewer
+	case failure == kube.Forbidden && c.hostPath() != "":
+		reason := fmt.Sprintf("the API server does not take the path %q of kubernetes_host", c.hostPath())
+		return skipped("%s", reason), reason
+	case failure == kube.NotFound && c.version().err != nil:
+		return failed(remedy, "%v; this may be no Kubernetes API", err), unknown
+	case failure == kube.Forbidden, failure == kube.NotFound:
+		return passed("the API server accepts its credential, and does not tell who it is (it answers %q to a SelfSubjectReview)", failure), ""
 	}
-	c.checkPermissions(ctx)
+	return failed(remedy, "%v", err), unknown
 }
 
 // nameSubject puts the reviewer into the remedies, if its name is one.
@@ -153,12 +167,6 @@ func (c *checker) permissions() []permission {
 	}
 }
 
-func (c *checker) skipPermissions(reason string) {
-	for _, p := range c.permissions() {
-		c.note(p.check, skipped("%s", reason))
-	}
-}
-
 func (c *checker) checkPermissions(ctx context.Context) {
 	done := make(chan struct{})
 	permissions := c.permissions()
@@ -187,6 +195,16 @@ func (c *checker) permitted(ctx context.Context, p permission) finding {
 	what := fmt.Sprintf("%s %s", p.access.Verb, p.access.Resource)
 	allowed, err := c.connection.client.Allowed(ctx, p.access)
 	failure, remedy := failureOf(err)
+	if failure == kube.Forbidden && p.check == checkMayReview {
+		// There is a harmless way to find out, which also counts where nobody may
+		// ask about permissions.
+		_, err = c.connection.client.ReviewToken(ctx, "not-a-token", nil)
+		failure, remedy = failureOf(err)
+		allowed = err == nil
+		if failure == kube.Forbidden {
+			failure, err = "", nil
+		}
+	}
 	switch {
 	case failure == kube.Forbidden:
 		return skipped("the reviewer may not ask whether it may %s; needed by %s", what, some(p.by))

@@ -18,20 +18,40 @@ const (
 	setClocks     = "on both machines, and let NTP set both clocks; see chronyc tracking or timedatectl"
 )
 
+// serverVersion is what the API server says it is.
+type serverVersion struct {
+	gitVersion string
+	seen       kube.Observation
+	err        error
+}
+
 // checkServer asks what the API server is, and what time it is there.
-func (c *checker) checkServer(ctx context.Context) {
-	gitVersion, seen, err := c.connection.client.Version(ctx)
+func (c *checker) checkServer(context.Context) {
+	version := c.version()
+	gitVersion, seen, err := version.gitVersion, version.seen, version.err
 	took := seen.Took.Round(100 * time.Microsecond)
 	failure, remedy := failureOf(err)
 	switch {
 	case err == nil:
 		c.note(checkServer, passed("Kubernetes %s, answered after %s", gitVersion, took))
+	case failure == kube.Forbidden && c.hostPath() != "":
+		c.note(checkServer, failed(c.patch("kubernetes_host="+findHost),
+			"it refuses the path %q, with which kubernetes_host ends: is that the base of a Kubernetes API?", c.hostPath()))
 	case failure == kube.Unauthorized, failure == kube.Forbidden:
 		c.note(checkServer, passed("it answered after %s, and tells its version to nobody who may not ask", took))
 	default:
 		c.note(checkServer, failed(remedy, "%v", err))
 	}
 	c.note(checkClock, c.clock(seen))
+}
+
+// hostPath is the path of kubernetes_host, which few have.
+func (c *checker) hostPath() string {
+	host, err := kube.ParseHost(c.connection.config.Host)
+	if err != nil {
+		return ""
+	}
+	return host.Path
 }
 
 // clock compares the clocks of the API server and of this machine, as precisely as

@@ -139,8 +139,10 @@ func TestCheckFindings(t *testing.T) {
 			want: []want{
 				{"server", "pass", nil},
 				{"reviewer", "fail", []string{"401", "another cluster", kubetest.DefaultIssuer, "vault patch auth/test/config token_reviewer_jwt=@reviewer.jwt"}},
-				{"permission_tokenreviews", "skip", nil}, {"permission_serviceaccounts", "skip", nil},
+				{"permission_tokenreviews", "skip", nil}, {"permission_serviceaccounts", "skip", nil}, {"issuer", "skip", []string{"rejects"}},
+				{"cluster_keys", "skip", []string{"rejects"}},
 			},
+			config: fields{"verify_with_cluster_keys": true},
 		},
 		"reviewer is garbage": {
 			config: fields{"token_reviewer_jwt": "garbage-that-is-rather-long-for-a-password"},
@@ -200,12 +202,24 @@ func TestCheckFindings(t *testing.T) {
 			},
 			want: []want{
 				{"server", "pass", []string{"its version"}}, {"reviewer", "pass", []string{"does not tell who it is"}},
-				{"permission_tokenreviews", "skip", []string{"may not ask"}}, {"issuer", "skip", nil},
+				{"permission_tokenreviews", "pass", nil}, {"permission_serviceaccounts", "skip", []string{"may not ask"}}, {"issuer", "skip", nil},
 			},
+		},
+		"reviewer that may ask nothing at all": {
+			before: func(m *mount) {
+				m.api.Revoke(kubetest.ReviewerNamespace, kubetest.ReviewerName, kubetest.SelfReviews, kubetest.AccessReviews, kubetest.TokenReviews)
+			},
+			want: []want{{"permission_tokenreviews", "fail", []string{"--clusterrole=system:auth-delegator --serviceaccount=NAMESPACE:NAME"}}},
 		},
 		"API server without SelfSubjectReview": {
 			before: func(m *mount) { m.api.Fail(http.NotFound, kubetest.SelfReviews) },
 			want:   []want{{"reviewer", "pass", []string{"accepts"}}, {"permission_tokenreviews", "pass", nil}},
+		},
+		"a site that has nothing": {
+			before: func(m *mount) { m.api.Fail(http.NotFound) },
+			want: []want{
+				{"server", "fail", []string{"base URL"}}, {"reviewer", "fail", []string{"no Kubernetes API"}}, {"permission_tokenreviews", "skip", nil},
+			},
 		},
 		"a proxy that takes the credential away": {
 			before: func(m *mount) {

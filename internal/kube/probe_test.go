@@ -41,7 +41,7 @@ func TestProbe(t *testing.T) {
 		},
 		"wrong tls_server_name": {change: serverName("elsewhere.test"), stage: kube.Handshake, failure: kube.TLS, shown: true, wrongName: true},
 		// That it is expired is for the caller to see; its CA and its name are right.
-		"expired": {server: kubetest.Options{NotAfter: time.Now().Add(-time.Minute)}, stage: kube.Handshake, failure: kube.TLS, shown: true},
+		"expired":       {server: kubetest.Options{NotAfter: time.Now().Add(-time.Minute)}, stage: kube.Handshake, failure: kube.TLS, shown: true},
 		"not valid yet": {server: kubetest.Options{NotAfter: time.Now().Add(1000 * time.Hour)}, stage: kube.Handshake, failure: kube.TLS, shown: true},
 		"expired, wrong CA and wrong name": {
 			server: kubetest.Options{NotAfter: time.Now().Add(-time.Minute), Names: []string{"kubernetes.default.svc"}},

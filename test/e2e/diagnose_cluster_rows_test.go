@@ -75,6 +75,34 @@ func silentPort(t testing.TB) string {
 	return listener.Addr().String()
 }
 
+// baseRows are about hosts that answer and are not the base of a Kubernetes API.
+func baseRows() []diagnosis {
+	const setHost = "/config kubernetes_host="
+	return []diagnosis{
+		{
+			name: "host with a path that is not the API's", step: "token review", verdict: explainDenied,
+			config: hosted(func(f *fixture) string { return f.cluster.Host + "/elsewhere" }),
+			finds:  []found{{"server", "fail", `it refuses the path "/elsewhere"`, setHost}},
+		},
+		{
+			name: "host that is no API server", step: "token review", verdict: explainCouldNotAsk, unmended: true,
+			config: hosted(func(*fixture) string { return bed.Vault.Addr }),
+			finds: []found{
+				{"tls", "warn", "kubernetes_host is http", setHost},
+				{"server", "fail", "unusable answer", "base URL"}, {"reviewer", "fail", "no Kubernetes API", "base URL"},
+			},
+		},
+		{
+			name: "plain HTTP to the API server", step: "token review", verdict: explainCouldNotAsk, unmended: true,
+			config: hosted(func(f *fixture) string { return "http://" + sure(url.Parse(f.cluster.Host)).Host }),
+			finds: []found{
+				{"tls", "warn", "kubernetes_host is http", setHost},
+				{"server", "fail", "", ""}, {"reviewer", "fail", "", ""},
+			},
+		},
+	}
+}
+
 func reviewerDiagnoses() []diagnosis {
 	newToken := "/config token_reviewer_jwt=@reviewer.jwt"
 	return []diagnosis{

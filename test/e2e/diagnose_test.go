@@ -57,7 +57,7 @@ func TestDiagnose(t *testing.T) {
 	t.Parallel()
 	said := &sayings{}
 	t.Run("rows", func(t *testing.T) {
-		for _, row := range slices.Concat(wayRows(), reviewerDiagnoses(), clockRows(), tokenDiagnoses()) {
+		for _, row := range slices.Concat(wayRows(), baseRows(), reviewerDiagnoses(), clockRows(), tokenDiagnoses()) {
 			t.Run(row.name, func(t *testing.T) {
 				t.Parallel()
 				row.run(t, said)
