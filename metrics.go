@@ -1,7 +1,9 @@
 package main
 
 import (
+	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -30,10 +32,13 @@ const (
 // longest request_timeout take two minutes.
 var reviewBuckets = []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 20, 60, 120}
 
+// reviewOp is what errors call the request that every login makes.
+const reviewOp = "create TokenReview"
+
 // requestWords are what is asked of the API server, by the name that errors have for
 // it.
 var requestWords = map[string]string{
-	"create TokenReview":  "token_review",
+	reviewOp:              "token_review",
 	"get Namespace":       "namespace",
 	"get ServiceAccount":  "service_account",
 	"get /openid/v1/jwks": "signing_keys",
@@ -54,20 +59,27 @@ type metrics struct {
 
 	reviews       map[string]prometheus.Counter
 	reviewSeconds prometheus.Histogram
-	requests      map[string]map[kube.Failure]prometheus.Counter
+	answered      map[string]prometheus.Counter // requests by what was asked for
+	requests      *prometheus.CounterVec        // all, answered or not
 	lookups       map[bool]prometheus.Counter
 
 	configLoads, roleLoads, ruleLoads prometheus.Counter
 }
 
+// processCollectors are of the process, and shared by its mounts: they are larger than
+// all that a mount counts itself.
+var processCollectors = sync.OnceValue(func() []prometheus.Collector {
+	return []prometheus.Collector{
+		collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+	}
+})
+
 // newMetrics makes the metrics of a mount. rules tells how many binding rules there
 // are.
 func newMetrics(rules func() int) *metrics {
 	m := &metrics{registry: prometheus.NewRegistry()}
-	m.registry.MustRegister(
-		collectors.NewGoCollector(),
-		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-	)
+	m.registry.MustRegister(processCollectors()...)
 	m.countLogins()
 	m.countReviews()
 	m.countRequests()
@@ -110,18 +122,16 @@ func (m *metrics) countReviews() {
 }
 
 func (m *metrics) countRequests() {
-	requests := m.counterVec("api_requests_total", "Requests to the Kubernetes API server, by what was asked for and how it ended.", "request", "result")
-	m.requests = map[string]map[kube.Failure]prometheus.Counter{}
-	resolve := func(op, request string) {
-		m.requests[op] = map[kube.Failure]prometheus.Counter{"": requests.WithLabelValues(request, resultOK)}
-		for _, failure := range kube.Failures {
-			m.requests[op][failure] = requests.WithLabelValues(request, word(string(failure)))
-		}
-	}
+	m.requests = m.counterVec("api_requests_total", "Requests to the Kubernetes API server, by what was asked for and how it ended.", "request", "result")
+	m.answered = map[string]prometheus.Counter{}
 	for op, request := range requestWords {
-		resolve(op, request)
+		m.answered[op] = m.requests.WithLabelValues(request, resultOK)
 	}
-	resolve("", otherWord)
+	// Those of TokenReview are there at 0, for alerts. Of the others there are too
+	// many for a process with a thousand mounts.
+	for _, failure := range kube.Failures {
+		m.requests.WithLabelValues(requestWords[reviewOp], word(string(failure)))
+	}
 	m.meter.Done = m.requestDone
 	m.gauge("api_requests_in_flight", "Requests to the API server that are under way.", func() float64 { return float64(m.meter.Underway.Load()) })
 	m.gauge("api_requests_waiting", "Requests that wait for their turn (max_concurrent_reviews).", func() float64 { return float64(m.meter.Waiting.Load()) })
@@ -129,16 +139,29 @@ func (m *metrics) countRequests() {
 
 // requestDone is told of each request to the API server.
 func (m *metrics) requestDone(op string, failure kube.Failure, took time.Duration) {
-	byFailure, ok := m.requests[op]
-	if !ok {
-		byFailure = m.requests[""]
+	if answered, ok := m.answered[op]; ok && failure == "" {
+		answered.Inc()
+	} else {
+		m.requests.WithLabelValues(requestLabels(op, failure)...).Inc()
 	}
-	if counter, ok := byFailure[failure]; ok {
-		counter.Inc()
-	}
-	if op == "create TokenReview" && took > 0 {
+	if op == reviewOp && took > 0 {
 		m.reviewSeconds.Observe(took.Seconds())
 	}
+}
+
+// requestLabels are the values of the labels request and result.
+func requestLabels(op string, failure kube.Failure) []string {
+	request, ok := requestWords[op]
+	if !ok {
+		request = otherWord
+	}
+	switch {
+	case failure == "":
+		return []string{request, resultOK}
+	case slices.Contains(kube.Failures, failure):
+		return []string{request, word(string(failure))}
+	}
+	return []string{request, otherWord}
 }
 
 // cacheLookup is told whether a review was remembered.

@@ -110,7 +110,7 @@ func outageRows() []loginRow {
 		{name: "host without scheme", status: ok, differs: "bare-host", builtin: denied,
 			config: host(func(f *fixture) string { return strings.TrimPrefix(f.cluster.Host, "https://") })},
 		unreachable("nothing listens", host(func(f *fixture) string { return "https://" + closedPort(f.t) })),
-		unreachable("host that does not resolve", host(func(*fixture) string { return "https://kubernetes.invalid" })),
+		unreachable("host that does not resolve", host(func(*fixture) string { return "https://kubernetes-.invalid" })),
 		unreachable("plain HTTP to a TLS port", host(func(f *fixture) string { return "http://" + strings.TrimPrefix(f.cluster.Host, "https://") })),
 		{name: "path that the reviewer may not post to", status: denied, config: host(func(f *fixture) string { return f.cluster.Host + "/elsewhere" })},
 		unreachable("host that is no API server", host(func(*fixture) string { return bed.Vault.Addr })),
