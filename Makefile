@@ -6,6 +6,8 @@
 # make fuzz    every fuzz target for FUZZTIME, 10s unless told otherwise
 # make check   format, vet, lint, tidy, known vulnerabilities
 # make build   the plugin, static, in build/
+# make release  what a release consists of, in build/release/
+# make test-release  the same commit built twice, and registered with a real Vault
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -17,12 +19,22 @@ PLUGIN := $(BUILD)/vault-plugin-auth-kubernetes
 TESTBED := $(BUILD)/testbed
 
 # Modules with code of this project; the ones under tools/ only pin programs.
-MODULES := . test
+MODULES := . test scripts/sbom
 
-.PHONY: build demo dev test test-unit test-e2e test-consul test-faults fuzz check fmt clean testbed
+.PHONY: build release test-release demo dev test test-unit test-e2e test-consul test-faults fuzz check fmt clean testbed
 
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w" -o $(PLUGIN) .
+
+# VERSION=v1.2.3 for another version than the tag's, PLATFORMS="linux/amd64" for fewer.
+release:
+	scripts/release.sh
+
+# RELEASE_FULL=1 builds all platforms twice, 10 to 15 minutes on two cores.
+test-release: testbed
+	$(TESTBED) tools
+	$(GO) test -C scripts/sbom ./...
+	$(GO) test -C test -count=1 -timeout 40m ./release
 
 testbed:
 	@CGO_ENABLED=0 $(GO) build -C test -trimpath -o $(TESTBED) ./cmd/testbed
