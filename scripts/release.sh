@@ -5,7 +5,8 @@
 #
 # The same commit gives the same bytes with the same version of Go, wherever and
 # whenever it is built. VERSION names the version; by default it is the tag of the
-# commit, else the version in the source and the commit. PLATFORMS names others.
+# commit, else the version in the source and the commit. PLATFORMS names others than
+# the five. With -print-version it prints the version and makes nothing.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export LC_ALL=C # for the order of files
@@ -76,9 +77,13 @@ registration() {
 	EOF
 }
 
-only_what_is_committed
 version=$(version)
 [[ $version =~ ^v[0-9]+\.[0-9]+\.[0-9]+([-+][0-9A-Za-z.+-]+)?$ ]] || fail "VERSION=$version is not like v1.2.3, as Vault wants it"
+if [[ ${1:-} == -print-version ]]; then
+	echo "$version"
+	exit
+fi
+only_what_is_committed
 in_git && : "${SOURCE_DATE_EPOCH:=$(git log -1 --format=%ct)}"
 [[ ${SOURCE_DATE_EPOCH:-} =~ ^[0-9]+$ ]] || fail "SOURCE_DATE_EPOCH has to be the time of the commit, in seconds"
 plain_go
