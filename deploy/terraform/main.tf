@@ -1,0 +1,62 @@
+# A cluster's mount, with the resources that the hashicorp/vault provider has for
+# Vault's own kubernetes method. What this plugin has beyond that is written with
+# vault_generic_endpoint.
+
+resource "vault_plugin" "kubernetes" {
+  type    = "auth"
+  name    = "vault-plugin-auth-kubernetes"
+  version = var.plugin_version
+  command = var.plugin_command
+  sha256  = var.plugin_sha256
+}
+
+resource "vault_auth_backend" "prod" {
+  type        = vault_plugin.kubernetes.name
+  path        = "clusters/terraform"
+  description = "Service accounts of the production cluster"
+}
+
+resource "vault_kubernetes_auth_backend_config" "prod" {
+  backend              = vault_auth_backend.prod.path
+  kubernetes_host      = var.kubernetes_host
+  kubernetes_ca_cert   = var.kubernetes_ca_cert
+  token_reviewer_jwt   = var.token_reviewer_jwt
+  disable_local_ca_jwt = true
+  # Has to be said: the provider writes false where it is not, and this plugin then
+  # does check the issuer.
+  disable_iss_validation = true
+}
+
+resource "vault_kubernetes_auth_backend_role" "web" {
+  backend                          = vault_auth_backend.prod.path
+  role_name                        = "web"
+  bound_service_account_names      = ["web"]
+  bound_service_account_namespaces = ["shop-*"]
+  audience                         = "vault"
+  token_policies                   = ["web"]
+  token_ttl                        = 1200
+}
+
+# A field of the role that the provider does not know. A write of a role changes only
+# the fields that it names, so the two resources do not get in each other's way.
+resource "vault_generic_endpoint" "web_selector" {
+  depends_on           = [vault_kubernetes_auth_backend_role.web]
+  path                 = "auth/${vault_auth_backend.prod.path}/role/web"
+  ignore_absent_fields = true
+  disable_delete       = true # the role goes with its own resource
+  data_json = jsonencode({
+    selector = "namespace.labels.env == \"prod\""
+  })
+}
+
+resource "vault_generic_endpoint" "namespace_policies" {
+  depends_on           = [vault_kubernetes_auth_backend_config.prod]
+  path                 = "auth/${vault_auth_backend.prod.path}/binding-rule/namespaces"
+  ignore_absent_fields = true
+  data_json = jsonencode({
+    description = "each namespace has a policy named after it"
+    selector    = "serviceaccount.namespace matches \"^shop-\""
+    bind_type   = "policy"
+    bind_name   = "ns-$${serviceaccount.namespace}"
+  })
+}
