@@ -42,7 +42,7 @@ func TestDocs(t *testing.T) {
 			continue
 		}
 		ran++
-		t.Run(filepath.Base(doc), func(t *testing.T) { runAsReader(t, commands) })
+		t.Run(filepath.Base(doc), func(t *testing.T) { runAsReader(t, root, commands) })
 	}
 	if ran == 0 {
 		t.Fatal("no document has a command; the pattern for blocks must be wrong")
@@ -130,12 +130,15 @@ func checkTarget(t *testing.T, root, target string) {
 // runAsReader runs commands in a clean folder that looks like the repository after
 // make build, with Vault's own method mounted at auth/kubernetes as on a server that
 // is to be switched over.
-func runAsReader(t *testing.T, commands string) {
+func runAsReader(t *testing.T, root, commands string) {
 	dir := t.TempDir()
 	if err := os.Mkdir(filepath.Join(dir, "build"), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Symlink(bed.PluginBinary, filepath.Join(dir, "build", testbed.PluginName)); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(filepath.Join(root, "deploy"), filepath.Join(dir, "deploy")); err != nil {
 		t.Fatal(err)
 	}
 	script := "set -euxo pipefail\n" +
