@@ -12,6 +12,7 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclparse"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/hashicorp/hcl/v2/hclwrite"
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/function"
 	"github.com/zclconf/go-cty/cty/function/stdlib"
@@ -226,4 +227,13 @@ func asWritten(t *testing.T, kind, name string, arguments map[string]cty.Value) 
 	}
 	r.body = body
 	return r
+}
+
+func TestTerraformIsFormatted(t *testing.T) {
+	t.Parallel()
+	for path, text := range contents(t, filepath.Join(deployFolder(t), "terraform", "*.tf")) {
+		if formatted := hclwrite.Format([]byte(text)); string(formatted) != text {
+			t.Errorf("%s is not formatted; terraform fmt would make it\n%s", filepath.Base(path), formatted)
+		}
+	}
 }
