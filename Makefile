@@ -1,7 +1,9 @@
 # make demo    see a login from nothing: builds what is missing, runs, cleans up
 # make dev     the same bed, left running until Ctrl-C
+#              both with WEB=1: a web page that shows the bed, see docs/web.md
 # make test    unit tests, race detector on, and the end-to-end suite
 # make test-consul  the same rules and logins given to a real Consul
+# make test-web     the web page in a real Chromium, installed where it is missing
 # make test-faults  the same processes with faults injected, 4 minutes
 # make fuzz    every fuzz target for FUZZTIME, 10s unless told otherwise
 # make check   format, vet, lint, tidy, known vulnerabilities
@@ -19,9 +21,9 @@ PLUGIN := $(BUILD)/vault-plugin-auth-kubernetes
 TESTBED := $(BUILD)/testbed
 
 # Modules with code of this project; the ones under tools/ only pin programs.
-MODULES := . test scripts/sbom
+MODULES := . test test/browser scripts/sbom
 
-.PHONY: build release test-release demo dev test test-unit test-e2e test-consul test-faults fuzz check fmt clean testbed
+.PHONY: build release test-release demo dev test test-unit test-e2e test-consul test-web test-faults fuzz check fmt clean testbed
 
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w" -o $(PLUGIN) .
@@ -45,11 +47,11 @@ ifneq ($(and $(KUBECONFIG),$(VAULT_ADDR)),)
 	exec scripts/demo.sh
 else
 	@$(MAKE) --no-print-directory testbed
-	exec $(TESTBED) run scripts/demo.sh
+	exec $(TESTBED) run $(if $(WEB),-web) scripts/demo.sh
 endif
 
 dev: testbed
-	@exec $(TESTBED) dev
+	@exec $(TESTBED) dev $(if $(WEB),-web)
 
 test: test-unit test-e2e
 
@@ -60,13 +62,20 @@ test-unit:
 # says so; that has to end before the tests' own time begins.
 test-e2e: testbed
 	$(TESTBED) tools
-	$(GO) test -C test -race -count=1 -p 1 -timeout 30m ./testbed ./cmd/... ./e2e
+	$(GO) test -C test -race -count=1 -p 1 -timeout 30m ./testbed/... ./cmd/... ./e2e
 
 # The first run on a machine builds Consul, which takes 4 to 6 minutes.
 test-consul: testbed
 	$(TESTBED) tools
 	$(TESTBED) consul
 	TEST_CONSUL=1 $(GO) test -C test -race -count=1 -timeout 20m ./consul
+
+# Screenshots are left in build/web.
+test-web: testbed
+	CHROMIUM=$$(scripts/install-chromium.sh)
+	export CHROMIUM
+	$(TESTBED) tools
+	$(GO) test -C test/browser -race -count=1 -timeout 10m ./...
 
 # They measure, so nothing else should run beside them; see test/faults.
 test-faults: testbed

@@ -47,7 +47,21 @@ be_refused() {
 	}
 }
 
+# show_page leaves time to look at the web page, if there is one, while the service
+# account can still log in.
+show_page() {
+	[[ -n ${WEB_URL:-} ]] || return 0
+	print_page
+	printf 'A token to explain is in %q.\n' "$PWD/app.jwt"
+	if [[ ! -t 0 ]]; then
+		echo "Ctrl-C stops everything."
+		until_interrupted
+	fi
+	read -r -p "Enter goes on with the demo. " || echo
+}
+
 set_up
 log_in
+show_page
 be_refused
 heading "Done; what this created is now removed"

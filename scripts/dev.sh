@@ -24,17 +24,11 @@ print_usage() {
 		# logs
 	EOF
 	printf 'tail -f %q %q\n\n' "$TESTBED_DIR"/{vault/vault,cluster/kube-apiserver}.log
+	print_page
 	echo "Ctrl-C stops everything."
 }
 
 : "${TESTBED_DIR:?is not set: this needs the test bed around it, see make dev}"
 set_up
 print_usage
-trap 'heading "Stopping"; exit 0' INT TERM HUP
-mkfifo nothing
-exec 3<>nothing
-# Reading what never comes leaves no process behind, as sleep would. Whatever
-# started this may be killed without passing it on.
-while kill -0 "$PPID" 2>/dev/null; do
-	read -r -t 5 -u 3 || true
-done
+until_interrupted

@@ -177,6 +177,35 @@ create_mount() {
 		bound_service_account_namespaces="$id" audience=vault token_policies="$id" token_ttl=10m
 }
 
+# create_rules lets logins without a role be seen: one rule that matches the service
+# account, one that does not.
+create_rules() {
+	heading "Binding rules, for logins that name no role"
+	run vault write "auth/$mount/binding-rule/namespaces" description="each namespace has a policy of its name" \
+		bind_type=policy bind_name='${serviceaccount.namespace}'
+	run vault write "auth/$mount/binding-rule/runners" description="pods of the CI runners" \
+		selector='serviceaccount.name == "runner"' bind_type=policy bind_name=ci
+}
+
+# print_page says where the web page is, if there is one.
+print_page() {
+	[[ -n ${WEB_URL:-} ]] || return 0
+	heading "The web page: $WEB_URL"
+	printf 'Vault token: %s\n' "$VAULT_TOKEN"
+}
+
+# until_interrupted waits for Ctrl-C or SIGTERM, which it takes as a good end, or
+# for the end of what started this, which may be killed without passing it on.
+until_interrupted() {
+	trap 'heading "Stopping"; exit 0' INT TERM HUP
+	mkfifo nothing
+	exec 3<>nothing
+	# Reading what never comes leaves no process behind, as sleep would.
+	while kill -0 "$PPID" 2>/dev/null; do
+		read -r -t 5 -u 3 || true
+	done
+}
+
 set_up() {
 	begin
 	require_tools
@@ -185,4 +214,5 @@ set_up() {
 	create_accounts
 	create_secret
 	create_mount
+	create_rules
 }

@@ -5,6 +5,10 @@
 //	testbed consul                the same for the Consul of make test-consul
 //	testbed run [--] CMD [ARG…]   run CMD with the bed's environment added
 //	testbed dev                   run scripts/dev.sh
+//	testbed web                   serve the web page for the Vault at VAULT_ADDR
+//
+// With -web, run and dev serve the page for the bed's Vault, and the command finds
+// its address in WEB_URL.
 //
 // Progress goes to standard error. run stops everything when the command ends,
 // or when it is interrupted itself, and exits with the command's status.
@@ -21,12 +25,14 @@ import (
 	"syscall"
 
 	"vault-plugin-auth-kubernetes/test/testbed"
+	"vault-plugin-auth-kubernetes/test/testbed/webpage"
 )
 
 const usage = `usage: testbed tools
        testbed consul
-       testbed run [-keep] [-log-level LEVEL] [--] CMD [ARG...]
-       testbed dev [-keep] [-log-level LEVEL]
+       testbed run [-keep] [-log-level LEVEL] [-web] [--] CMD [ARG...]
+       testbed dev [-keep] [-log-level LEVEL] [-web]
+       testbed web [-listen ADDRESS]
 `
 
 func main() {
@@ -59,6 +65,8 @@ func dispatch(signals <-chan os.Signal, args []string) (status int, err error) {
 		return printConsul(signals)
 	case "run", "dev":
 		return runCommand(signals, args[0], args[1:])
+	case "web":
+		return serveWeb(signals, args[1:])
 	default:
 		return 2, errUsage
 	}
@@ -93,6 +101,7 @@ func runCommand(signals <-chan os.Signal, name string, args []string) (status in
 	flags := flag.NewFlagSet(name, flag.ContinueOnError)
 	flags.BoolVar(&opts.KeepState, "keep", false, "leave the state directory with the logs behind")
 	flags.StringVar(&opts.Vault.LogLevel, "log-level", "debug", "Vault's log level")
+	web := flags.Bool("web", false, "serve the web page")
 	if err := flags.Parse(args); err != nil {
 		return 2, nil // the flag package has said what is wrong
 	}
@@ -112,7 +121,16 @@ func runCommand(signals <-chan os.Signal, name string, args []string) (status in
 		return 1, err
 	}
 	defer func() { err = errors.Join(err, bed.Stop()) }()
-	return runIn(bed.Env(), signals, command)
+	env := bed.Env()
+	if *web {
+		page, pageErr := startPage(webpage.Options{VaultAddr: bed.Vault.Addr})
+		if pageErr != nil {
+			return 1, pageErr
+		}
+		defer func() { err = errors.Join(err, page.Close()) }()
+		env = append(env, "WEB_URL="+page.URL)
+	}
+	return runIn(env, signals, command)
 }
 
 // start gives up when a signal arrives.
