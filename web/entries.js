@@ -1,6 +1,6 @@
 // Roles and binding rules: a list whose entries are read when they are opened.
 
-import { clip, el, fieldList, isUnset, showFailure, spaced } from "./show.js";
+import { clip, el, fieldList, inUnits, isUnset, showFailure, spaced } from "./show.js";
 
 const maxListed = 500;
 // As many are opened, and so read, without being asked for.
@@ -40,6 +40,6 @@ function entry(name, read, brief, open) {
 function fields(data) {
   const pairs = Object.entries(data)
     .filter(([key, value]) => !isUnset(value) || key === "selector" && Object.hasOwn(data, "bind_type"))
-    .map(([key, value]) => [spaced(key), isUnset(value) ? "(empty: every service account)" : value]);
+    .map(([key, value]) => [spaced(key), isUnset(value) ? "(empty: every service account)" : inUnits(key, value)]);
   return pairs.length ? fieldList(pairs) : el("p", { className: "help" }, "Nothing is set.");
 }

@@ -1,6 +1,6 @@
 // What auth/<mount>/explain answers.
 
-import { clip, el, fieldList, isUnset, kindOf, notice, spaced, textOf, verdictItem } from "./show.js";
+import { clip, el, fieldList, inUnits, isUnset, kindOf, notice, spaced, textOf, verdictItem } from "./show.js";
 
 const stepKey = /^step_(\d+)_(.+)$/;
 const told = new Set(["verdict", "failed_step", "reason", "remedy", "client_sees", "note", "attributes"]);
@@ -27,7 +27,7 @@ function verdictNotice(data) {
     line(data.reason),
     line(data.note),
     isUnset(data.client_sees) ? undefined : line(`The client reads: ${textOf(data.client_sees)}`),
-    isUnset(data.remedy) ? undefined : el("pre", {}, textOf(data.remedy)));
+    ...(isUnset(data.remedy) ? [] : [line("What to do:"), el("pre", {}, textOf(data.remedy))]));
 }
 
 function line(value) {
@@ -53,10 +53,6 @@ function result(data) {
     .filter((key) => !told.has(key) && !stepKey.test(key) && !key.startsWith("rules_") && !isUnset(data[key]))
     .sort((a, b) => (b === "policies") - (a === "policies") || a.localeCompare(b));
   return keys.length ? fieldList(keys.map((key) => [spaced(key), inUnits(key, data[key])])) : undefined;
-}
-
-function inUnits(key, value) {
-  return typeof value === "number" && /(_ttl|_period)$/.test(key) ? `${value} seconds` : value;
 }
 
 function rules(data) {

@@ -15,12 +15,13 @@ export function clip(text) {
   return text.length <= maxCharacters ? text : `${text.slice(0, maxCharacters)}… (${text.length} characters)`;
 }
 
-// textOf is any JSON value as text: a list has a line for each entry, so has a map.
+// textOf is any JSON value as text: a list has a line for each entry, so has a map,
+// in which what is empty is left out.
 export function textOf(value) {
   if (typeof value === "string") return clip(value);
   if (Array.isArray(value)) return clip(value.map(inline).join("\n"));
   if (value !== null && typeof value === "object") {
-    return clip(Object.entries(value).map(([key, entry]) => `${key} = ${inline(entry)}`).join("\n"));
+    return clip(Object.entries(value).filter(([, entry]) => entry !== "").map(([key, entry]) => `${key} = ${inline(entry)}`).join("\n"));
   }
   return clip(String(value));
 }
@@ -38,6 +39,11 @@ export function isUnset(value) {
 // spaced is the key of a field as people read it.
 export function spaced(key) {
   return clip(key.replaceAll("_", " "));
+}
+
+// inUnits gives a number of a token's settings its unit.
+export function inUnits(key, value) {
+  return typeof value === "number" && /(^|_)(ttl|period)$/.test(key) ? `${value} seconds` : value;
 }
 
 // fieldList shows [name, value] pairs.

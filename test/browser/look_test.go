@@ -29,10 +29,6 @@ var looks = []struct {
 // can be measured of its legibility.
 func (p *tab) checkLooks(name string) {
 	p.t.Helper()
-	folder := filepath.Join(root, "build", "web")
-	if err := os.MkdirAll(folder, 0o755); err != nil {
-		p.t.Fatal(err)
-	}
 	for _, look := range looks {
 		p.do(chromedp.EmulateViewport(look.width, look.height))
 		p.setScheme(look.scheme)
@@ -43,12 +39,35 @@ func (p *tab) checkLooks(name string) {
 		if err != nil {
 			p.t.Fatal(err)
 		}
-		if err := os.WriteFile(filepath.Join(folder, name+"-"+look.name+".png"), picture, 0o644); err != nil {
-			p.t.Fatal(err)
-		}
+		p.keep(name+"-"+look.name, picture)
 	}
 	p.do(chromedp.EmulateViewport(1280, 900))
 	p.checkNames()
+}
+
+// picture takes what a screen of that size shows, for the documentation.
+func (p *tab) picture(name string, width, height int64) {
+	p.t.Helper()
+	p.setScheme("light")
+	p.script(`document.activeElement.blur(); scrollTo(0, 0)`)
+	p.do(chromedp.EmulateViewport(width, height))
+	picture, err := chromedp.Run(p.ctx, chromedp.CaptureScreenshot())
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	p.keep(name, picture)
+}
+
+// keep writes a picture to build/web.
+func (p *tab) keep(name string, picture []byte) {
+	p.t.Helper()
+	folder := filepath.Join(root, "build", "web")
+	if err := os.MkdirAll(folder, 0o755); err != nil {
+		p.t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(folder, name+".png"), picture, 0o644); err != nil {
+		p.t.Fatal(err)
+	}
 }
 
 func (p *tab) setScheme(scheme string) {

@@ -90,7 +90,7 @@ func prepare(ctx context.Context, started *testbed.Bed) (stop func() error, err 
 		return nil, err
 	}
 	cmd := exec.CommandContext(ctx, "bash", script)
-	cmd.Dir, cmd.Env = dir, append(os.Environ(), bed.Env()...)
+	cmd.Dir, cmd.Env = dir, append(append(os.Environ(), bed.Env()...), "ROOT="+root)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("%s: %w\n%s", script, err, out)
 	}

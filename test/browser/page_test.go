@@ -7,14 +7,15 @@ import (
 	"testing"
 )
 
-// openBed opens the page for the bed and connects it.
+// openBed opens the page for the bed and connects it with a token that has the
+// permissions of docs/web.md and no others.
 func openBed(t *testing.T) *tab {
 	t.Helper()
 	if bed == nil {
 		t.Skip("needs a real Vault and a real cluster, which -short leaves out")
 	}
 	p := open(t, bed.Vault.Addr)
-	p.connect(bed.Vault.RootToken)
+	p.connect(token(t, "page-vault"))
 	return p
 }
 
@@ -39,7 +40,7 @@ func (p *tab) checkForgotten(jwt string) {
 	}
 	p.undo("#jwt")
 	p.checkNoTrace("the token, after undoing,", jwt)
-	p.checkNoTrace("the Vault token", bed.Vault.RootToken)
+	p.checkNoTrace("the Vault token", token(p.t, "page-vault"))
 }
 
 func TestMountIsShown(t *testing.T) {
@@ -58,12 +59,25 @@ func TestMountIsShown(t *testing.T) {
 		`a policy named after it <img src=x onerror="document.title=2">`, "(empty: every service account)",
 		"storefront", `namespace.labels.team == "storefront"`)
 	p.checkInert()
-	p.checkNoTrace("the Vault token", bed.Vault.RootToken)
+	p.checkNoTrace("the Vault token", token(t, "page-vault"))
 
 	p.choose("clusters/staging")
+	p.await("#check-result", "auth/clusters/staging/check (403)")
+}
+
+func TestMountWithoutConfiguration(t *testing.T) {
+	if bed == nil {
+		t.Skip("needs a real Vault, which -short leaves out")
+	}
+	p := open(t, bed.Vault.Addr)
+	p.connect(bed.Vault.RootToken)
+	p.choose("clusters/staging")
 	p.await("#check-result .notice", "Fail")
+	p.await("#check-result", "configuration", "vault write auth/clusters/staging/config")
 	p.await("#roles-list", "There are none.")
 	p.await("#rules-list", "There are none")
+	p.explain(token(t, "web"), "web")
+	p.await("#explanation .notice", "Invalid")
 }
 
 func TestGoodTokenIsExplained(t *testing.T) {
@@ -82,7 +96,7 @@ func TestGoodTokenIsExplained(t *testing.T) {
 
 	p.explain(jwt, "")
 	p.await("#explanation .notice", "Allowed")
-	p.await("#explanation", "ns-shop", "storefront", "namespace.labels.team",
+	p.await("#explanation", "ns-shop", "storefront", `namespace.labels["team"]`,
 		"Rules matched", "namespaces: grants policy ns-shop", "Rules not matched", "runners: ")
 	p.checkForgotten(jwt)
 	p.checkLooks("allowed-by-rules")
@@ -120,6 +134,7 @@ func TestBadTokensAreExplained(t *testing.T) {
 	}
 	p.explain(visitor, "web")
 	p.checkLooks("denied")
+	p.picture("web", 1200, 1000)
 }
 
 // TestWeakTokenIsTold has the page used with a Vault token that may do little.

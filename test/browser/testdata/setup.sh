@@ -44,6 +44,10 @@ vault auth enable -path=clusters/staging "$PLUGIN_NAME"
 # Vault's own method is another plugin, and not for the page.
 vault auth enable kubernetes
 
+# The token that docs/web.md has an operator use, with its policy.
+bash -euc "$(sed -n '/^vault policy write login-page/,/^EOF$/p' "$ROOT/docs/web.md")"
+vault token create -policy=login-page -no-default-policy -field=token >page-vault.jwt
+
 # An operator's token that may see roles and nothing else.
 echo 'path "auth/clusters/prod/role*" { capabilities = ["read", "list"] }' | vault policy write sees-roles -
 vault token create -policy=sees-roles -no-default-policy -field=token >weak-vault.jwt
