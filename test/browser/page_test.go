@@ -134,7 +134,7 @@ func TestBadTokensAreExplained(t *testing.T) {
 	}
 	p.explain(visitor, "web")
 	p.checkLooks("denied")
-	p.picture("web", 1200, 1000)
+	p.picture("web", 1200, 1290)
 }
 
 // TestWeakTokenIsTold has the page used with a Vault token that may do little.
