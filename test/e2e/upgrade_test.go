@@ -42,7 +42,7 @@ func TestUpgradeInPlace(t *testing.T) {
 // duration of the test, and returns its sum.
 func installOldVersion(t *testing.T) string {
 	t.Helper()
-	built, err := testbed.BuildPlugin(t.Context(), t.TempDir(), oldVersion)
+	built, err := testbed.BuildPlugin(t.Context(), t.TempDir(), testbed.PluginOptions{Version: oldVersion})
 	if err != nil {
 		t.Fatal(err)
 	}
