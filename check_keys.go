@@ -88,6 +88,8 @@ func (c *checker) issuer(issuer string, err error) finding {
 	enforced := c.connection.issuer
 	failure, _ := failureOf(err)
 	switch {
+	case enforced == "" && c.connection.config.leavesIssuerOpen():
+		return c.issuerLeftOpen(issuer)
 	case failure == kube.Unauthorized && c.credential != "":
 		return skipped("%s", rejectedReviewer)
 	case err != nil && enforced == "":
@@ -108,6 +110,15 @@ func (c *checker) issuer(issuer string, err error) finding {
 		return warned(remedy, "tokens must have the issuer %q, which only those from secrets have; the cluster's is %q", enforced, issuer)
 	}
 	return failed(remedy, "tokens must have the issuer %q, and the cluster's is %q", enforced, issuer)
+}
+
+// issuerLeftOpen is about a configuration that Vault's own method left.
+func (c *checker) issuerLeftOpen(issuer string) finding {
+	remedy := c.patch("disable_iss_validation=true")
+	if issuer != "" {
+		remedy = commented(remedy, "or have it checked: %s", c.patch("issuer="+shellQuote(issuer)))
+	}
+	return warned(remedy, "disable_iss_validation is false and no issuer is named: Vault's own method, which this was taken over from, then checks none, and neither does this plugin")
 }
 
 // refused tells whether the API server answered and did not let the caller in.

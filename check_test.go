@@ -112,6 +112,12 @@ func TestCheckWithoutConfiguration(t *testing.T) {
 	}
 }
 
+func TestCheckOfAnIssuerLeftOpen(t *testing.T) {
+	m := newMount(t)
+	m.stored("config", vaultConfigOldest)
+	wantCheck(t, m.checked(), "issuer", "warn", "no issuer is named", "vault patch auth/test/config disable_iss_validation=true", "issuer="+m.api.Issuer)
+}
+
 func TestCheckOfStorageThatFails(t *testing.T) {
 	for _, key := range []string{"config", "role/", "binding-rule/"} {
 		m := newDemo(t, nil, nil)

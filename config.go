@@ -63,6 +63,9 @@ type configEntry struct {
 	TLSServerName        string        `json:"tls_server_name,omitempty"`
 	ProxyURL             string        `json:"proxy_url,omitempty"`
 
+	// EnforcesDefaultIssuer is no field of the path: settleIssuer says what it is for.
+	EnforcesDefaultIssuer bool `json:"enforces_default_issuer,omitempty"`
+
 	VerifyWithClusterKeys bool          `json:"verify_with_cluster_keys,omitempty"`
 	TokenReviewCacheTTL   time.Duration `json:"token_review_cache_ttl,omitempty"` // nanoseconds
 }
@@ -72,6 +75,30 @@ func (c *configEntry) requestTimeout() time.Duration {
 		return defaultRequestTimeout
 	}
 	return c.RequestTimeout
+}
+
+// leavesIssuerOpen tells whether issuers are to be validated, and none is named.
+func (c *configEntry) leavesIssuerOpen() bool { return !c.DisableISSValidation && c.Issuer == "" }
+
+// settleIssuer decides what it means that no issuer is named. Written here, it is the
+// default one. Vault's own method checks nothing then, and its Terraform provider
+// writes just that for whoever does not name disable_iss_validation; a mount that
+// comes from there goes on so, until a write says something else about the issuer, lest
+// switching over, or the next terraform apply, lock everybody out.
+func (c *configEntry) settleIssuer(before *configEntry) {
+	inherited := before != nil && before.leavesIssuerOpen() && !before.EnforcesDefaultIssuer
+	c.EnforcesDefaultIssuer = c.leavesIssuerOpen() && !inherited
+}
+
+// enforcedIssuer is the issuer that tokens must have, or "" if any may.
+func (c *configEntry) enforcedIssuer() string {
+	switch {
+	case c.DisableISSValidation:
+		return ""
+	case c.EnforcesDefaultIssuer:
+		return defaultIssuer
+	}
+	return c.Issuer
 }
 
 // consulNamespace is the namespace in Consul that a namespace of the cluster is
@@ -155,12 +182,7 @@ func (b *backend) loadConnection(ctx context.Context, s logical.Storage, _ strin
 		return nil, err
 	}
 	c := &connection{config: config}
-	if !config.DisableISSValidation {
-		c.issuer = config.Issuer
-		if c.issuer == "" {
-			c.issuer = defaultIssuer
-		}
-	}
+	c.issuer = config.enforcedIssuer()
 	if c.keys, err = token.ParseKeys(config.PEMKeys); err != nil {
 		return nil, misconfigured("pem_keys cannot be used", "write the configuration anew", err)
 	}

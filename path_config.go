@@ -93,9 +93,24 @@ func (b *backend) configWrite(ctx context.Context, req *logical.Request, data *f
 	b.writes.Lock()
 	defer b.writes.Unlock()
 
+	before, err := req.Storage.Get(ctx, configPath)
+	if err != nil {
+		return nil, err
+	}
 	config := &configEntry{}
 	config.set(data, func(string) bool { return true })
+	config.settleIssuer(decodedConfig(before))
 	return b.configStore(ctx, req.Storage, config)
+}
+
+// decodedConfig is a stored configuration; nil if there is none, or it cannot be read,
+// which must not keep a new one from being written.
+func decodedConfig(entry *logical.StorageEntry) *configEntry {
+	config := &configEntry{}
+	if entry == nil || entry.DecodeJSON(config) != nil {
+		return nil
+	}
+	return config
 }
 
 // configPatch changes the fields that are named; null means the default.
@@ -110,7 +125,9 @@ func (b *backend) configPatch(ctx context.Context, req *logical.Request, data *f
 	if config == nil {
 		return nil, logical.CodedError(404, "there is no configuration to patch; write one")
 	}
+	before := *config
 	config.set(data, patched(data))
+	config.settleIssuer(&before)
 	return b.configStore(ctx, req.Storage, config)
 }
 
@@ -199,7 +216,13 @@ func (b *backend) configStore(ctx context.Context, s logical.Storage, config *co
 		return nil, err
 	}
 	b.dropConnection()
-	return nil, nil
+	if !config.EnforcesDefaultIssuer {
+		return nil, nil
+	}
+	response := &logical.Response{}
+	response.AddWarning(fmt.Sprintf("disable_iss_validation is false and no issuer is named, so only tokens with the issuer %q can log in,"+
+		" which those of pods do not have; name the cluster's issuer, or set disable_iss_validation=true", defaultIssuer))
+	return response, nil
 }
 
 // validateConfig refuses what could never work, in the order and, where Vault

@@ -62,7 +62,7 @@ func TestLoginWithEntriesOfVault(t *testing.T) {
 				m.stored("role/demo", role)
 				token := m.token()
 				if config == vaultConfigOldest {
-					// The issuer of the time, which was checked.
+					// The issuer of the time.
 					token = m.api.LegacyToken("apps", "web", "web-token", kubetest.Audience("vault", m.api.Issuer))
 				}
 				auth := m.mustLogin(token)
@@ -84,6 +84,68 @@ func TestLoginWithEntriesOfVault(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// Vault's own method checks no issuer where none is named, and many mounts have it so,
+// since its Terraform provider writes that. Switching over must not lock them out, and
+// neither must a write that says nothing else about the issuer.
+func TestIssuerLeftOpenByVault(t *testing.T) {
+	for name, row := range map[string]struct {
+		stored  string // "" for a mount that begins here
+		change  func(m *mount)
+		refused bool
+	}{
+		"taken over": {stored: vaultConfigOldest, change: func(*mount) {}},
+		"taken over, a field patched": {stored: vaultConfigOldest, change: func(m *mount) {
+			m.do(logical.PatchOperation, "config", fields{"request_timeout": 5})
+		}},
+		"taken over, written again as it was": {stored: vaultConfigOldest, change: func(m *mount) {
+			m.write("config", m.config(fields{"disable_iss_validation": false}))
+			m.write("config", m.config(fields{"disable_iss_validation": false}))
+		}},
+		"taken over, switched off and on": {stored: vaultConfigOldest, refused: true, change: func(m *mount) {
+			m.write("config", m.config(nil))
+			m.write("config", m.config(fields{"disable_iss_validation": false}))
+		}},
+		"taken over, the issuer named and taken away": {stored: vaultConfigOldest, refused: true, change: func(m *mount) {
+			m.do(logical.PatchOperation, "config", fields{"issuer": m.api.Issuer})
+			m.mustLogin(m.token())
+			m.do(logical.PatchOperation, "config", fields{"issuer": nil})
+		}},
+		"deleted and written": {stored: vaultConfigOldest, refused: true, change: func(m *mount) {
+			m.do(logical.DeleteOperation, "config", nil)
+			m.write("config", m.config(fields{"disable_iss_validation": false}))
+		}},
+		"written here": {refused: true, change: func(m *mount) {
+			o := m.write("config", m.config(fields{"disable_iss_validation": false}))
+			if len(o.warnings) != 1 || !strings.Contains(o.warnings[0], defaultIssuer) {
+				t.Errorf("warnings: %q", o.warnings)
+			}
+		}},
+		"damaged, and written": {refused: true, change: func(m *mount) {
+			m.storage.put(t, "config", "{")
+			m.write("config", m.config(fields{"disable_iss_validation": false}))
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := newMount(t)
+			if row.stored != "" {
+				m.stored("config", row.stored)
+			}
+			m.write("role/demo", m.role(nil))
+			row.change(m)
+			want := http.StatusOK
+			if row.refused {
+				want = http.StatusForbidden
+			}
+			if o := m.login("demo", m.token()); o.status != want {
+				t.Errorf("the login: %d %s, want %d", o.status, o.message, want)
+			}
+			if got := m.read("config"); got["issuer"] != "" || got["disable_iss_validation"] != false {
+				t.Errorf("it reads %v", got)
+			}
+		})
 	}
 }
 
