@@ -5,6 +5,7 @@
 # make test-consul  the same rules and logins given to a real Consul
 # make test-web     the web page in a real Chromium, installed where it is missing
 # make test-faults  the same processes with faults injected, 4 minutes
+# make bench   this plugin beside Vault's own method, 20 minutes; BENCH_FLAGS=-short: a minute
 # make fuzz    every fuzz target for FUZZTIME, 10s unless told otherwise
 # make check   format, vet, lint, tidy, known vulnerabilities
 # make build   the plugin, static, in build/
@@ -21,9 +22,9 @@ PLUGIN := $(BUILD)/vault-plugin-auth-kubernetes
 TESTBED := $(BUILD)/testbed
 
 # Modules with code of this project; the ones under tools/ only pin programs.
-MODULES := . test test/browser scripts/sbom
+MODULES := . test test/browser bench scripts/sbom
 
-.PHONY: build release test-release demo dev test test-unit test-e2e test-consul test-web test-faults fuzz check fmt clean testbed
+.PHONY: build release test-release demo dev test test-unit test-e2e test-consul test-web test-faults bench fuzz check fmt clean testbed
 
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w" -o $(PLUGIN) .
@@ -57,6 +58,7 @@ test: test-unit test-e2e
 
 test-unit:
 	$(GO) test -race -timeout 10m ./...
+	$(GO) test -C bench -race -timeout 10m ./...
 
 # The first run on a machine builds etcd, kube-apiserver, kubectl and vault, and
 # says so; that has to end before the tests' own time begins.
@@ -81,6 +83,14 @@ test-web: testbed
 test-faults: testbed
 	$(TESTBED) tools
 	$(GO) test -C test -race -count=1 -timeout 30m ./faults
+
+# It measures, so nothing else should run beside it. The documentation is made anew of
+# what a full run has measured.
+bench: testbed
+	$(TESTBED) tools
+	$(GO) build -C bench -trimpath -o $(BUILD)/bench/bench .
+	$(BUILD)/bench/bench run $(BENCH_FLAGS)
+	$(BUILD)/bench/bench plot
 
 FUZZTIME ?= 10s
 fuzz:

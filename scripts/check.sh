@@ -32,6 +32,16 @@ vulnerabilities() {
 	esac
 }
 
+# verify compares what was downloaded with what its authors published. Go also looks for
+# a download of the test module, which bench/ takes from its folder: none is no fault.
+verify() {
+	local out
+	out=$(go mod verify 2>&1) && return
+	out=$(grep -v '^vault-plugin-auth-kubernetes/test .*: missing ziphash' <<<"$out") || return 0
+	echo "$out"
+	return 1
+}
+
 tool golangci-lint github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 tool govulncheck golang.org/x/vuln/cmd/govulncheck
 
@@ -42,7 +52,7 @@ for module in "$@"; do
 	cd "$root/$module"
 	echo "checking module $module"
 	go mod tidy -diff
-	go mod verify >/dev/null
+	verify
 	go vet ./...
 	"$bin/golangci-lint" run --config "$root/.golangci.yml" ./...
 	vulnerabilities
