@@ -13,6 +13,7 @@ import (
 	"github.com/hashicorp/vault/sdk/logical"
 
 	"vault-plugin-auth-kubernetes/internal/kube"
+	"vault-plugin-auth-kubernetes/internal/token"
 )
 
 const (
@@ -45,6 +46,7 @@ type backend struct {
 	connections *cache[connection] // one entry, under configPath
 	roles       *cache[role]       // by lower-case name
 	rules       *ruleStore
+	tokens      token.Parser
 
 	// writes keeps two writes that read before they write from undoing each
 	// other. Logins and reads never take it.

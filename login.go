@@ -170,7 +170,7 @@ func (l *login) findConnection(ctx context.Context) error {
 }
 
 func (l *login) parseToken(context.Context) error {
-	unverified, err := token.Parse(l.jwt)
+	unverified, err := l.b.tokens.Parse(l.jwt)
 	if err != nil {
 		return denyFor(err)
 	}

@@ -26,6 +26,7 @@ func serve(meta *api.PluginAPIClientMeta) error {
 		Output:     os.Stderr,
 		JSONFormat: true,
 	})
+	limitProcessors()
 	spare := spareHeap()
 	goplugin.Serve(&goplugin.ServeConfig{
 		HandshakeConfig:  plugin.HandshakeConfig,

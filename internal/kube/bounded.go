@@ -15,17 +15,19 @@ var errTooLong = errors.New("the answer is longer than 4 MiB")
 // errTooLong, and not the end of the answer.
 type boundedBody struct {
 	io.ReadCloser
-	left int64 // bytes that may still come
+	left int64 // bytes that may still come; negative once there were more
 }
 
 func (b *boundedBody) Read(p []byte) (int, error) {
+	if b.left < 0 {
+		return 0, errTooLong
+	}
 	if int64(len(p)) > b.left+1 { // one more tells whether there is more
 		p = p[:b.left+1]
 	}
 	n, err := b.ReadCloser.Read(p)
-	if int64(n) > b.left {
-		n, err = int(b.left), errTooLong
+	if b.left -= int64(n); b.left < 0 {
+		return n - 1, errTooLong
 	}
-	b.left -= int64(n)
 	return n, err
 }

@@ -20,17 +20,17 @@ func TestBoundedBody(t *testing.T) {
 		"one byte longer": {"123456", "12345", errTooLong},
 		"much longer":     {strings.Repeat("123456", 1000), "12345", errTooLong},
 	} {
-		for reader, make := range map[string]func(io.Reader) io.Reader{
+		for reader, read := range map[string]func(io.Reader) io.Reader{
 			"at once":       func(r io.Reader) io.Reader { return r },
 			"byte by byte":  iotest.OneByteReader,
 			"end with data": iotest.DataErrReader,
 		} {
-			body := &boundedBody{ReadCloser: io.NopCloser(make(strings.NewReader(row.answer))), left: 5}
+			body := &boundedBody{ReadCloser: io.NopCloser(read(strings.NewReader(row.answer))), left: 5}
 			got, err := io.ReadAll(body)
 			if string(got) != row.want || !errors.Is(err, row.err) {
 				t.Errorf("%s, %s: %q, %v", name, reader, got, err)
 			}
-			if _, again := body.Read(nil); row.err != nil && again != nil && !errors.Is(again, errTooLong) {
+			if _, again := body.Read(make([]byte, 1)); row.err != nil && !errors.Is(again, errTooLong) {
 				t.Errorf("%s, %s: reading on: %v", name, reader, again)
 			}
 		}

@@ -118,7 +118,8 @@ func (a *authenticated) RoundTrip(r *http.Request) (*http.Response, error) {
 		}
 		return nil, errUnsendable
 	}
-	r = r.Clone(r.Context()) // a RoundTripper must not modify its argument
+	r = r.WithContext(r.Context()) // a RoundTripper must not modify its argument
+	r.Header = r.Header.Clone()
 	if bearer != "" {
 		r.Header.Set("Authorization", "Bearer "+bearer)
 	}

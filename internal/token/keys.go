@@ -54,9 +54,8 @@ func ParseKeySet(document []byte) (Keys, error) {
 // Knows tells whether there is a key of the id that the token says it was signed
 // with. A token that names none is known to all keys.
 func (k Keys) Knows(t *Unverified) bool {
-	id := t.signed.Signatures[0].Header.KeyID
-	_, ok := k.byID[id]
-	return ok || id == "" && len(k.public) > 0
+	_, ok := k.byID[t.keyID]
+	return ok || t.keyID == "" && len(k.public) > 0
 }
 
 // ParseKeys reads a list of PEM documents, each with one public key or
@@ -115,14 +114,18 @@ func (k Keys) In(others Keys) (count int) {
 // Verify returns nil if one of the keys signed the token, and ErrSignature if
 // none did. A key of another type than the token's algorithm never fits.
 func (k Keys) Verify(t *Unverified) error {
-	if key, ok := k.byID[t.signed.Signatures[0].Header.KeyID]; ok {
-		if _, err := t.signed.Verify(key); err == nil {
+	signed, err := t.signature()
+	if err != nil {
+		return ErrSignature
+	}
+	if key, ok := k.byID[t.keyID]; ok {
+		if _, err := signed.Verify(key); err == nil {
 			return nil
 		}
 		return ErrSignature
 	}
 	for _, key := range k.public {
-		if _, err := t.signed.Verify(key); err == nil {
+		if _, err := signed.Verify(key); err == nil {
 			return nil
 		}
 	}

@@ -46,11 +46,13 @@ var algorithms = []jose.SignatureAlgorithm{
 	jose.PS256, jose.PS384, jose.PS512,
 }
 
-// Unverified is a parsed token whose claims nobody vouched for.
+// Unverified is a parsed token whose claims nobody vouched for. It is not safe for
+// concurrent use.
 type Unverified struct {
 	raw    string
-	signed *jose.JSONWebSignature
+	keyID  string
 	claims claims
+	signed *jose.JSONWebSignature // nil before it is needed; see signature
 }
 
 // claims are the ones that are looked at, of both kinds of token.
@@ -69,17 +71,20 @@ type claims struct {
 // Parse reads a JWT in compact form. Space around it is ignored, since tokens
 // come out of files. Every error wraps ErrMalformed and holds no part of the
 // token.
-func Parse(raw string) (*Unverified, error) {
+func Parse(raw string) (*Unverified, error) { return new(Parser).Parse(raw) }
+
+// Parse is the function of that name, with what the parser remembers.
+func (p *Parser) Parse(raw string) (*Unverified, error) {
 	raw = strings.TrimSpace(raw)
 	if err := checkShape(raw); err != nil {
 		return nil, err
 	}
-	signed, err := jose.ParseSignedCompact(raw, algorithms)
+	t := &Unverified{raw: raw}
+	payload, err := p.open(t)
 	if err != nil {
 		return nil, fmt.Errorf("%w: not a JWT signed with a supported algorithm", ErrMalformed)
 	}
-	t := &Unverified{raw: raw, signed: signed}
-	if err := json.Unmarshal(signed.UnsafePayloadWithoutVerification(), &t.claims); err != nil {
+	if err := json.Unmarshal(payload, &t.claims); err != nil {
 		return nil, fmt.Errorf("%w: the claims are not those of a service account token", ErrMalformed)
 	}
 	if len(t.claims.Audience) > maxAudiences {

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -292,6 +293,7 @@ func FuzzParse(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, raw string) {
 		u, err := Parse(raw)
+		sameAgain(t, raw, u, err)
 		if err != nil {
 			if !errors.Is(err, ErrMalformed) || u != nil {
 				t.Errorf("a token: %t, error %v", u != nil, err)
@@ -330,4 +332,68 @@ func acceptable(u *Unverified) error {
 		return fmt.Errorf("it has the algorithm %q", algorithm)
 	}
 	return nil
+}
+
+// sameAgain wants a parser that knows the header of a token to say of the token what
+// one says that does not.
+func sameAgain(t *testing.T, raw string, want *Unverified, wantErr error) {
+	t.Helper()
+	var p Parser
+	header, _, _ := strings.Cut(strings.TrimSpace(raw), ".")
+	_, _ = p.Parse(header + "." + b64("{}") + "." + b64("x")) // so that it knows the header
+	got, err := p.Parse(raw)
+	if (err == nil) != (wantErr == nil) {
+		t.Fatalf("knowing the header: %v, without: %v", err, wantErr)
+	}
+	if err == nil && (got.keyID != want.keyID || !reflect.DeepEqual(got.claims, want.claims) || got.raw != want.raw) {
+		t.Errorf("knowing the header: %+v, without: %+v", got, want)
+	}
+}
+
+// A known header makes nothing else of a token acceptable.
+func TestParserThatKnowsTheHeader(t *testing.T) {
+	key := kubetest.NewECDSAKey()
+	segments := strings.Split(draft(key).Sign(), ".")
+	var p Parser
+	if _, err := p.Parse(strings.Join(segments, ".")); err != nil || p.last.Load() == nil {
+		t.Fatalf("%v, knows a header: %t", err, p.last.Load() != nil)
+	}
+	for name, raw := range map[string]string{
+		"signature that is no base64": segments[0] + "." + segments[1] + ".A",
+		"payload that is no base64":   segments[0] + ".A." + segments[2],
+		"payload that is no JSON":     segments[0] + "." + b64("x") + "." + segments[2],
+		"other header":                b64(`{"alg":"none"}`) + "." + segments[1] + "." + segments[2],
+		"no signature":                segments[0] + "." + segments[1] + ".",
+	} {
+		if _, err := p.Parse(raw); !errors.Is(err, ErrMalformed) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	keys, err := ParseKeys([]string{key.PublicPEM()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	good, err := p.Parse(strings.Join(segments, "."))
+	if err != nil || keys.Verify(good) != nil {
+		t.Errorf("the good token: %v", err)
+	}
+	forged, err := p.Parse(segments[0] + "." + b64(`{"sub":"x"}`) + "." + segments[2])
+	if err != nil || !errors.Is(keys.Verify(forged), ErrSignature) {
+		t.Errorf("another payload under the same signature: %v", err)
+	}
+}
+
+func BenchmarkParse(b *testing.B) {
+	raw := draft(kubetest.NewECDSAKey()).Sign()
+	var known Parser
+	for name, parse := range map[string]func(string) (*Unverified, error){"first": Parse, "next": known.Parse} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := parse(raw); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
 }
