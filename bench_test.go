@@ -75,7 +75,9 @@ func startBenchCluster(b *testing.B) benchCluster {
 }
 
 // BenchmarkLogin is a login by one client after the other, and by many at a time,
-// with a role and by binding rules.
+// with a role and by binding rules; and beside it, the TokenReview that each of them
+// makes by way of client-go. What a login costs the plugin's process beyond the first
+// is its talk with Vault; see docs/performance.md.
 func BenchmarkLogin(b *testing.B) {
 	c := startBenchCluster(b)
 	m := newMount(b)
@@ -85,24 +87,35 @@ func BenchmarkLogin(b *testing.B) {
 	})
 	m.write("role/demo", m.role(nil))
 	m.write("binding-rule/all", fields{"selector": `serviceaccount.name == "web"`, "bind_type": "policy", "bind_name": "p1"})
-	for _, role := range []string{"demo", ""} {
-		name := "role"
-		if role == "" {
-			name = "rules"
-		}
-		b.Run(name+"/one client", func(b *testing.B) {
+	connection, err := m.connection(b.Context(), m.storage)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, row := range []struct {
+		name string
+		do   func(b *testing.B, jwt string)
+	}{
+		{"role", func(b *testing.B, jwt string) { m.benchLogin(b, "demo", jwt) }},
+		{"rules", func(b *testing.B, jwt string) { m.benchLogin(b, "", jwt) }},
+		{"review alone", func(b *testing.B, jwt string) {
+			if status, err := connection.client.ReviewToken(b.Context(), jwt, []string{"vault"}); err != nil || !status.Authenticated {
+				b.Errorf("no review: %v, %v", status, err)
+			}
+		}},
+	} {
+		b.Run(row.name+"/one client", func(b *testing.B) {
 			measureCPU(b, func() {
 				for i := 0; b.Loop(); i++ {
-					m.benchLogin(b, role, c.Tokens[i%len(c.Tokens)])
+					row.do(b, c.Tokens[i%len(c.Tokens)])
 				}
 			})
 		})
-		b.Run(name+"/many clients", func(b *testing.B) {
+		b.Run(row.name+"/many clients", func(b *testing.B) {
 			b.SetParallelism(16)
 			measureCPU(b, func() {
 				b.RunParallel(func(pb *testing.PB) {
 					for i := 0; pb.Next(); i++ {
-						m.benchLogin(b, role, c.Tokens[i%len(c.Tokens)])
+						row.do(b, c.Tokens[i%len(c.Tokens)])
 					}
 				})
 			})
