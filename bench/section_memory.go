@@ -85,7 +85,7 @@ func (r *run) endurance(ctx context.Context, results *report.Report) error {
 			return err
 		}
 		var done atomic.Int64
-		samples := sample(pid, r.sampleEvery, &done)
+		samples := sample(pid, r.sampleEvery, &done, func() (int64, error) { return vault.Goroutines(ctx, "plugin") })
 		section.Result, err = load.Run(ctx, callers, load.Plan{Calls: r.enduranceLogins, Done: &done})
 		section.Samples = samples()
 		return err
@@ -102,13 +102,15 @@ func (r *run) endurance(ctx context.Context, results *report.Report) error {
 
 // sample looks at a process again and again until the function that it returns is
 // called.
-func sample(pid int, every time.Duration, done *atomic.Int64) (stop func() []report.Sample) {
+func sample(pid int, every time.Duration, done *atomic.Int64, goroutines func() (int64, error)) (stop func() []report.Sample) {
 	var samples []report.Sample
 	look := func() {
 		logins := done.Load()
 		// A process that is gone fails the logins, and they say why.
-		if state, err := proc.Look(pid); err == nil {
-			samples = append(samples, report.Sample{Logins: logins, State: state})
+		state, err1 := proc.Look(pid)
+		number, err2 := goroutines()
+		if err1 == nil && err2 == nil {
+			samples = append(samples, report.Sample{Logins: logins, State: state, Goroutines: number})
 		}
 	}
 	stopping, stopped := make(chan struct{}), make(chan struct{})

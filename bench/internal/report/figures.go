@@ -119,20 +119,27 @@ func Concurrencies(rounds []Round) []int {
 
 // Window is the median of what samples show of a process between two counts of
 // logins; false if there is no sample.
-func (e *Endurance) Window(from, to int64) (rss, threads, files float64, ok bool) {
-	var memory, numbers, open []float64
+func (e *Endurance) Window(from, to int64) (_ Sizes, ok bool) {
+	var memory, threads, files, goroutines []float64
 	for _, s := range e.Samples {
 		if s.Logins >= from && s.Logins <= to {
 			memory = append(memory, float64(s.State.RSS))
-			numbers = append(numbers, float64(s.State.Threads))
-			open = append(open, float64(s.State.Files))
+			threads = append(threads, float64(s.State.Threads))
+			files = append(files, float64(s.State.Files))
+			goroutines = append(goroutines, float64(s.Goroutines))
 		}
 	}
 	if len(memory) == 0 {
-		return 0, 0, 0, false
+		return Sizes{}, false
 	}
-	return SpreadOf(memory).Median, SpreadOf(numbers).Median, SpreadOf(open).Median, true
+	return Sizes{
+		RSS: SpreadOf(memory).Median, Threads: SpreadOf(threads).Median,
+		Files: SpreadOf(files).Median, Goroutines: SpreadOf(goroutines).Median,
+	}, true
 }
+
+// Sizes are medians of what a process has: bytes, and numbers.
+type Sizes struct{ RSS, Threads, Files, Goroutines float64 }
 
 // windowLogins is how many logins a window has: one sample alone can be just before
 // or just after a garbage collection.

@@ -150,8 +150,9 @@ type Endurance struct {
 
 // Sample is the plugin's process at some point of a run.
 type Sample struct {
-	Logins int64          `json:"logins"`
-	State  proc.Footprint `json:"state"`
+	Logins     int64          `json:"logins"`
+	State      proc.Footprint `json:"state"`
+	Goroutines int64          `json:"goroutines"`
 }
 
 // Start is how long it takes until the plugin answers, each several times.

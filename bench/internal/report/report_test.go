@@ -78,13 +78,12 @@ func TestCPU(t *testing.T) {
 func TestWindow(t *testing.T) {
 	e := &Endurance{Result: load.Result{Calls: 200}, Baseline: 20}
 	for _, s := range []struct{ logins, rss int64 }{{10, 1}, {20, 40}, {25, 60}, {30, 50}, {31, 1}, {195, 100}} {
-		e.Samples = append(e.Samples, Sample{Logins: s.logins, State: proc.Footprint{RSS: s.rss, Threads: 7, Files: 9}})
+		e.Samples = append(e.Samples, Sample{Logins: s.logins, State: proc.Footprint{RSS: s.rss, Threads: 7, Files: 9}, Goroutines: 11})
 	}
-	rss, threads, files, ok := e.Window(20, 20+e.windowLogins())
-	if !ok || rss != 50 || threads != 7 || files != 9 {
-		t.Errorf("got %v, %v, %v, %v", rss, threads, files, ok)
+	if got, ok := e.Window(20, 20+e.windowLogins()); !ok || got != (Sizes{RSS: 50, Threads: 7, Files: 9, Goroutines: 11}) {
+		t.Errorf("got %+v, %v", got, ok)
 	}
-	if _, _, _, ok := e.Window(100, 110); ok {
+	if _, ok := e.Window(100, 110); ok {
 		t.Error("a window without samples")
 	}
 	if table := e.table(); !strings.Contains(table, "changed by +100.0 %") {

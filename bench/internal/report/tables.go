@@ -204,20 +204,23 @@ func (e *Endurance) table() string {
 	if e == nil {
 		return notMeasured
 	}
-	rows := [][]string{{"the plugin's process, medians", "resident MiB", "threads", "open files"}}
+	rows := [][]string{{"the plugin's process, medians", "resident MiB", "threads", "open files", "goroutines"}}
 	window := e.windowLogins()
-	before, _, _, ok1 := e.Window(e.Baseline, e.Baseline+window)
-	after, _, _, ok2 := e.Window(e.Result.Calls-window, e.Result.Calls)
+	before, ok1 := e.Window(e.Baseline, e.Baseline+window)
+	after, ok2 := e.Window(e.Result.Calls-window, e.Result.Calls)
 	for _, from := range []int64{e.Baseline, e.Result.Calls - window} {
-		row := []string{fmt.Sprintf("logins %d to %d", from, from+window), "", "", ""}
-		if rss, threads, files, ok := e.Window(from, from+window); ok {
-			row = []string{row[0], mib(int64(rss)), fmt.Sprintf("%.0f", threads), fmt.Sprintf("%.0f", files)}
+		row := []string{fmt.Sprintf("logins %d to %d", from, from+window), "", "", "", ""}
+		if sizes, ok := e.Window(from, from+window); ok {
+			row = []string{row[0], mib(int64(sizes.RSS))}
+			for _, number := range []float64{sizes.Threads, sizes.Files, sizes.Goroutines} {
+				row = append(row, fmt.Sprintf("%.0f", number))
+			}
 		}
 		rows = append(rows, row)
 	}
 	change := "The change of memory was not measured."
 	if ok1 && ok2 {
-		change = fmt.Sprintf("Memory changed by %+.1f %%.", 100*(after/before-1))
+		change = fmt.Sprintf("Memory changed by %+.1f %%.", 100*(after.RSS/before.RSS-1))
 	}
 	return grid(rows) + fmt.Sprintf("\n%s %d logins in %.0f s, %s tokens, %d clients.\n",
 		change, e.Result.Calls, e.Result.Elapsed.Seconds(), e.TokenType, e.Clients)

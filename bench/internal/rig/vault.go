@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/vault/api"
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
 
 	"vault-plugin-auth-kubernetes/bench/internal/proc"
 	"vault-plugin-auth-kubernetes/test/testbed"
@@ -67,6 +69,23 @@ func (r *Rig) NewVault(ctx context.Context, name string) (_ *Vault, err error) {
 // Stop ends the Vault and removes what it stored, which is a few files for each
 // login that got a service token.
 func (v *Vault) Stop() error { return errors.Join(v.Vault.Stop(), os.RemoveAll(v.dir)) }
+
+// Goroutines is how many goroutines the plugin's process has, as a mount tells.
+func (v *Vault) Goroutines(ctx context.Context, mount string) (int64, error) {
+	response, err := v.API.Logical().ReadRawWithContext(ctx, "auth/"+mount+"/metrics")
+	if err != nil {
+		return 0, err
+	}
+	defer response.Body.Close()
+	families, err := expfmt.NewTextParser(model.UTF8Validation).TextToMetricFamilies(response.Body)
+	if err != nil {
+		return 0, err
+	}
+	for _, metric := range families["go_goroutines"].GetMetric() {
+		return int64(metric.GetGauge().GetValue()), nil
+	}
+	return 0, errors.New("the mount has no metric go_goroutines")
+}
 
 // builtinVersion is the version under which Vault lists its own method. Without it
 // Vault could take a plugin of the same name.
