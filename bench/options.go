@@ -82,7 +82,7 @@ func parseWith(args []string, sizes func() options) (options, error) {
 	flags.StringVar(&o.out, "out", "", "file for the results; sections in it that are not measured now are kept (default: bench/results/latest.json, with -short build/bench/latest.json)")
 	flags.DurationVar(&o.timeout, "timeout", o.timeout, "bound on the whole run")
 	flags.IntVar(&o.tokens, "tokens", o.tokens, "service accounts, which log in in turn")
-	flags.StringVar(&o.tokenType, "token-type", "service", "token_type of the roles, except for the long run, which has batch")
+	flags.StringVar(&o.tokenType, "token-type", "batch", "token_type of the roles, except for the long run, which has batch")
 	flags.StringVar(&o.logLevel, "log-level", "info", "Vault's log level")
 	flags.StringVar(&clients, "clients", "1,16,64", "numbers of clients to measure with")
 	flags.IntVar(&o.rounds, "rounds", o.rounds, "interleaved rounds")

@@ -77,7 +77,8 @@ func (v *Vault) Goroutines(ctx context.Context, mount string) (int64, error) {
 		return 0, err
 	}
 	defer response.Body.Close()
-	families, err := expfmt.NewTextParser(model.UTF8Validation).TextToMetricFamilies(response.Body)
+	parser := expfmt.NewTextParser(model.UTF8Validation)
+	families, err := parser.TextToMetricFamilies(response.Body)
 	if err != nil {
 		return 0, err
 	}
