@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"vault-plugin-auth-kubernetes/bench/internal/plots"
 	"vault-plugin-auth-kubernetes/bench/internal/report"
@@ -50,6 +51,12 @@ func plotCommand(args []string) error {
 	return nil
 }
 
+// The results of a run with -token-type service, beside the others, and which of its
+// tables the document has.
+const serviceResults = "service.json"
+
+var serviceTables = []string{"conditions", "ratios", "throughput", "cache"}
+
 // rendered is what the document and the plots have to be, by their paths.
 func rendered(in, document, images string) (map[string][]byte, error) {
 	results, err := report.Read(in)
@@ -60,7 +67,17 @@ func rendered(in, document, images string) (map[string][]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	filled, err := report.Fill(string(text), results.Tables())
+	tables := results.Tables()
+	service, err := report.Read(filepath.Join(filepath.Dir(in), serviceResults))
+	if err != nil {
+		return nil, err
+	}
+	for name, table := range service.Tables() {
+		if slices.Contains(serviceTables, name) {
+			tables["service"+name] = table
+		}
+	}
+	filled, err := report.Fill(string(text), tables)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", document, err)
 	}
