@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/vault/sdk/logical"
 
 	"vault-plugin-auth-kubernetes/internal/kubetest"
@@ -118,9 +119,10 @@ func TestIssuerLeftOpenByVault(t *testing.T) {
 			m.write("config", m.config(fields{"disable_iss_validation": false}))
 		}},
 		"written here": {refused: true, change: func(m *mount) {
-			o := m.write("config", m.config(fields{"disable_iss_validation": false}))
-			if len(o.warnings) != 1 || !strings.Contains(o.warnings[0], defaultIssuer) {
-				t.Errorf("warnings: %q", o.warnings)
+			m.logs.take()
+			m.write("config", m.config(fields{"disable_iss_validation": false}))
+			if lines := m.logs.take(); len(lines) != 1 || lines[0].level != hclog.Warn || lines[0].fields["issuer"] != defaultIssuer {
+				t.Errorf("logged: %v", lines)
 			}
 		}},
 		"damaged, and written": {refused: true, change: func(m *mount) {
