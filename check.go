@@ -237,21 +237,12 @@ func sharesWindow(secret, word string) bool {
 // patch is the command that changes fields of the configuration and keeps the
 // others, the reviewer's token among them.
 func (c *checker) patch(fields ...string) string {
-	return "vault patch " + shellQuote(c.mount+"/"+configPath) + " " + strings.Join(fields, " ")
+	return "vault patch " + shellWord(c.mount+"/"+configPath) + " " + strings.Join(fields, " ")
 }
 
 // commented is a command with words behind it that a shell does not read.
 func commented(command, format string, args ...any) string {
 	return command + " # " + fmt.Sprintf(format, args...)
-}
-
-// shellQuote makes one word of a text for a shell.
-func shellQuote(text string) string {
-	plain := func(r rune) bool { return inToken(r) || r == ':' || r == '@' || r == ',' }
-	if text != "" && !strings.ContainsFunc(text, func(r rune) bool { return !plain(r) }) {
-		return text
-	}
-	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
 }
 
 // some names the first few of a list.

@@ -75,10 +75,10 @@ func (c *checker) reviewer(ctx context.Context) (f finding, blocked string) {
 func (c *checker) nameSubject(username string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.named = []string{anyUser, "--as=" + shellQuote(username)}
+	c.named = []string{anyUser, "--as=" + shellWord(username)}
 	account, ok := strings.CutPrefix(username, "system:serviceaccount:")
 	if !ok {
-		c.named = append(c.named, anySubject, "--user="+shellQuote(username), anySuffix, "reviewer")
+		c.named = append(c.named, anySubject, "--user="+shellWord(username), anySuffix, "reviewer")
 		return
 	}
 	namespace, name, _ := strings.Cut(account, ":")

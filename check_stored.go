@@ -34,7 +34,7 @@ func (c *checker) checkConfiguration(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	write := "vault write " + shellQuote(c.mount+"/"+configPath) +
+	write := "vault write " + shellWord(c.mount+"/"+configPath) +
 		" kubernetes_host=https://HOST:6443 kubernetes_ca_cert=@ca.crt token_reviewer_jwt=@reviewer.jwt disable_local_ca_jwt=true"
 	if entry == nil {
 		c.note(checkConfiguration, failed(write, "the mount has no configuration"))
@@ -83,7 +83,7 @@ func (c *checker) checkStored(ctx context.Context) error {
 	}
 	c.needs.renewals = config.RenewalCheck != renewalCheckNone
 	if len(problems) > 0 {
-		c.note(checkConfiguration, warned(commented("vault list "+shellQuote(c.mount+"/role"), "and write those anew that are named"), "%s", some(problems)))
+		c.note(checkConfiguration, warned(commented("vault list "+shellWord(c.mount+"/role"), "and write those anew that are named"), "%s", some(problems)))
 		return nil
 	}
 	c.note(checkConfiguration, passed("it can be used; CA certificates: %s; reviewer: %s", c.caSource(), c.credentialSource()))

@@ -508,7 +508,7 @@ func TestShellQuote(t *testing.T) {
 	for in, want := range map[string]string{
 		"auth/kubernetes/config": "auth/kubernetes/config", "": "''", "a b": "'a b'", "it's": `'it'\''s'`, "$(x)": "'$(x)'",
 	} {
-		if got := shellQuote(in); got != want {
+		if got := shellWord(in); got != want {
 			t.Errorf("%q becomes %s, want %s", in, got, want)
 		}
 	}

@@ -159,7 +159,7 @@ func (c *checker) certificateProblems(certificate *kube.Certificate) (problems [
 		if names := certificateNames(leaf); len(names) > 0 {
 			name = names[0]
 		}
-		add(c.patch("tls_server_name="+shellQuote(name)), "or use one of its names in kubernetes_host",
+		add(c.patch("tls_server_name="+shellWord(name)), "or use one of its names in kubernetes_host",
 			"wrong server name: the API server's certificate is not for %q", certificate.ServerName)
 	}
 	remedy = strings.Join(commands, " && ")
