@@ -24,25 +24,13 @@ func (c *checker) checkKeys(ctx context.Context) {
 	if configured.Empty() && !follows {
 		return
 	}
-	published, err := c.publishedKeys(ctx)
+	published, err := fetchKeys(ctx, c.connection.client.SigningKeys, "")
 	if follows {
 		c.note(checkClusterKeys, c.clusterKeys(published, err))
 	}
 	if !configured.Empty() {
 		c.note(checkPEMKeys, c.pemKeys(published, err))
 	}
-}
-
-func (c *checker) publishedKeys(ctx context.Context) (token.Keys, error) {
-	document, err := c.connection.client.SigningKeys(ctx, "")
-	if err != nil {
-		return token.Keys{}, err
-	}
-	keys, err := token.ParseKeySet(document)
-	if err != nil {
-		return token.Keys{}, &kube.Error{Op: "read the cluster's keys", Failure: kube.Malformed, Err: err}
-	}
-	return keys, nil
 }
 
 func (c *checker) clusterKeys(published token.Keys, err error) finding {

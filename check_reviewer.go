@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"k8s.io/apimachinery/pkg/util/validation"
@@ -168,17 +169,11 @@ func (c *checker) permissions() []permission {
 }
 
 func (c *checker) checkPermissions(ctx context.Context) {
-	done := make(chan struct{})
-	permissions := c.permissions()
-	for _, p := range permissions {
-		go func() {
-			defer func() { done <- struct{}{} }()
-			c.note(p.check, c.permitted(ctx, p))
-		}()
+	var asked sync.WaitGroup
+	for _, p := range c.permissions() {
+		asked.Go(func() { c.note(p.check, c.permitted(ctx, p)) })
 	}
-	for range permissions {
-		<-done
-	}
+	asked.Wait()
 }
 
 // permitted asks for one permission, if something needs it.

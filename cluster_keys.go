@@ -81,7 +81,7 @@ func (c *clusterKeys) current() (keys token.Keys, fresh bool, failed error) {
 func (c *clusterKeys) read(ctx context.Context, loginToken string) error {
 	done := c.reading.DoChan("", func() (any, error) {
 		if c.begin() {
-			c.finish(c.readNow(loginToken))
+			c.finish(fetchKeys(c.ctx, c.fetch, loginToken))
 		}
 		return nil, nil
 	})
@@ -107,8 +107,9 @@ func (c *clusterKeys) begin() bool {
 	return true
 }
 
-func (c *clusterKeys) readNow(loginToken string) (token.Keys, error) {
-	document, err := c.fetch(c.ctx, loginToken)
+// fetchKeys reads what a cluster publishes. The errors are of type *kube.Error.
+func fetchKeys(ctx context.Context, fetch func(ctx context.Context, loginToken string) ([]byte, error), loginToken string) (token.Keys, error) {
+	document, err := fetch(ctx, loginToken)
 	if err != nil {
 		return token.Keys{}, err
 	}

@@ -57,11 +57,7 @@ func (a *explainAnswer) data() map[string]any {
 
 // text is how everything that a login says gets into the answer.
 func (a *explainAnswer) text(text string, maxBytes int) string {
-	text = a.scrub.Replace(text)
-	if len(text) <= maxBytes {
-		return text
-	}
-	return strings.ToValidUTF8(text[:maxBytes], "") + "…"
+	return cut(a.scrub.Replace(text), maxBytes)
 }
 
 func (a *explainAnswer) addRefusal(data map[string]any) {

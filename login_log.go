@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -153,9 +154,12 @@ func (l *loginLog) sometimes(kind troubleKind, write func(suppressed int64)) {
 	}
 }
 
-func shorten(text string) string {
-	if len(text) <= maxLoggedBytes {
+func shorten(text string) string { return cut(text, maxLoggedBytes) }
+
+// cut bounds a text, and says so where it does.
+func cut(text string, maxBytes int) string {
+	if len(text) <= maxBytes {
 		return text
 	}
-	return text[:maxLoggedBytes] + "…"
+	return strings.ToValidUTF8(text[:maxBytes], "") + "…"
 }

@@ -156,12 +156,7 @@ func (d diagnosis) prepare(t *testing.T) *fixture {
 		config = with(config, d.config(f))
 	}
 	f.mounts.ours.must(t, http.MethodPost, "config", config)
-	role := fields{
-		"bound_service_account_names":      f.account.name,
-		"bound_service_account_namespaces": f.account.namespace,
-		"audience":                         audience,
-		"token_policies":                   "app",
-	}
+	role := f.usualRole()
 	if d.role != nil {
 		role = with(role, d.role(f))
 	}

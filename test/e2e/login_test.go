@@ -56,6 +56,16 @@ type fixture struct {
 	mounts  mounts
 }
 
+// usualRole is a role for the service account.
+func (f *fixture) usualRole() fields {
+	return fields{
+		"bound_service_account_names":      f.account.name,
+		"bound_service_account_namespaces": f.account.namespace,
+		"audience":                         audience,
+		"token_policies":                   "app",
+	}
+}
+
 // always is for rows whose fields do not depend on the fixture.
 func always(f fields) func(*fixture) fields {
 	return func(*fixture) fields { return f }
@@ -129,12 +139,7 @@ func (r loginRow) prepare(t *testing.T) *fixture {
 	if len(config) > 0 {
 		f.mounts.must(t, http.MethodPost, "config", config)
 	}
-	role := fields{
-		"bound_service_account_names":      f.account.name,
-		"bound_service_account_namespaces": f.account.namespace,
-		"audience":                         audience,
-		"token_policies":                   "app",
-	}
+	role := f.usualRole()
 	if r.role != nil {
 		role = with(role, r.role(f))
 	}
