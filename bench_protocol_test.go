@@ -26,13 +26,22 @@ func BenchmarkProtocol(b *testing.B) {
 		"token_reviewer_jwt": c.Reviewer, "disable_local_ca_jwt": true,
 	})
 	p.write(b, logical.CreateOperation, "role/demo", (&mount{}).role(nil))
-	for _, clients := range []int{1, 2, 8} {
-		b.Run(fmt.Sprintf("%d clients a processor", clients), func(b *testing.B) {
-			b.SetParallelism(clients)
+	for _, row := range []struct {
+		token   string
+		login   func(b *testing.B, host logical.Backend, role, jwt string)
+		clients int // for each processor
+	}{
+		{"batch", benchLogin, 1},
+		{"batch", benchLogin, 2},
+		{"batch", benchLogin, 8},
+		{"service", benchServiceLogin, 8},
+	} {
+		b.Run(fmt.Sprintf("%s token/%d clients a processor", row.token, row.clients), func(b *testing.B) {
+			b.SetParallelism(row.clients)
 			before := p.cpuMicroseconds(b)
 			b.RunParallel(func(pb *testing.PB) {
 				for i := 0; pb.Next(); i++ {
-					benchLogin(b, p.backend, "demo", c.Tokens[i%len(c.Tokens)])
+					row.login(b, p.backend, "demo", c.Tokens[i%len(c.Tokens)])
 				}
 			})
 			b.ReportMetric((p.cpuMicroseconds(b)-before)/float64(b.N), "cpu-us/op")
