@@ -25,6 +25,14 @@ func newCache[T any](load func(ctx context.Context, s logical.Storage, key strin
 	return &cache[T]{load: load, entries: map[string]*T{}}
 }
 
+// peek returns what is remembered of key.
+func (c *cache[T]) peek(key string) (*T, bool) {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	value, ok := c.entries[key]
+	return value, ok
+}
+
 // get returns the value of key, or nil if there is none. No lock is held while
 // it loads. A value that was loaded while something was dropped is returned but
 // not kept, since it may be the one from before.

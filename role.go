@@ -127,8 +127,12 @@ func setIfZero[T int | time.Duration](target *T, old T) {
 	}
 }
 
-// findRole returns the role of a login, or a refusal that names it as unknown.
+// findRole returns the role of a login, or a refusal that names it as unknown. A name
+// is looked at only where no role is remembered by it: those that are had a good one.
 func (b *backend) findRole(ctx context.Context, s logical.Storage, name string) (*role, error) {
+	if r, ok := b.roles.peek(roleCacheKey(name)); ok {
+		return r, nil
+	}
 	unknown := refuseInvalid("there is no role of that name", fmt.Sprintf("invalid role name %q", name))
 	if len(name) > maxRoleNameBytes || !storableRoleName.MatchString(name) {
 		return nil, unknown

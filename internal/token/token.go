@@ -107,16 +107,22 @@ func checkShape(raw string) error {
 	if strings.IndexByte(raw, '.') > maxHeaderBytes {
 		return fmt.Errorf("%w: the header is longer than %d bytes", ErrMalformed, maxHeaderBytes)
 	}
-	if strings.ContainsFunc(raw, notInCompactForm) {
-		return fmt.Errorf("%w: a character that no JWT holds", ErrMalformed)
+	for i := range len(raw) {
+		if !inCompactForm[raw[i]] {
+			return fmt.Errorf("%w: a character that no JWT holds", ErrMalformed)
+		}
 	}
 	return nil
 }
 
-func notInCompactForm(r rune) bool {
-	return (r < 'A' || r > 'Z') && (r < 'a' || r > 'z') && (r < '0' || r > '9') &&
-		r != '-' && r != '_' && r != '.'
-}
+// inCompactForm are the bytes that a JWT in compact form is made of: those of base64 in
+// its form for URLs, and the dots between the segments.
+var inCompactForm = func() (in [256]bool) {
+	for _, c := range []byte("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.") {
+		in[c] = true
+	}
+	return in
+}()
 
 // Raw is the token as it was sent, without space around it.
 func (t *Unverified) Raw() string { return t.raw }
