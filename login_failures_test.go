@@ -226,11 +226,6 @@ func TestStorageErrorsPassThrough(t *testing.T) {
 					t.Errorf("%s: %d %v", operation, o.status, o.err)
 				}
 			}
-			if key == "role/" {
-				if o := m.do(logical.ResolveRoleOperation, "login", fields{"role": "demo"}); !errors.Is(o.err, errStorage) {
-					t.Errorf("role resolution: %d %v", o.status, o.err)
-				}
-			}
 			m.storage.fail("")
 			m.mustLogin(m.token())
 		})

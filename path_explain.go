@@ -59,7 +59,8 @@ func (b *backend) pathExplain() *framework.Path {
 // explainWrite makes a login that issues nothing. It is no login, and so it is
 // neither logged nor counted as one.
 func (b *backend) explainWrite(ctx context.Context, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
-	if _, err := required(data, "jwt"); err != nil {
+	body := readLoginBody(data)
+	if err := requireValue("jwt", body.jwt); err != nil {
 		return respond(err)
 	}
 	remote, err := remoteOf(data)
@@ -68,12 +69,12 @@ func (b *backend) explainWrite(ctx context.Context, req *logical.Request, data *
 	}
 	answer := &explainAnswer{
 		mount:   req.MountPoint,
-		role:    data.Get("role").(string),
+		role:    body.role,
 		account: &explanation{},
-		scrub:   newScrubber(data.Get("jwt").(string), data.Get("role").(string)),
+		scrub:   newScrubber(body.jwt, body.role),
 		now:     b.now(),
 	}
-	answer.login, err = b.newLogin(ctx, req, data)
+	answer.login, err = b.newLogin(ctx, req, body)
 	if err == nil {
 		answer.login.remote, answer.login.explained = remote, answer.account
 		err = answer.login.logIn(ctx)

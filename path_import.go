@@ -73,7 +73,7 @@ func (b *backend) importConsul(ctx context.Context, req *logical.Request, data *
 	defer b.writes.Unlock()
 
 	for _, field := range []string{"auth_method", "binding_rules"} {
-		if _, err := required(data, field); err != nil {
+		if err := requireValue(field, data.Get(field).(string)); err != nil {
 			return respond(err)
 		}
 	}

@@ -51,68 +51,68 @@ func (b *backend) pathLogin() *framework.Path {
 }
 
 func (b *backend) loginWrite(ctx context.Context, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
-	auth, err := b.authenticate(ctx, req, data)
+	body := readLoginBody(data)
+	auth, err := b.authenticate(ctx, req, body)
 	b.metrics.login(err)
 	if err != nil {
-		b.log.refused(b.Logger(), req.MountPoint, data.Get("role").(string), err)
+		b.log.refused(b.Logger(), req.MountPoint, body.role, err)
 		return respond(err)
 	}
-	b.log.allowed(b.Logger(), req.MountPoint, data.Get("role").(string), auth.Metadata)
+	b.log.allowed(b.Logger(), req.MountPoint, body.role, auth.Metadata)
 	return &logical.Response{Auth: auth}, nil
 }
 
 // loginAliasLookahead tells the host which alias a login would have. The answer
 // names somebody, so it takes the same proof as the login itself.
 func (b *backend) loginAliasLookahead(ctx context.Context, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
-	auth, err := b.authenticate(ctx, req, data)
+	body := readLoginBody(data)
+	auth, err := b.authenticate(ctx, req, body)
 	if err != nil {
-		b.log.refused(b.Logger(), req.MountPoint, data.Get("role").(string), err)
+		b.log.refused(b.Logger(), req.MountPoint, body.role, err)
 		return respond(err)
 	}
 	return &logical.Response{Auth: &logical.Auth{Alias: &logical.Alias{Name: auth.Alias.Name}}}, nil
 }
 
-// loginResolveRole tells the host which role a login names, for quotas.
-func (b *backend) loginResolveRole(ctx context.Context, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
-	name := data.Get("role").(string)
-	if name == "" {
-		if err := b.requireRules(ctx, req.Storage); err != nil {
-			return respond(err)
-		}
-		return logical.ResolveRoleResponse("")
-	}
-	if _, err := b.findRole(ctx, req.Storage, name); err != nil {
-		return respond(err)
-	}
-	return logical.ResolveRoleResponse(name)
+// loginResolveRole tells the host which role a login names, for quotas. It does not
+// look whether there is such a role: to the host a role without a quota and no role at
+// all are the same, and it asks this after each login that gets a service token.
+func (b *backend) loginResolveRole(_ context.Context, _ *logical.Request, data *framework.FieldData) (*logical.Response, error) {
+	return logical.ResolveRoleResponse(data.Get("role").(string))
 }
 
-func (b *backend) authenticate(ctx context.Context, req *logical.Request, data *framework.FieldData) (*logical.Auth, error) {
-	attempt, err := b.newLogin(ctx, req, data)
+// loginBody is what a client sends to log in.
+type loginBody struct{ role, jwt string }
+
+func readLoginBody(data *framework.FieldData) loginBody {
+	return loginBody{role: data.Get("role").(string), jwt: data.Get("jwt").(string)}
+}
+
+func (b *backend) authenticate(ctx context.Context, req *logical.Request, body loginBody) (*logical.Auth, error) {
+	attempt, err := b.newLogin(ctx, req, body)
 	if err != nil {
 		return nil, err
 	}
 	if err := attempt.logIn(ctx); err != nil {
 		return nil, err
 	}
-	return attempt.auth(data.Get("role").(string)), nil
+	return attempt.auth(body.role), nil
 }
 
 // newLogin is an attempt with what the request names.
-func (b *backend) newLogin(ctx context.Context, req *logical.Request, data *framework.FieldData) (*login, error) {
-	roleName := data.Get("role").(string)
-	attempt := &login{b: b, storage: req.Storage, remote: req.Connection}
-	if roleName == "" {
+func (b *backend) newLogin(ctx context.Context, req *logical.Request, body loginBody) (*login, error) {
+	attempt := &login{b: b, storage: req.Storage, jwt: body.jwt, remote: req.Connection}
+	if body.role == "" {
 		if err := b.requireRules(ctx, req.Storage); err != nil {
 			return nil, err
 		}
 	}
-	var err error
-	if attempt.jwt, err = required(data, "jwt"); err != nil {
+	if err := requireValue("jwt", body.jwt); err != nil {
 		return nil, err
 	}
-	if roleName != "" {
-		if attempt.role, err = b.findRole(ctx, req.Storage, roleName); err != nil {
+	if body.role != "" {
+		var err error
+		if attempt.role, err = b.findRole(ctx, req.Storage, body.role); err != nil {
 			return nil, err
 		}
 	}
@@ -132,10 +132,9 @@ func (b *backend) requireRules(ctx context.Context, s logical.Storage) error {
 	return nil
 }
 
-func required(data *framework.FieldData, field string) (string, error) {
-	value := data.Get(field).(string)
+func requireValue(field, value string) error {
 	if value == "" {
-		return "", refuseInvalid("missing "+field, "missing "+field)
+		return refuseInvalid("missing "+field, "missing "+field)
 	}
-	return value, nil
+	return nil
 }
