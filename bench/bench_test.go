@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -116,12 +117,37 @@ func TestOptions(t *testing.T) {
 	if short.out == o.out {
 		t.Error("a short run replaces the results of a full one")
 	}
+	set, err := parseOptions([]string{`-vault-config={"imprecise_lease_role_tracking":true}`})
+	if err != nil || set.vaultConfig["imprecise_lease_role_tracking"] != true {
+		t.Errorf("got %+v, %v", set, err)
+	}
 	for _, args := range [][]string{
 		{"-sections=start,nothing"}, {"-sections="}, {"-clients=0"}, {"-clients=1,x"}, {"-rounds=0"},
-		{"-duration=0s"}, {"-token-type=other"}, {"-mounts=-1"}, {"more"},
+		{"-duration=0s"}, {"-token-type=other"}, {"-mounts=-1"}, {"-vault-config=x"}, {"more"},
 	} {
 		if o, err := parseOptions(args); err == nil {
 			t.Errorf("%v: got %+v", args, o)
+		}
+	}
+}
+
+// The flags that the documentation gives are ones that there are.
+func TestDocumentedFlags(t *testing.T) {
+	root, err := testbed.RepositoryRoot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(filepath.Join(root, "docs", "performance.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	given := regexp.MustCompile(`BENCH_FLAGS='([^']*)'`).FindAllSubmatch(text, -1)
+	if len(given) == 0 {
+		t.Error("none are given; the pattern must be wrong")
+	}
+	for _, flags := range given {
+		if _, err := parseOptions(strings.Fields(string(flags[1]))); err != nil {
+			t.Errorf("%s: %v", flags[1], err)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -24,6 +25,8 @@ type options struct {
 	tokens    int
 	tokenType string
 	logLevel  string
+	// vaultConfig are further settings of the server.
+	vaultConfig map[string]any
 
 	clients  []int
 	rounds   int
@@ -76,7 +79,7 @@ func shortSizes() options {
 func parseWith(args []string, sizes func() options) (options, error) {
 	o := sizes()
 	flags := flag.NewFlagSet("bench run", flag.ContinueOnError)
-	var sections, clients string
+	var sections, clients, vaultConfig string
 	flags.StringVar(&sections, "sections", strings.Join(sectionNames(), ","), "what to measure")
 	flags.BoolVar(&o.short, "short", false, "a run of about a minute, to see that all works")
 	flags.StringVar(&o.out, "out", "", "file for the results; sections in it that are not measured now are kept (default: bench/results/latest.json, with -short build/bench/latest.json)")
@@ -84,6 +87,7 @@ func parseWith(args []string, sizes func() options) (options, error) {
 	flags.IntVar(&o.tokens, "tokens", o.tokens, "service accounts, which log in in turn")
 	flags.StringVar(&o.tokenType, "token-type", "batch", "token_type of the roles, except for the long run, which has batch")
 	flags.StringVar(&o.logLevel, "log-level", "info", "Vault's log level")
+	flags.StringVar(&vaultConfig, "vault-config", "{}", "further settings of Vault's configuration file, in JSON")
 	flags.StringVar(&clients, "clients", "1,16,64", "numbers of clients to measure with")
 	flags.IntVar(&o.rounds, "rounds", o.rounds, "interleaved rounds")
 	flags.DurationVar(&o.duration, "duration", o.duration, "how long one subject is driven in one round")
@@ -100,6 +104,9 @@ func parseWith(args []string, sizes func() options) (options, error) {
 	}
 	if flags.NArg() > 0 {
 		return o, fmt.Errorf("unknown argument %q", flags.Arg(0))
+	}
+	if err := json.Unmarshal([]byte(vaultConfig), &o.vaultConfig); err != nil {
+		return o, fmt.Errorf("-vault-config: %w", err)
 	}
 	o.sections = strings.Split(sections, ",")
 	for text := range strings.SplitSeq(clients, ",") {

@@ -51,11 +51,15 @@ func plotCommand(args []string) error {
 	return nil
 }
 
-// The results of a run with -token-type service, beside the others, and which of its
-// tables the document has.
-const serviceResults = "service.json"
-
-var serviceTables = []string{"conditions", "ratios", "throughput", "cache"}
+// besides are results of further runs, which the document has some tables of. Their
+// files are beside the main one, and their tables' names begin with a prefix.
+var besides = []struct {
+	prefix, file string
+	tables       []string
+}{
+	{"service", "service.json", []string{"conditions", "ratios", "throughput", "cache"}},
+	{"imprecise", "service-imprecise.json", []string{"conditions", "ratios", "cache"}},
+}
 
 // rendered is what the document and the plots have to be, by their paths.
 func rendered(in, document, images string) (map[string][]byte, error) {
@@ -68,13 +72,15 @@ func rendered(in, document, images string) (map[string][]byte, error) {
 		return nil, err
 	}
 	tables := results.Tables()
-	service, err := report.Read(filepath.Join(filepath.Dir(in), serviceResults))
-	if err != nil {
-		return nil, err
-	}
-	for name, table := range service.Tables() {
-		if slices.Contains(serviceTables, name) {
-			tables["service"+name] = table
+	for _, run := range besides {
+		results, err := report.Read(filepath.Join(filepath.Dir(in), run.file))
+		if err != nil {
+			return nil, err
+		}
+		for name, table := range results.Tables() {
+			if slices.Contains(run.tables, name) {
+				tables[run.prefix+name] = table
+			}
 		}
 	}
 	filled, err := report.Fill(string(text), tables)

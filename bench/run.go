@@ -73,7 +73,8 @@ func runCommand(ctx context.Context, args []string) (err error) {
 		return err
 	}
 	r := &run{options: o, progress: os.Stderr}
-	if r.rig, err = rig.Start(ctx, rig.Options{Progress: os.Stderr, Tokens: o.tokens, LogLevel: o.logLevel}); err != nil {
+	server := testbed.VaultOptions{LogLevel: o.logLevel, Config: o.vaultConfig}
+	if r.rig, err = rig.Start(ctx, rig.Options{Progress: os.Stderr, Tokens: o.tokens, Vault: server}); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, r.rig.Stop()) }()
@@ -111,7 +112,7 @@ func (r *run) measure(ctx context.Context, results *report.Report) error {
 
 func (r *run) newStamp(ctx context.Context) (report.Stamp, error) {
 	s := report.Stamp{
-		Go: runtime.Version(), Plugin: r.rig.PluginVersion(), LogLevel: r.logLevel, Tokens: r.tokens,
+		Go: runtime.Version(), Plugin: r.rig.PluginVersion(), LogLevel: r.logLevel, VaultConfig: r.vaultConfig, Tokens: r.tokens,
 	}
 	var err error
 	if s.Machine, err = proc.ThisMachine(); err != nil {

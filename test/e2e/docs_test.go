@@ -14,7 +14,7 @@ import (
 
 var (
 	shellBlock  = regexp.MustCompile("(?ms)^```sh\n(.*?)^```")
-	makeCommand = regexp.MustCompile(`^make ([a-z-]+)( [A-Z]+=\S+)*$`)
+	makeCommand = regexp.MustCompile(`^make ([a-z-]+)( [A-Z_]+=.*)?$`)
 )
 
 // TestDocs runs the commands of the documentation, document by document and in

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
@@ -24,6 +25,10 @@ type VaultOptions struct {
 	// KEY=value. They win over the caller's own environment, of which VAULT_*
 	// is left out.
 	Env []string
+
+	// Config are further settings of the server, as in its configuration file. They
+	// win over those of the test bed.
+	Config map[string]any
 }
 
 // Vault is a running, initialised and unsealed Vault server.
@@ -74,7 +79,7 @@ func StartVault(ctx context.Context, tools Tools, dir string, opts VaultOptions)
 	if opts.LogLevel == "" {
 		opts.LogLevel = "debug"
 	}
-	if err := v.startOnFreePort(ctx, opts.LogLevel); err != nil {
+	if err := v.startOnFreePort(ctx, opts); err != nil {
 		return nil, err
 	}
 	if err := v.initialise(ctx); err != nil {
@@ -85,9 +90,9 @@ func StartVault(ctx context.Context, tools Tools, dir string, opts VaultOptions)
 
 // startOnFreePort tries other ports while the one that was free is taken by
 // someone else before the server listens on it.
-func (v *Vault) startOnFreePort(ctx context.Context, logLevel string) error {
+func (v *Vault) startOnFreePort(ctx context.Context, opts VaultOptions) error {
 	for try := 1; ; try++ {
-		if err := v.writeConfig(logLevel); err != nil {
+		if err := v.writeConfig(opts); err != nil {
 			return err
 		}
 		err := v.start(ctx)
@@ -101,7 +106,7 @@ func (v *Vault) startOnFreePort(ctx context.Context, logLevel string) error {
 }
 
 // writeConfig chooses a free port and writes the server's configuration.
-func (v *Vault) writeConfig(logLevel string) error {
+func (v *Vault) writeConfig(opts VaultOptions) error {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
@@ -111,15 +116,17 @@ func (v *Vault) writeConfig(logLevel string) error {
 		return err
 	}
 	v.Addr = "http://" + address
-	config, err := json.MarshalIndent(map[string]any{
+	settings := map[string]any{
 		"api_addr":         v.Addr,
 		"disable_mlock":    true,
 		"listener":         map[string]any{"tcp": map[string]any{"address": address, "tls_disable": true}},
-		"log_level":        logLevel,
+		"log_level":        opts.LogLevel,
 		"plugin_directory": v.PluginDir,
 		"storage":          map[string]any{"file": map[string]any{"path": filepath.Join(v.dir, "storage")}},
 		"ui":               false,
-	}, "", "  ")
+	}
+	maps.Copy(settings, opts.Config)
+	config, err := json.MarshalIndent(settings, "", "  ")
 	if err != nil {
 		return err
 	}

@@ -37,8 +37,10 @@ type Stamp struct {
 	BuiltIn    string       `json:"built_in"` // the version of Vault's own method
 	Kubernetes string       `json:"kubernetes"`
 	LogLevel   string       `json:"log_level"`
-	Storage    string       `json:"storage"` // kind of the file system that Vault stores on
-	Tokens     int          `json:"tokens"`  // service accounts that log in in turn, each with one token
+	// VaultConfig are further settings of the server.
+	VaultConfig map[string]any `json:"vault_config,omitempty"`
+	Storage     string         `json:"storage"` // kind of the file system that Vault stores on
+	Tokens      int            `json:"tokens"`  // service accounts that log in in turn, each with one token
 }
 
 // Subject is what was driven in a round.

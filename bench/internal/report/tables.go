@@ -3,6 +3,8 @@ package report
 import (
 	"fmt"
 	"iter"
+	"maps"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -32,9 +34,13 @@ func (r *Report) Tables() map[string]string {
 
 // String says where and of what a section was measured.
 func (s Stamp) String() string {
-	return fmt.Sprintf("%d cores (%s), %d MiB, Linux %s; plugin %s (%s), Vault %s, its method %s, kube-apiserver %s, %s, log level %s, storage on %s, %d tokens",
+	text := fmt.Sprintf("%d cores (%s), %d MiB, Linux %s; plugin %s (%s), Vault %s, its method %s, kube-apiserver %s, %s, log level %s, storage on %s, %d tokens",
 		s.Machine.Cores, s.Machine.CPU, s.Machine.MemoryMiB, s.Machine.Kernel,
 		s.Plugin, s.Revision, s.Vault, s.BuiltIn, s.Kubernetes, s.Go, s.LogLevel, s.Storage, s.Tokens)
+	for _, name := range slices.Sorted(maps.Keys(s.VaultConfig)) {
+		text += fmt.Sprintf(", %s=%v", name, s.VaultConfig[name])
+	}
+	return text
 }
 
 // conditions says for each section when, where and of what it was measured; those

@@ -36,8 +36,8 @@ const (
 // Options say what to set up.
 type Options struct {
 	Progress io.Writer
-	Tokens   int    // service accounts with a token each
-	LogLevel string // Vault's
+	Tokens   int // service accounts with a token each
+	Vault    testbed.VaultOptions
 }
 
 // Rig is a running cluster with service accounts that can log in.
@@ -52,7 +52,7 @@ type Rig struct {
 
 // Start brings up the cluster. It runs until Stop, also when ctx ends.
 func Start(ctx context.Context, o Options) (_ *Rig, err error) {
-	bed, err := testbed.Start(ctx, testbed.Options{Progress: o.Progress, Vault: testbed.VaultOptions{LogLevel: o.LogLevel}})
+	bed, err := testbed.Start(ctx, testbed.Options{Progress: o.Progress, Vault: o.Vault})
 	if err != nil {
 		return nil, err
 	}

@@ -43,7 +43,7 @@ type Vault struct {
 // NewVault starts a Vault that has nothing mounted. name is that of its directory.
 func (r *Rig) NewVault(ctx context.Context, name string) (_ *Vault, err error) {
 	dir := filepath.Join(r.bed.Dir, "vault-"+name)
-	server, err := testbed.StartVault(ctx, r.bed.Tools, dir, testbed.VaultOptions{LogLevel: r.options.LogLevel})
+	server, err := testbed.StartVault(ctx, r.bed.Tools, dir, r.options.Vault)
 	if err != nil {
 		return nil, err
 	}
