@@ -117,8 +117,8 @@ func TestOptions(t *testing.T) {
 	if short.out == o.out {
 		t.Error("a short run replaces the results of a full one")
 	}
-	set, err := parseOptions([]string{`-vault-config={"imprecise_lease_role_tracking":true}`})
-	if err != nil || set.vaultConfig["imprecise_lease_role_tracking"] != true {
+	set, err := parseOptions([]string{"-vault-config=imprecise_lease_role_tracking=true", "-vault-config=log_format=json"})
+	if err != nil || set.vaultConfig["imprecise_lease_role_tracking"] != true || set.vaultConfig["log_format"] != "json" {
 		t.Errorf("got %+v, %v", set, err)
 	}
 	for _, args := range [][]string{

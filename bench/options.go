@@ -79,7 +79,7 @@ func shortSizes() options {
 func parseWith(args []string, sizes func() options) (options, error) {
 	o := sizes()
 	flags := flag.NewFlagSet("bench run", flag.ContinueOnError)
-	var sections, clients, vaultConfig string
+	var sections, clients string
 	flags.StringVar(&sections, "sections", strings.Join(sectionNames(), ","), "what to measure")
 	flags.BoolVar(&o.short, "short", false, "a run of about a minute, to see that all works")
 	flags.StringVar(&o.out, "out", "", "file for the results; sections in it that are not measured now are kept (default: bench/results/latest.json, with -short build/bench/latest.json)")
@@ -87,7 +87,7 @@ func parseWith(args []string, sizes func() options) (options, error) {
 	flags.IntVar(&o.tokens, "tokens", o.tokens, "service accounts, which log in in turn")
 	flags.StringVar(&o.tokenType, "token-type", "batch", "token_type of the roles, except for the long run, which has batch")
 	flags.StringVar(&o.logLevel, "log-level", "info", "Vault's log level")
-	flags.StringVar(&vaultConfig, "vault-config", "{}", "further settings of Vault's configuration file, in JSON")
+	flags.Func("vault-config", "a further setting of Vault's configuration file, as name=value; may be given several times", o.setVaultConfig)
 	flags.StringVar(&clients, "clients", "1,16,64", "numbers of clients to measure with")
 	flags.IntVar(&o.rounds, "rounds", o.rounds, "interleaved rounds")
 	flags.DurationVar(&o.duration, "duration", o.duration, "how long one subject is driven in one round")
@@ -105,9 +105,6 @@ func parseWith(args []string, sizes func() options) (options, error) {
 	if flags.NArg() > 0 {
 		return o, fmt.Errorf("unknown argument %q", flags.Arg(0))
 	}
-	if err := json.Unmarshal([]byte(vaultConfig), &o.vaultConfig); err != nil {
-		return o, fmt.Errorf("-vault-config: %w", err)
-	}
 	o.sections = strings.Split(sections, ",")
 	for text := range strings.SplitSeq(clients, ",") {
 		n, err := strconv.Atoi(text)
@@ -117,6 +114,23 @@ func parseWith(args []string, sizes func() options) (options, error) {
 		o.clients = append(o.clients, n)
 	}
 	return o, nil
+}
+
+// setVaultConfig takes a setting whose value is a truth value, a number or a text.
+func (o *options) setVaultConfig(setting string) error {
+	name, text, ok := strings.Cut(setting, "=")
+	if !ok || name == "" {
+		return errors.New("not name=value")
+	}
+	var value any
+	if err := json.Unmarshal([]byte(text), &value); err != nil {
+		value = text
+	}
+	if o.vaultConfig == nil {
+		o.vaultConfig = map[string]any{}
+	}
+	o.vaultConfig[name] = value
+	return nil
 }
 
 func (o *options) check() error {
