@@ -127,10 +127,11 @@ func setIfZero[T int | time.Duration](target *T, old T) {
 	}
 }
 
-// findRole returns the role of a login, or a refusal that names it as unknown. A name
-// is looked at only where no role is remembered by it: those that are had a good one.
+// findRole returns the role of a login, or a refusal that names it as unknown. The name
+// is looked at only where no role is remembered by just this one, which must be a good
+// one then.
 func (b *backend) findRole(ctx context.Context, s logical.Storage, name string) (*role, error) {
-	if r, ok := b.roles.peek(roleCacheKey(name)); ok {
+	if r, ok := b.roles.peek(name); ok {
 		return r, nil
 	}
 	unknown := refuseInvalid("there is no role of that name", fmt.Sprintf("invalid role name %q", name))

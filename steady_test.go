@@ -79,6 +79,23 @@ func TestRoleNamesThatCannotExistAreNotLookedUp(t *testing.T) {
 	}
 }
 
+// That a role is remembered makes no name good that is not: the sign for a kelvin has the
+// lower case k, and is no letter that a role's name may have.
+func TestRememberedRolesHaveTheirNamesOnly(t *testing.T) {
+	m := newDemo(t, nil, nil)
+	m.write("role/desk", m.role(nil))
+	for range 2 { // the second time it is remembered
+		for name, want := range map[string]int{
+			"desk": http.StatusOK, "DESK": http.StatusOK,
+			"des\u212a": http.StatusBadRequest, "desk ": http.StatusBadRequest, "desk/": http.StatusBadRequest,
+		} {
+			if o := m.login(name, m.token()); o.status != want {
+				t.Errorf("%q: %d, %v, want %d", name, o.status, o.err, want)
+			}
+		}
+	}
+}
+
 // A write on this node counts for the next login.
 func TestWritesCountAtOnce(t *testing.T) {
 	m := newDemo(t, nil, nil)
