@@ -74,11 +74,13 @@ func (b *backend) loginAliasLookahead(ctx context.Context, req *logical.Request,
 	return &logical.Response{Auth: &logical.Auth{Alias: &logical.Alias{Name: auth.Alias.Name}}}, nil
 }
 
-// loginResolveRole tells the host which role a login names, for quotas. It does not
-// look whether there is such a role: to the host a role without a quota and no role at
-// all are the same, and it asks this after each login that gets a service token.
+// loginResolveRole tells the host which role a login names, for quotas, in the letter case
+// of stored roles: in another one it would be a role without a quota, and log in all the
+// same. It does not look whether there is such a role: to the host a role without a quota
+// and no role at all are the same, and it asks this after each login that gets a service
+// token.
 func (b *backend) loginResolveRole(_ context.Context, _ *logical.Request, data *framework.FieldData) (*logical.Response, error) {
-	return logical.ResolveRoleResponse(data.Get("role").(string))
+	return logical.ResolveRoleResponse(roleCacheKey(data.Get("role").(string)))
 }
 
 // loginBody is what a client sends to log in.

@@ -300,7 +300,7 @@ func TestRoleResolution(t *testing.T) {
 	}{
 		"known":            {fields{"role": "demo"}, "demo"},
 		"with a token":     {fields{"role": "demo", "jwt": "x"}, "demo"},
-		"in another case":  {fields{"role": "Demo"}, "Demo"},
+		"in another case":  {fields{"role": "Demo"}, "demo"},
 		"unknown":          {fields{"role": "other"}, "other"},
 		"none":             {fields{"jwt": m.token()}, ""},
 		"a number":         {fields{"role": 5}, "5"},

@@ -101,10 +101,15 @@ func resolvedRole(data string) *pb.HandleRequestReply {
 	if err := json.Unmarshal([]byte(data), &sent); err != nil {
 		return nil
 	}
-	if raw := sent["role"]; len(raw) == 0 || raw[0] != '"' {
+	raw := sent["role"]
+	if len(raw) == 0 || raw[0] != '"' {
 		return nil
 	}
-	answer, err := json.Marshal(map[string]json.RawMessage{"role": sent["role"]})
+	var name string
+	if err := json.Unmarshal(raw, &name); err != nil {
+		return nil
+	}
+	answer, err := json.Marshal(map[string]string{"role": roleCacheKey(name)})
 	if err != nil {
 		return nil
 	}
