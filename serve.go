@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"math"
 	"os"
 
@@ -10,7 +9,6 @@ import (
 	goplugin "github.com/hashicorp/go-plugin"
 	"github.com/hashicorp/vault/api"
 	"github.com/hashicorp/vault/sdk/helper/pluginutil"
-	"github.com/hashicorp/vault/sdk/logical"
 	"github.com/hashicorp/vault/sdk/plugin"
 	"github.com/hashicorp/vault/sdk/plugin/pb"
 	"google.golang.org/grpc"
@@ -67,51 +65,19 @@ func newGRPCServer(options []grpc.ServerOption) *grpc.Server {
 		grpc.MaxRecvMsgSize(math.MaxInt32), // the host has bounds of its own
 		grpc.MaxSendMsgSize(math.MaxInt32),
 		grpc.NumStreamWorkers(streamWorkers),
-		grpc.UnaryInterceptor(answerAtOnce),
+		grpc.UnaryInterceptor(skipExistenceOfLogin),
 	))
 }
 
-// answerAtOnce answers what the host asks around each login, without taking the request
-// apart for it: before, whether something exists at its path, and after one that gets a
-// service token, which role it named.
-func answerAtOnce(
+// skipExistenceOfLogin answers the question that the host asks before each login, which
+// is whether something exists at its path, without taking the whole request apart for
+// it. The answer is that of the framework for a path that has no existence check.
+func skipExistenceOfLogin(
 	ctx context.Context, request any, _ *grpc.UnaryServerInfo, next grpc.UnaryHandler,
 ) (any, error) {
-	switch args := request.(type) {
-	case *pb.HandleExistenceCheckArgs:
-		if args.GetRequest().GetPath() == loginPath {
-			// As the framework says of a path that has no existence check.
-			return &pb.HandleExistenceCheckReply{}, nil
-		}
-	case *pb.HandleRequestArgs:
-		asked := args.GetRequest()
-		if asked.GetPath() == loginPath && asked.GetOperation() == string(logical.ResolveRoleOperation) {
-			if reply := resolvedRole(asked.GetData()); reply != nil {
-				return reply, nil
-			}
-		}
+	check, ok := request.(*pb.HandleExistenceCheckArgs)
+	if ok && check.GetRequest().GetPath() == loginPath {
+		return &pb.HandleExistenceCheckReply{}, nil
 	}
 	return next(ctx, request)
-}
-
-// resolvedRole is what loginResolveRole says to a request with data, which is JSON; nil
-// if that has no role that is a string, and the framework has to make one of it.
-func resolvedRole(data string) *pb.HandleRequestReply {
-	var sent map[string]json.RawMessage
-	if err := json.Unmarshal([]byte(data), &sent); err != nil {
-		return nil
-	}
-	raw := sent["role"]
-	if len(raw) == 0 || raw[0] != '"' {
-		return nil
-	}
-	var name string
-	if err := json.Unmarshal(raw, &name); err != nil {
-		return nil
-	}
-	answer, err := json.Marshal(map[string]string{"role": roleCacheKey(name)})
-	if err != nil {
-		return nil
-	}
-	return &pb.HandleRequestReply{Response: &pb.Response{Data: string(answer)}}
 }
