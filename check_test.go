@@ -504,7 +504,7 @@ func TestCheckBoundsTheRoles(t *testing.T) {
 	}
 }
 
-func TestShellQuote(t *testing.T) {
+func TestShellWord(t *testing.T) {
 	for in, want := range map[string]string{
 		"auth/kubernetes/config": "auth/kubernetes/config", "": "''", "a b": "'a b'", "it's": `'it'\''s'`, "$(x)": "'$(x)'",
 	} {

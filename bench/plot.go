@@ -73,11 +73,11 @@ func rendered(in, document, images string) (map[string][]byte, error) {
 	}
 	tables := results.Tables()
 	for _, run := range besides {
-		results, err := report.Read(filepath.Join(filepath.Dir(in), run.file))
+		further, err := report.Read(filepath.Join(filepath.Dir(in), run.file))
 		if err != nil {
 			return nil, err
 		}
-		for name, table := range results.Tables() {
+		for name, table := range further.Tables() {
 			if slices.Contains(run.tables, name) {
 				tables[run.prefix+name] = table
 			}
