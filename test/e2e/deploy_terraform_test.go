@@ -69,6 +69,7 @@ var providerArguments = map[string]struct {
 func TestTerraform(t *testing.T) {
 	t.Parallel()
 	c := mainCluster(t)
+	server := newServer(t) // it registers the plugin
 	resources := readTerraform(t, map[string]string{
 		"plugin_version": bed.PluginVersion, "plugin_command": testbed.PluginName, "plugin_sha256": bed.PluginSHA256,
 		"kubernetes_host": c.Host, "kubernetes_ca_cert": c.CAPEM, "token_reviewer_jwt": c.reviewer,
@@ -77,17 +78,14 @@ func TestTerraform(t *testing.T) {
 		t.Fatalf("only %d resources were read", len(resources))
 	}
 	for _, r := range resources {
-		got := must(t, http.MethodPost, r.path, r.body)
+		got := server.must(t, http.MethodPost, r.path, r.body)
 		for _, warning := range got.warnings() {
 			if strings.Contains(warning, "ignored") || strings.Contains(warning, "unrecognized") {
 				t.Errorf("%s: %s", r.address, warning)
 			}
 		}
-		if r.kind == "vault_auth_backend" {
-			t.Cleanup(func() { must(t, http.MethodDelete, r.path, nil) })
-		}
 	}
-	m := mount{path: "clusters/terraform", plugin: testbed.PluginName}
+	m := mount{server: server, path: "clusters/terraform", plugin: testbed.PluginName}
 	web := c.newShop(t, "shop-terraform", map[string]string{"env": "prod"})
 	for name, row := range map[string]struct {
 		login  fields

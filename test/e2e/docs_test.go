@@ -31,6 +31,7 @@ func TestDocs(t *testing.T) {
 	}
 	// The README comes first: it registers the plugin and shows the first login.
 	docs = append([]string{filepath.Join(root, "README.md"), filepath.Join(root, "CONTRIBUTING.md")}, docs...)
+	vault := newServer(t).Vault // some commands register and reload
 	ran := 0
 	for _, doc := range docs {
 		text, err := os.ReadFile(doc)
@@ -42,7 +43,7 @@ func TestDocs(t *testing.T) {
 			continue
 		}
 		ran++
-		t.Run(filepath.Base(doc), func(t *testing.T) { runAsReader(t, root, commands) })
+		t.Run(filepath.Base(doc), func(t *testing.T) { runAsReader(t, vault, root, commands) })
 	}
 	if ran == 0 {
 		t.Fatal("no document has a command; the pattern for blocks must be wrong")
@@ -130,7 +131,7 @@ func checkTarget(t *testing.T, root, target string) {
 // runAsReader runs commands in a clean folder that looks like the repository after
 // make build, with Vault's own method mounted at auth/kubernetes as on a server that
 // is to be switched over.
-func runAsReader(t *testing.T, root, commands string) {
+func runAsReader(t *testing.T, vault *testbed.Vault, root, commands string) {
 	dir := t.TempDir()
 	if err := os.Mkdir(filepath.Join(dir, "build"), 0o755); err != nil {
 		t.Fatal(err)
@@ -145,7 +146,7 @@ func runAsReader(t *testing.T, root, commands string) {
 		"vault read sys/auth/kubernetes >mounted 2>&1 || vault auth enable kubernetes\n" + commands
 	cmd := exec.CommandContext(t.Context(), "bash", "-c", script)
 	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), append(bed.Env(), "HOME="+dir)...)
+	cmd.Env = append(os.Environ(), append(bed.EnvFor(vault), "HOME="+dir)...)
 	var output bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &output, &output
 	if err := cmd.Run(); err != nil {

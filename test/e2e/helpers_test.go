@@ -63,20 +63,49 @@ func compact(value any) string {
 	return strings.TrimSpace(b.String())
 }
 
-// send makes one request to Vault with the root token. path is what follows
-// /v1/. A body that is a string is sent as it is, any other as JSON.
+// server is a Vault that tests talk to.
+type server struct{ *testbed.Vault }
+
+// shared is the Vault of all tests that leave its plugins running.
+func shared() server { return server{bed.Vault} }
+
+// newServer starts a Vault for one test alone: for one that reloads, kills, registers or
+// takes away a plugin or a mount, which may end what other tests have under way.
+func newServer(t testing.TB) server {
+	t.Helper()
+	vault, err := bed.StartVaultApart(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := vault.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	secret("root token", vault.RootToken)
+	return server{vault}
+}
+
+// send makes one request to the shared Vault with the root token.
 func send(t testing.TB, method, path string, body any) answer {
 	t.Helper()
-	return sendAs(t, bed.Vault.RootToken, method, path, body)
+	return shared().send(t, method, path, body)
+}
+
+// send makes one request with the root token. path is what follows /v1/. A body that is
+// a string is sent as it is, any other as JSON.
+func (s server) send(t testing.TB, method, path string, body any) answer {
+	t.Helper()
+	return s.sendAs(t, s.RootToken, method, path, body)
 }
 
 // sendAs is send with another token, or with none if it is empty.
-func sendAs(t testing.TB, token, method, path string, body any) answer {
+func (s server) sendAs(t testing.TB, token, method, path string, body any) answer {
 	t.Helper()
 	// A test's own context has ended when it cleans up.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), time.Minute)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, method, bed.Vault.Addr+"/v1/"+path, bodyReader(t, body))
+	request, err := http.NewRequestWithContext(ctx, method, s.Addr+"/v1/"+path, bodyReader(t, body))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -122,7 +151,12 @@ func bodyReader(t testing.TB, body any) io.Reader {
 // must is send for requests that a test needs and does not test.
 func must(t testing.TB, method, path string, body any) answer {
 	t.Helper()
-	a := send(t, method, path, body)
+	return shared().must(t, method, path, body)
+}
+
+func (s server) must(t testing.TB, method, path string, body any) answer {
+	t.Helper()
+	a := s.send(t, method, path, body)
 	if a.Status >= http.StatusBadRequest {
 		t.Fatalf("%s %s: %v", method, path, a)
 	}
@@ -131,24 +165,25 @@ func must(t testing.TB, method, path string, body any) answer {
 
 // mount is an auth mount.
 type mount struct {
+	server server
 	path   string // without auth/ and without slashes around it
 	plugin string // the name in Vault's catalog
 }
 
 func (m mount) send(t testing.TB, method, path string, body any) answer {
 	t.Helper()
-	return send(t, method, "auth/"+m.path+"/"+path, body)
+	return m.server.send(t, method, "auth/"+m.path+"/"+path, body)
 }
 
 func (m mount) must(t testing.TB, method, path string, body any) answer {
 	t.Helper()
-	return must(t, method, "auth/"+m.path+"/"+path, body)
+	return m.server.must(t, method, "auth/"+m.path+"/"+path, body)
 }
 
 // login sends no Vault token, as a pod that logs in has none.
 func (m mount) login(t testing.TB, body any) answer {
 	t.Helper()
-	return sendAs(t, "", http.MethodPost, "auth/"+m.path+"/login", body)
+	return m.server.sendAs(t, "", http.MethodPost, "auth/"+m.path+"/login", body)
 }
 
 // mounts are two mounts that are to behave alike.
@@ -177,7 +212,12 @@ func newMounts(t testing.TB) mounts {
 // an external plugin that is registered under the same name.
 func newBuiltinMount(t testing.TB) mount {
 	t.Helper()
-	return newMount(t, "kubernetes", builtinVersion(t))
+	return shared().newBuiltinMount(t)
+}
+
+func (s server) newBuiltinMount(t testing.TB) mount {
+	t.Helper()
+	return s.newMount(t, "kubernetes", s.builtinVersion(t))
 }
 
 // newMount leaves the mount to the end of the Vault that all tests share. Taking one
@@ -185,8 +225,13 @@ func newBuiltinMount(t testing.TB) mount {
 // fail what is under way.
 func newMount(t testing.TB, plugin, version string) mount {
 	t.Helper()
-	m := mount{path: "t" + strings.ToLower(rand.Text()[:10]), plugin: plugin}
-	must(t, http.MethodPost, "sys/auth/"+m.path, map[string]any{
+	return shared().newMount(t, plugin, version)
+}
+
+func (s server) newMount(t testing.TB, plugin, version string) mount {
+	t.Helper()
+	m := mount{server: s, path: "t" + strings.ToLower(rand.Text()[:10]), plugin: plugin}
+	s.must(t, http.MethodPost, "sys/auth/"+m.path, map[string]any{
 		"type":   plugin,
 		"config": map[string]any{"plugin_version": version},
 	})
@@ -195,9 +240,9 @@ func newMount(t testing.TB, plugin, version string) mount {
 
 // builtinVersion is the version under which Vault lists its own method, such as
 // v0.23.0+builtin.
-func builtinVersion(t testing.TB) string {
+func (s server) builtinVersion(t testing.TB) string {
 	t.Helper()
-	for _, entry := range must(t, http.MethodGet, "sys/plugins/catalog", nil).data()["detailed"].([]any) {
+	for _, entry := range s.must(t, http.MethodGet, "sys/plugins/catalog", nil).data()["detailed"].([]any) {
 		entry := entry.(map[string]any)
 		if entry["name"] == "kubernetes" && entry["type"] == "auth" && entry["builtin"] == true {
 			return entry["version"].(string)

@@ -37,7 +37,12 @@ func (m mount) issue(t testing.TB, role, jwt string) string {
 // renew renews a token with the root token, since not every token may do so itself.
 func renew(t testing.TB, token string, increment int) answer {
 	t.Helper()
-	return send(t, http.MethodPost, "auth/token/renew", fields{"token": token, "increment": increment})
+	return shared().renew(t, token, increment)
+}
+
+func (s server) renew(t testing.TB, token string, increment int) answer {
+	t.Helper()
+	return s.send(t, http.MethodPost, "auth/token/renew", fields{"token": token, "increment": increment})
 }
 
 // renewalOrphan is the difference that TestRenewal shows.

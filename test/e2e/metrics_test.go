@@ -36,7 +36,7 @@ func TestMetricsOverHTTP(t *testing.T) {
 			t.Errorf("%s: %.500s", header, body)
 		}
 	}
-	if got := sendAs(t, "", http.MethodGet, "auth/"+m.path+"/metrics", nil); got.Status != http.StatusForbidden {
+	if got := m.server.sendAs(t, "", http.MethodGet, "auth/"+m.path+"/metrics", nil); got.Status != http.StatusForbidden {
 		t.Errorf("without a token: %d", got.Status)
 	}
 }

@@ -12,12 +12,13 @@ import (
 // TestSwitchInPlace switches a mount of Vault's own method to this plugin and back
 // without writing anything anew: each reads what the other has stored, and takes
 // care of the tokens that the other has issued.
-//
-// It is not parallel, since for its time two methods have the name kubernetes.
 func TestSwitchInPlace(t *testing.T) {
+	t.Parallel()
 	c := mainCluster(t)
-	m := newBuiltinMount(t)
-	registerAsKubernetes(t)
+	server := newServer(t)
+	m := server.newBuiltinMount(t)
+	builtin := server.builtinVersion(t)
+	server.registerAsKubernetes(t)
 	a := c.newAccount(t, c.newNamespace(t, map[string]string{"team": "a", "generation": "1"}), "app", nil)
 	s := &switched{mount: m, tokens: map[string]string{}, jwt: c.newToken(t, a, audience)}
 
@@ -45,23 +46,18 @@ func TestSwitchInPlace(t *testing.T) {
 	}
 	s.use(t, written, "with entries of this plugin")
 
-	s.switchTo(t, builtinVersion(t))
+	s.switchTo(t, builtin)
 	s.expect(t, written, "after the switch back")
 	s.use(t, written, "with the built-in again")
 }
 
 // registerAsKubernetes gives this plugin the name of Vault's own method, beside it
-// and with a version. Where another test has done so, nothing changes.
-func registerAsKubernetes(t *testing.T) {
+// and with a version.
+func (s server) registerAsKubernetes(t *testing.T) {
 	t.Helper()
-	catalog := "sys/plugins/catalog/auth/kubernetes?version=" + bed.PluginVersion
-	if send(t, http.MethodGet, catalog, nil).Status == http.StatusOK {
-		return
-	}
-	must(t, http.MethodPost, "sys/plugins/catalog/auth/kubernetes", fields{
+	s.must(t, http.MethodPost, "sys/plugins/catalog/auth/kubernetes", fields{
 		"command": testbed.PluginName, "sha256": bed.PluginSHA256, "version": bed.PluginVersion,
 	})
-	t.Cleanup(func() { must(t, http.MethodDelete, catalog, nil) })
 }
 
 // storedRoles are roles with all fields, of today and of old.
@@ -103,10 +99,10 @@ type switched struct {
 
 func (s *switched) switchTo(t *testing.T, version string) {
 	t.Helper()
-	path := "sys/auth/" + s.mount.path
-	must(t, http.MethodPost, path+"/tune", fields{"plugin_version": version})
-	must(t, http.MethodPut, "sys/plugins/reload/backend", fields{"mounts": "auth/" + s.mount.path + "/"})
-	if running := must(t, http.MethodGet, path, nil).data()["running_plugin_version"]; running != version {
+	path, server := "sys/auth/"+s.mount.path, s.mount.server
+	server.must(t, http.MethodPost, path+"/tune", fields{"plugin_version": version})
+	server.must(t, http.MethodPut, "sys/plugins/reload/backend", fields{"mounts": "auth/" + s.mount.path + "/"})
+	if running := server.must(t, http.MethodGet, path, nil).data()["running_plugin_version"]; running != version {
 		t.Fatalf("the mount runs version %v, want %s", running, version)
 	}
 }
@@ -152,7 +148,7 @@ func (s *switched) use(t *testing.T, entries map[string]any, when string) {
 		}
 	}
 	for what, token := range s.tokens {
-		if a := renew(t, token, 0); a.Status != http.StatusOK {
+		if a := s.mount.server.renew(t, token, 0); a.Status != http.StatusOK {
 			t.Errorf("%s, renewal of the token from %s: %v", when, what, a)
 		}
 	}

@@ -6,20 +6,31 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"vault-plugin-auth-kubernetes/test/testbed"
 )
 
 // TestScript runs the sessions under testdata/script. They have vault and kubectl
-// on the PATH, pointed at the bed's Vault and its first cluster; KUBECONFIG_WEST,
+// on the PATH, pointed at a Vault and the bed's first cluster; KUBECONFIG_WEST,
 // HOST_WEST and CA_WEST are the second cluster's.
 func TestScript(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:   "testdata/script",
-		Setup: setupScript,
+		Setup: func(env *testscript.Env) error { return setupScript(env, bed.Vault) },
 	})
 }
 
-func setupScript(env *testscript.Env) error {
-	for _, setting := range bed.Env() {
+// TestScriptAlone runs the sessions that reload plugins and take mounts away, each with
+// a Vault of its own.
+func TestScriptAlone(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:   "testdata/alone",
+		Setup: func(env *testscript.Env) error { return setupScript(env, newServer(t).Vault) },
+	})
+}
+
+func setupScript(env *testscript.Env, vault *testbed.Vault) error {
+	for _, setting := range bed.EnvFor(vault) {
 		name, value, _ := strings.Cut(setting, "=")
 		env.Setenv(name, value)
 	}

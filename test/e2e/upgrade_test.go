@@ -16,31 +16,32 @@ const oldVersion = "v0.0.9"
 // docs/deploy.md tells it. Both binaries are in the plugin directory.
 func TestUpgradeInPlace(t *testing.T) {
 	t.Parallel()
-	sums := map[string]string{oldVersion: installOldVersion(t), bed.PluginVersion: bed.PluginSHA256}
+	server := newServer(t)
+	sums := map[string]string{oldVersion: server.installOldVersion(t), bed.PluginVersion: bed.PluginSHA256}
 	c := mainCluster(t)
 	a := c.newAccount(t, "", "app", nil)
-	m := newMount(t, testbed.PluginName, oldVersion)
+	m := server.newMount(t, testbed.PluginName, oldVersion)
 	m.must(t, http.MethodPost, "config", c.config())
 	m.must(t, http.MethodPost, "role/app", bound(a, fields{"token_ttl": 600}))
 	jwt := c.newToken(t, a, audience)
 	first := m.issue(t, "app", jwt)
 	for _, version := range []string{bed.PluginVersion, oldVersion} {
-		must(t, http.MethodPost, "sys/auth/"+m.path+"/tune", fields{"plugin_version": version})
-		must(t, http.MethodPut, "sys/plugins/reload/backend", fields{"mounts": "auth/" + m.path + "/"})
-		running := must(t, http.MethodGet, "sys/mounts/auth/"+m.path, nil).data()
+		server.must(t, http.MethodPost, "sys/auth/"+m.path+"/tune", fields{"plugin_version": version})
+		server.must(t, http.MethodPut, "sys/plugins/reload/backend", fields{"mounts": "auth/" + m.path + "/"})
+		running := server.must(t, http.MethodGet, "sys/mounts/auth/"+m.path, nil).data()
 		if running["running_plugin_version"] != version || running["running_sha256"] != sums[version] {
 			t.Errorf("after the change to %s the mount runs %v", version, running)
 		}
 		m.issue(t, "app", jwt)
-		if renewed := renew(t, first, 0); renewed.Status != http.StatusOK {
+		if renewed := server.renew(t, first, 0); renewed.Status != http.StatusOK {
 			t.Errorf("after the change to %s a token from before is not renewed: %v", version, renewed)
 		}
 	}
 }
 
-// installOldVersion builds the plugin under an old version, registers it for the
-// duration of the test, and returns its sum.
-func installOldVersion(t *testing.T) string {
+// installOldVersion builds the plugin under an old version, registers it, and returns
+// its sum.
+func (s server) installOldVersion(t *testing.T) string {
 	t.Helper()
 	built, err := testbed.BuildPlugin(t.Context(), t.TempDir(), testbed.PluginOptions{Version: oldVersion})
 	if err != nil {
@@ -55,14 +56,11 @@ func installOldVersion(t *testing.T) string {
 		t.Fatal(err)
 	}
 	command := testbed.PluginName + "_" + oldVersion
-	if err := os.WriteFile(filepath.Join(bed.Vault.PluginDir, command), content, 0o755); err != nil {
+	if err := os.WriteFile(filepath.Join(s.PluginDir, command), content, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	must(t, http.MethodPost, "sys/plugins/catalog/auth/"+testbed.PluginName, fields{
+	s.must(t, http.MethodPost, "sys/plugins/catalog/auth/"+testbed.PluginName, fields{
 		"command": command, "sha256": sum, "version": oldVersion,
-	})
-	t.Cleanup(func() {
-		must(t, http.MethodDelete, "sys/plugins/catalog/auth/"+testbed.PluginName, fields{"version": oldVersion})
 	})
 	return sum
 }

@@ -150,23 +150,58 @@ func (b *Bed) startServers(ctx context.Context) error {
 		return err
 	})
 	g.Go(func() (err error) {
-		opts := b.opts.Vault
-		opts.Env = append(b.raceEnv(), opts.Env...)
-		b.Vault, err = StartVault(ctx, b.Tools, b.vaultDir(), opts)
+		b.Vault, err = StartVault(ctx, b.Tools, b.vaultDir(), b.vaultOptions())
 		return err
 	})
 	return g.Wait()
 }
 
+func (b *Bed) vaultOptions() VaultOptions {
+	opts := b.opts.Vault
+	opts.Env = append(b.raceEnv(), opts.Env...)
+	return opts
+}
+
+// StartVaultApart starts another Vault with the plugin in its catalog, which the caller
+// stops. It is for what reloads, kills, registers or takes away a plugin or a mount: all
+// mounts of a Vault share one process of the plugin, and Vault may end that process, with
+// whatever is under way in it, for the sake of one of them.
+func (b *Bed) StartVaultApart(ctx context.Context) (_ *Vault, err error) {
+	dir, err := os.MkdirTemp(b.Dir, "vault-apart-")
+	if err != nil {
+		return nil, err
+	}
+	if err := b.installInto(filepath.Join(dir, pluginDirName)); err != nil {
+		return nil, err
+	}
+	v, err := StartVault(ctx, b.Tools, dir, b.vaultOptions())
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, v.Stop())
+		}
+	}()
+	client, err := v.Client()
+	if err != nil {
+		return nil, err
+	}
+	return v, b.RegisterPlugin(ctx, client)
+}
+
 // Env returns what a command needs to use the bed with the vault and kubectl
 // command lines, as KEY=value. PATH starts with a directory that holds the two.
 // The PLUGIN_ variables are unset with Options.WithoutPlugin.
-func (b *Bed) Env() []string {
+func (b *Bed) Env() []string { return b.EnvFor(b.Vault) }
+
+// EnvFor is Env with another Vault in place of the bed's own.
+func (b *Bed) EnvFor(vault *Vault) []string {
 	env := []string{
 		"PATH=" + b.binDir + string(os.PathListSeparator) + os.Getenv("PATH"),
 		"TESTBED_DIR=" + b.Dir,
-		"VAULT_ADDR=" + b.Vault.Addr,
-		"VAULT_TOKEN=" + b.Vault.RootToken,
+		"VAULT_ADDR=" + vault.Addr,
+		"VAULT_TOKEN=" + vault.RootToken,
 		"KUBECONFIG=" + b.Cluster.KubeconfigPath,
 		"KUBECACHEDIR=" + filepath.Join(b.Dir, "kubectl-cache"),
 		"KUBERNETES_HOST=" + b.Cluster.Host,
