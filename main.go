@@ -9,6 +9,8 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/vault/api"
+
+	"vault-plugin-auth-kubernetes/internal/serve"
 )
 
 // version is reported to Vault, which refuses to register the plugin under any
@@ -33,5 +35,5 @@ func run(args []string) error {
 		_, err := fmt.Println(version)
 		return err
 	}
-	return serve(meta)
+	return serve.Mounts(meta, Factory, loginPath)
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/hashicorp/vault/sdk/logical"
 	"go.uber.org/goleak"
 )
 
@@ -35,6 +36,16 @@ func TestVersionFlag(t *testing.T) {
 	}
 	if strings.TrimSpace(printed.String()) != version || !strings.HasPrefix(version, "v") {
 		t.Errorf("printed %q, the version is %q", printed.String(), version)
+	}
+}
+
+// The server leaves the host's question about the path of a login to a short cut, which
+// answers as the framework does.
+func TestLoginHasNoExistenceCheck(t *testing.T) {
+	m := newDemo(t, nil, nil)
+	found, exists, err := m.HandleExistenceCheck(t.Context(), &logical.Request{Operation: logical.CreateOperation, Path: loginPath, Storage: m.storage})
+	if found || exists || err != nil {
+		t.Errorf("check found %t, exists %t, error %v", found, exists, err)
 	}
 }
 
