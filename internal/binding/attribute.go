@@ -63,6 +63,12 @@ type attribute struct {
 	name   string
 	kind   kind
 	source Sources
+	// object is what the attribute is told of together with others of it; empty if it
+	// stands alone.
+	object string
+	// chosenBy says who makes the attribute what it is, within any namespace; empty if
+	// it is the cluster, or nobody but its administrators.
+	chosenBy string
 	// overridable says that an annotation can replace it for binding rules.
 	overridable bool
 	// long says that values may be as long as an object may be; others are as
@@ -75,19 +81,26 @@ type attribute struct {
 	list    func(*Attributes) []string
 }
 
+// What one may do, in a namespace of one's own, to choose an attribute.
+const (
+	mayCreateTokens  = "create tokens"
+	mayCreatePods    = "create pods or tokens"
+	mayWriteAccounts = "write service accounts"
+)
+
 // attributes are all there are, in the order in which errors list them.
 var attributes = []*attribute{
-	{name: "audiences", kind: kindList, list: func(a *Attributes) []string { return a.id.Audiences() }},
+	{name: "audiences", kind: kindList, chosenBy: mayCreateTokens, list: func(a *Attributes) []string { return a.id.Audiences() }},
 	{name: "cluster.name", kind: kindOptional, text: func(v *view) string { return v.clusterName }},
 	{name: "consul.namespace", kind: kindOptional, text: func(v *view) string { return v.consulNamespace }},
 	{name: "namespace.labels", kind: kindMap, source: Sources(Namespace), entries: func(a *Attributes) map[string]string { return a.namespaceLabels }},
-	{name: "node.name", kind: kindOptional, text: func(v *view) string { return v.id.Node().Name }},
-	{name: "node.uid", kind: kindOptional, text: func(v *view) string { return v.id.Node().UID }},
-	{name: "pod.name", kind: kindOptional, text: func(v *view) string { return v.id.Pod().Name }},
-	{name: "pod.uid", kind: kindOptional, text: func(v *view) string { return v.id.Pod().UID }},
-	{name: "serviceaccount.annotations", kind: kindMap, long: true, source: Sources(ServiceAccount), entries: func(a *Attributes) map[string]string { return a.annotations }},
-	{name: "serviceaccount.labels", kind: kindMap, source: Sources(ServiceAccount), entries: func(a *Attributes) map[string]string { return a.labels }},
-	{name: "serviceaccount.name", kind: kindText, overridable: true, text: func(v *view) string { return v.serviceAccountName() }},
+	{name: "node.name", kind: kindOptional, object: "node", chosenBy: mayCreatePods, text: func(v *view) string { return v.id.Node().Name }},
+	{name: "node.uid", kind: kindOptional, object: "node", chosenBy: mayCreatePods, text: func(v *view) string { return v.id.Node().UID }},
+	{name: "pod.name", kind: kindOptional, object: "pod", chosenBy: mayCreatePods, text: func(v *view) string { return v.id.Pod().Name }},
+	{name: "pod.uid", kind: kindOptional, object: "pod", text: func(v *view) string { return v.id.Pod().UID }},
+	{name: "serviceaccount.annotations", kind: kindMap, chosenBy: mayWriteAccounts, long: true, source: Sources(ServiceAccount), entries: func(a *Attributes) map[string]string { return a.annotations }},
+	{name: "serviceaccount.labels", kind: kindMap, chosenBy: mayWriteAccounts, source: Sources(ServiceAccount), entries: func(a *Attributes) map[string]string { return a.labels }},
+	{name: "serviceaccount.name", kind: kindText, chosenBy: mayWriteAccounts, overridable: true, text: func(v *view) string { return v.serviceAccountName() }},
 	{name: "serviceaccount.namespace", kind: kindText, text: func(v *view) string { return v.id.Namespace() }},
 	{name: "serviceaccount.uid", kind: kindText, text: func(v *view) string { return v.id.UID() }},
 }

@@ -3,6 +3,7 @@ package binding
 import (
 	"context"
 	"fmt"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -22,11 +23,14 @@ type Selector struct {
 	root node
 }
 
+// Everything is the selector that says in so many words that it selects everything.
+const Everything = "*"
+
 // CompileSelector reads an expression in go-bexpr's grammar. The empty text
-// selects everything, as in Consul. The error is an *InputError.
+// selects everything, as in Consul, and so does *. The error is an *InputError.
 func CompileSelector(text string) (*Selector, error) {
-	if text == "" {
-		return &Selector{root: all{}}, nil
+	if text == "" || strings.TrimSpace(text) == Everything {
+		return &Selector{text: text, root: all{}}, nil
 	}
 	if len(text) > maxSelectorBytes {
 		return nil, &InputError{Field: "selector", Reason: fmt.Sprintf("%d bytes long, more than the %d that are allowed", len(text), maxSelectorBytes)}
