@@ -114,6 +114,7 @@ func newBackend() *backend {
 // plugin protocol as an internal one.
 func (b *backend) HandleRequest(ctx context.Context, req *logical.Request) (*logical.Response, error) {
 	numbersAsSent(req)
+	emptyPairsAsNone(req)
 	switch write := req.Operation == logical.UpdateOperation || req.Operation == logical.CreateOperation; {
 	case isRelative(req.Path) && write:
 		return logical.ErrorResponse(relativePath), nil

@@ -44,6 +44,12 @@ func (c *checker) checkReviewer(ctx context.Context) {
 // reviewer asks who the reviewer is. blocked is why there is no use in asking for its
 // permissions; empty if there is.
 func (c *checker) reviewer(ctx context.Context) (f finding, blocked string) {
+	if c.credential == "" && c.connection.config.ReviewerDropped {
+		return failed(commented(c.patch("token_reviewer_jwt=@reviewer.jwt"), "or, if each login is to review itself: %s", c.patch("token_reviewer_jwt=")),
+				"a write of the configuration did not name token_reviewer_jwt, and so took the reviewer's token away; each login now reviews itself, "+
+					"and is refused unless its service account has the ClusterRole system:auth-delegator, and its token the API server's own audience"),
+			"there is no reviewer; the permissions that count are those of each service account that logs in"
+	}
 	if c.credential == "" {
 		return passed("none is configured: each login token reviews itself, so each service account that logs in needs " +
 				"the ClusterRole system:auth-delegator, and tokens that the API server takes as a credential too"),

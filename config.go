@@ -13,6 +13,7 @@ import (
 
 	"github.com/hashicorp/vault/sdk/logical"
 
+	"vault-plugin-auth-kubernetes/internal/binding"
 	"vault-plugin-auth-kubernetes/internal/kube"
 	"vault-plugin-auth-kubernetes/internal/token"
 )
@@ -66,6 +67,9 @@ type configEntry struct {
 	// EnforcesDefaultIssuer is no field of the path: settleIssuer says what it is for.
 	EnforcesDefaultIssuer bool `json:"enforces_default_issuer,omitempty"`
 
+	// ReviewerDropped is no field of the path either: settleReviewer says what it is for.
+	ReviewerDropped bool `json:"reviewer_dropped,omitempty"`
+
 	VerifyWithClusterKeys bool          `json:"verify_with_cluster_keys,omitempty"`
 	TokenReviewCacheTTL   time.Duration `json:"token_review_cache_ttl,omitempty"` // nanoseconds
 }
@@ -88,6 +92,18 @@ func (c *configEntry) leavesIssuerOpen() bool { return !c.DisableISSValidation &
 func (c *configEntry) settleIssuer(before *configEntry) {
 	inherited := before != nil && before.leavesIssuerOpen() && !before.EnforcesDefaultIssuer
 	c.EnforcesDefaultIssuer = c.leavesIssuerOpen() && !inherited
+}
+
+// setting is what bears on binding rules; c may be nil.
+func (c *configEntry) setting() binding.Setting {
+	if c == nil {
+		return binding.Setting{}
+	}
+	return binding.Setting{
+		ClusterName:       c.ClusterName,
+		MapsNamespaces:    c.MapNamespaces,
+		NamedByAnnotation: c.ServiceNameAnnotation != "",
+	}
 }
 
 // enforcedIssuer is the issuer that tokens must have, or "" if any may.
@@ -199,7 +215,10 @@ func (b *backend) loadConnection(ctx context.Context, s logical.Storage, _ strin
 		return nil, misconfigured("no client can be made", "write the configuration anew", err)
 	}
 	c.selfReview = func() bool { return credential() == "" }
-	c.direct = &countedReviewer{next: &apiReviewer{client: c.client, selfReview: c.selfReview}, metrics: b.metrics}
+	c.direct = &countedReviewer{
+		next:    &apiReviewer{client: c.client, selfReview: c.selfReview, dropped: config.ReviewerDropped},
+		metrics: b.metrics,
+	}
 	c.reviewer = c.direct
 	if config.TokenReviewCacheTTL > 0 {
 		c.reviewer = newRememberingReviewer(b.ctx, c.reviewer, config.TokenReviewCacheTTL, b.now, b.metrics.cacheLookup)

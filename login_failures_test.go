@@ -38,7 +38,7 @@ func TestReviewerTrouble(t *testing.T) {
 		},
 		"self-review without permission": {
 			config: noReviewer, token: func(m *mount) string { return m.token(kubetest.Audience("vault", m.api.Issuer)) },
-			want: http.StatusForbidden, level: client, class: "forbidden",
+			want: http.StatusForbidden, level: operator, class: "no reviewer",
 		},
 		"self-review with a token that is not for the API": {
 			config: noReviewer, before: func(m *mount) { m.api.Grant("apps", "web", kubetest.TokenReviews) },

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/http"
@@ -16,10 +17,10 @@ import (
 	"vault-plugin-auth-kubernetes/internal/kubetest"
 )
 
-// rule writes a binding rule.
+// rule writes a binding rule; without a selector it is for everybody.
 func (m *mount) rule(name, selector, bindType, bindName string) {
 	m.t.Helper()
-	m.write("binding-rule/"+name, fields{"selector": selector, "bind_type": bindType, "bind_name": bindName})
+	m.write("binding-rule/"+name, fields{"selector": cmp.Or(selector, "*"), "bind_type": bindType, "bind_name": bindName})
 }
 
 // loginByRules logs in without a role.

@@ -19,7 +19,7 @@ type loginEnd struct {
 
 // classes are the words that a refusal, or an error, can have as its class.
 var classes = func() []string {
-	all := []string{"denied", "invalid request", "configuration", "invalid name", "metadata length", "storage"}
+	all := []string{"denied", "invalid request", "configuration", "invalid name", "metadata length", "no reviewer", "storage"}
 	for _, failure := range kube.Failures {
 		all = append(all, string(failure))
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,8 +25,11 @@ const (
 	configHelpSynopsis    = "Says which Kubernetes cluster this mount trusts, and how to ask it."
 	configHelpDescription = `
 Every login makes one request to the TokenReview API of the cluster that is
-configured here. A write replaces the whole configuration; a patch changes only
-the fields that it names. The reviewer's token is stored and never returned.
+configured here. As in Vault's own method, a write replaces the fields that this has:
+those that it does not name get their defaults, and the reviewer's token is gone
+unless it is named. Fields that Vault's own method does not have stay as they are
+until a write names them; an empty value resets one. A patch changes only the fields
+that it names. The reviewer's token is stored and never returned.
 
 Where Vault runs in a pod of the same cluster, only kubernetes_host is needed:
 the pod's own CA bundle and token are used, and followed as Kubernetes renews
@@ -70,16 +74,22 @@ func (b *backend) configRead(ctx context.Context, req *logical.Request, _ *frame
 	return &logical.Response{Data: config.responseData()}, nil
 }
 
-// responseData is what reading the configuration returns: everything that Vault's
-// own method returns, and of the fields that it does not have those that are set.
+// responseData is what reading the configuration returns: every field but the reviewer's
+// token, and where nothing was set, the default that counts.
 func (c *configEntry) responseData() map[string]any {
 	data := map[string]any{"token_reviewer_jwt_set": c.TokenReviewerJWT != ""}
-	for field, target := range c.fields() {
-		value := reflect.ValueOf(target).Elem()
-		if field == "token_reviewer_jwt" || slices.Contains(addedConfigFields, field) && value.IsZero() {
+	shown := *c
+	shown.RequestTimeout = c.requestTimeout()
+	shown.MaxConcurrentReviews = cmp.Or(c.MaxConcurrentReviews, kube.DefaultMaxConcurrent)
+	shown.RenewalCheck = cmp.Or(c.RenewalCheck, renewalCheckAccount)
+	if shown.ConsulNamespaceOverrides == nil {
+		shown.ConsulNamespaceOverrides = map[string]string{}
+	}
+	for field, target := range shown.fields() {
+		if field == "token_reviewer_jwt" {
 			continue
 		}
-		data[field] = value.Interface()
+		data[field] = reflect.ValueOf(target).Elem().Interface()
 		if duration, ok := data[field].(time.Duration); ok {
 			data[field] = int64(duration.Seconds())
 		}
@@ -87,8 +97,10 @@ func (c *configEntry) responseData() map[string]any {
 	return data
 }
 
-// configWrite replaces the configuration: fields that are not named get their
-// defaults.
+// configWrite replaces what Vault's own method has of the configuration: fields that are
+// not named get their defaults. The others stay as they are unless they are named:
+// whoever writes Vault's fields, such as Terraform, knows of no more, and must not switch
+// require_audience off by it.
 func (b *backend) configWrite(ctx context.Context, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
 	b.writes.Lock()
 	defer b.writes.Unlock()
@@ -97,10 +109,15 @@ func (b *backend) configWrite(ctx context.Context, req *logical.Request, data *f
 	if err != nil {
 		return nil, err
 	}
-	config := &configEntry{}
-	config.set(data, func(string) bool { return true })
-	config.settleIssuer(decodedConfig(before))
-	return b.configStore(ctx, req.Storage, config)
+	stored, config := decodedConfig(before), &configEntry{}
+	if stored != nil {
+		*config = *stored
+	}
+	_, namesReviewer := data.Raw["token_reviewer_jwt"]
+	config.set(data, overwritten(data))
+	config.settleIssuer(stored)
+	config.settleReviewer(stored, namesReviewer)
+	return b.configStore(ctx, req, data, config)
 }
 
 // decodedConfig is a stored configuration; nil if there is none, or it cannot be read,
@@ -115,6 +132,9 @@ func decodedConfig(entry *logical.StorageEntry) *configEntry {
 
 // configPatch changes the fields that are named; null means the default.
 func (b *backend) configPatch(ctx context.Context, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
+	if response := refuseUnknown(req, data); response != nil {
+		return response, nil
+	}
 	b.writes.Lock()
 	defer b.writes.Unlock()
 
@@ -125,10 +145,11 @@ func (b *backend) configPatch(ctx context.Context, req *logical.Request, data *f
 	if config == nil {
 		return nil, logical.CodedError(404, "there is no configuration to patch; write one")
 	}
-	before := *config
-	config.set(data, patched(data))
+	before, named := *config, patched(data)
+	config.set(data, named)
 	config.settleIssuer(&before)
-	return b.configStore(ctx, req.Storage, config)
+	config.settleReviewer(&before, named("token_reviewer_jwt"))
+	return b.configStore(ctx, req, data, config)
 }
 
 // patched tells which fields a patch names. A field that is null is taken out of
@@ -204,10 +225,14 @@ func (c *configEntry) set(data *framework.FieldData, named func(field string) bo
 }
 
 // configStore validates and writes a configuration.
-func (b *backend) configStore(ctx context.Context, s logical.Storage, config *configEntry) (*logical.Response, error) {
+func (b *backend) configStore(ctx context.Context, req *logical.Request, data *framework.FieldData, config *configEntry) (*logical.Response, error) {
 	if err := b.validateConfig(config); err != nil {
 		return logical.ErrorResponse(err.Error()), nil
 	}
+	if b.reviewerCredential(config)() != "" {
+		config.ReviewerDropped = false // the files of a pod serve
+	}
+	s := req.Storage
 	entry, err := logical.StorageEntryJSON(configPath, config)
 	if err != nil {
 		return nil, err
@@ -215,13 +240,23 @@ func (b *backend) configStore(ctx context.Context, s logical.Storage, config *co
 	if err := s.Put(ctx, entry); err != nil {
 		return nil, err
 	}
-	b.dropConnection()
+	if c, ok := b.connections.peek(configPath); !ok || !equalConfig(c.config, config) {
+		// Where the connection is of just this configuration it goes on; its keys and
+		// what it remembers are worth more than a new one.
+		b.dropConnection()
+	}
+	var warnings []string
+	if config.ReviewerDropped {
+		b.Logger().Warn("the configuration was written without token_reviewer_jwt, and the reviewer's token that was stored is gone",
+			"mount", req.MountPoint, "remedy", "write it again with token_reviewer_jwt, or confirm with token_reviewer_jwt=\"\"")
+		warnings = append(warnings, reviewerDropped)
+	}
 	if config.EnforcesDefaultIssuer {
 		// In the log, and not in the response: there Vault's own method says nothing.
 		b.Logger().Warn("issuers are validated and none is named, so only tokens with the default issuer can log in, which those of pods do not have",
 			"issuer", defaultIssuer, "remedy", "name the cluster's issuer, or set disable_iss_validation=true")
 	}
-	return nil, nil
+	return answerWrite(req, data, warnings), nil
 }
 
 // validateConfig refuses what could never work, in the order and, where Vault
@@ -267,7 +302,8 @@ func (c *configEntry) validateAdded() error {
 		return err
 	}
 	if !c.MapNamespaces && (c.ConsulNamespacePrefix != "" || len(c.ConsulNamespaceOverrides) > 0) {
-		return errors.New("consul_namespace_prefix and consul_namespace_overrides need map_namespaces=true")
+		return errors.New("consul_namespace_prefix and consul_namespace_overrides need map_namespaces=true; " +
+			"to do without it, take back what is stored of them as well: consul_namespace_prefix=\"\" consul_namespace_overrides=\"\"")
 	}
 	return nil
 }

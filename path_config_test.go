@@ -33,6 +33,11 @@ func asRead(written fields) fields {
 	read := fields{
 		"kubernetes_host": "", "kubernetes_ca_cert": "", "pem_keys": []string{}, "issuer": "",
 		"disable_iss_validation": true, "disable_local_ca_jwt": false, "use_annotations_as_alias_metadata": false,
+
+		"require_audience": false, "cluster_name": "", "service_name_annotation": "",
+		"map_namespaces": false, "consul_namespace_prefix": "", "consul_namespace_overrides": map[string]string{},
+		"request_timeout": int64(10), "max_concurrent_reviews": 256, "renewal_check": "service_account",
+		"tls_server_name": "", "proxy_url": "", "verify_with_cluster_keys": false, "token_review_cache_ttl": int64(0),
 	}
 	for field, value := range written {
 		if field == "token_reviewer_jwt" {

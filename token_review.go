@@ -23,6 +23,9 @@ type apiReviewer struct {
 	// selfReview says that there is no reviewer credential, so a rejected
 	// credential is the client's and not the operator's.
 	selfReview func() bool
+	// dropped says that there was a reviewer, and a write took it away without
+	// saying so.
+	dropped bool
 }
 
 // Review asks for one review. audiences are the ones that the token must be valid
@@ -40,8 +43,27 @@ func (r *apiReviewer) Review(ctx context.Context, t *token.Unverified, audiences
 }
 
 func (r *apiReviewer) refusal(err error) error {
-	return refusalFromAPI(err, r.selfReview(), kube.Unauthorized, kube.Forbidden)
+	selfReview := r.selfReview()
+	err = refusalFromAPI(err, selfReview, kube.Unauthorized, kube.Forbidden)
+	var failed *kube.Error
+	var refused *refusal
+	if !selfReview || !errors.As(err, &failed) || !errors.As(err, &refused) {
+		return err
+	}
+	// A token that may not ask about itself is not the client's doing: no client can
+	// give it that permission. One that is rejected mostly is, unless there was a
+	// reviewer that got lost.
+	if failed.Failure == kube.Forbidden || failed.Failure == kube.Unauthorized && r.dropped {
+		refused.operator, refused.class, refused.remedy = true, "no reviewer", noReviewerRemedy
+		if r.dropped {
+			refused.reason = "a write of the configuration took the reviewer's token away"
+		}
+	}
+	return err
 }
+
+const noReviewerRemedy = "set token_reviewer_jwt; where each login is to review itself, its service account needs the " +
+	"ClusterRole system:auth-delegator, and its token the API server's own audience too"
 
 // refusalFromAPI sorts a failed request to the Kubernetes API. The failures in
 // answers are ones in which the API server did answer: they deny, as they do in

@@ -137,6 +137,9 @@ func TestReviewCache(t *testing.T) {
 	reviews(1, "after the TTL")
 	m.write("config", m.config(fields{"token_review_cache_ttl": 30}))
 	m.mustLogin(jwt)
+	reviews(0, "after a write that changes nothing")
+	m.write("config", m.config(fields{"token_review_cache_ttl": 30, "cluster_name": "east"}))
+	m.mustLogin(jwt)
 	reviews(1, "after a change of configuration")
 
 	// What is remembered is who it is, not what it may: bounds count as they are.
