@@ -51,6 +51,7 @@ func failed(remedy, format string, args ...any) finding {
 // The checks.
 const (
 	checkConfiguration = "configuration"
+	checkRules         = "binding_rules"
 	checkReachable     = "reachable"
 	checkTLS           = "tls"
 	checkServer        = "server"
@@ -68,7 +69,7 @@ const (
 // checkNames are the checks in the order in which one depends on another, which is
 // that of failed and warned in the answer.
 var checkNames = []string{
-	checkConfiguration, checkReachable, checkTLS, checkServer, checkClock, checkReviewer, checkReviewerToken,
+	checkConfiguration, checkRules, checkReachable, checkTLS, checkServer, checkClock, checkReviewer, checkReviewerToken,
 	checkMayReview, checkMayAccounts, checkMayNamespaces, checkClusterKeys, checkIssuer, checkPEMKeys,
 }
 

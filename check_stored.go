@@ -68,6 +68,7 @@ func (c *checker) checkStored(ctx context.Context) error {
 	for _, broken := range rules.Broken() {
 		problems = append(problems, fmt.Sprintf("binding rule %q cannot be used: %v", broken.Name, broken.Err))
 	}
+	c.note(checkRules, c.rulesFinding(rules))
 	for _, name := range rules.Mentioning(binding.ServiceAccount) {
 		c.needs.accounts = append(c.needs.accounts, fmt.Sprintf("binding rule %q", name))
 	}

@@ -19,10 +19,11 @@ With details, each name comes with the rule's selector, bind type and bind name.
 `
 	ruleHelpSynopsis    = "Grants something to every service account that a selector matches."
 	ruleHelpDescription = `
-A login that names no role gets what all matching binding rules grant together. An
-empty selector matches every service account. Bind types are policy, role, group,
-service and node; in the bind name, ${serviceaccount.name} and the other attributes
-stand for their values.
+A login that names no role gets what all matching binding rules grant together. A
+rule for every service account has selector='*'; one that was created without naming
+a selector is for every one as well, and each write of it warns. Bind types are policy,
+role, group, service and node; in the bind name, ${serviceaccount.name} and the other
+attributes stand for their values.
 
 If a rule that matches computes a name that is not valid, the whole login fails. A
 role that does not exist, or whose own bounds do not hold, is skipped.
@@ -81,8 +82,8 @@ func ruleFields() map[string]*framework.FieldSchema {
 		"selector": {
 			Type: framework.TypeString,
 			Description: `Expression over the trusted attributes of a service account, such as
-serviceaccount.namespace == "shop" and serviceaccount.name != "default". Empty
-matches all.`,
+serviceaccount.namespace == "shop" and serviceaccount.name != "default". * matches
+every service account; so does a rule without one. An empty value is refused.`,
 		},
 		"bind_type": {
 			Type:        framework.TypeString,
@@ -147,15 +148,19 @@ func (b *backend) ruleDelete(ctx context.Context, req *logical.Request, data *fr
 
 // ruleWrite creates a rule, or changes the fields that are named.
 func (b *backend) ruleWrite(ctx context.Context, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
-	return b.ruleChange(ctx, req.Storage, data, req.Operation == logical.CreateOperation)
+	return b.ruleChange(ctx, req, data, req.Operation == logical.CreateOperation)
 }
 
 // rulePatch changes the fields that are named; null empties one.
 func (b *backend) rulePatch(ctx context.Context, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
-	return b.ruleChange(ctx, req.Storage, data, false)
+	return b.ruleChange(ctx, req, data, false)
 }
 
-func (b *backend) ruleChange(ctx context.Context, s logical.Storage, data *framework.FieldData, create bool) (*logical.Response, error) {
+func (b *backend) ruleChange(ctx context.Context, req *logical.Request, data *framework.FieldData, create bool) (*logical.Response, error) {
+	if response := refuseUnknown(req, data); response != nil {
+		return response, nil
+	}
+	s := req.Storage
 	b.writes.Lock()
 	defer b.writes.Unlock()
 
@@ -171,6 +176,9 @@ func (b *backend) ruleChange(ctx context.Context, s logical.Storage, data *frame
 		r = &ruleEntry{}
 	}
 	named := patched(data)
+	if selector := data.Get("selector").(string); named("selector") && strings.TrimSpace(selector) == "" {
+		return logical.ErrorResponse(emptySelector), nil
+	}
 	for field, target := range map[string]*string{
 		"description": &r.Description,
 		"selector":    &r.Selector,
@@ -184,11 +192,20 @@ func (b *backend) ruleChange(ctx context.Context, s logical.Storage, data *frame
 	if err := r.validate(name); err != nil {
 		return logical.ErrorResponse(err.Error()), nil
 	}
+	warnings, err := b.ruleWarnings(ctx, s, name, r)
+	if err != nil {
+		return nil, err
+	}
 	if err := b.ruleStore(ctx, s, name, r); err != nil {
 		return nil, err
 	}
-	return b.ruleWarnings(ctx, s, r), nil
+	return answerWrite(req, data, warnings), nil
 }
+
+// emptySelector refuses a selector that is named and says nothing, which is what is
+// left of a variable that was not set. A rule for everybody has to be meant.
+const emptySelector = "selector: it is empty, and the rule would match every service account of the cluster; " +
+	"if that is meant, selector='" + binding.Everything + "' says so"
 
 func (e *ruleEntry) validate(name string) error {
 	if e.BindType == "" {
@@ -213,15 +230,22 @@ func (b *backend) ruleStore(ctx context.Context, s logical.Storage, name string,
 	return nil
 }
 
-// ruleWarnings tells the writer of a rule what it does not do yet.
-func (b *backend) ruleWarnings(ctx context.Context, s logical.Storage, r *ruleEntry) *logical.Response {
-	missing := b.missingRole(ctx, s, r)
-	if missing == "" {
-		return nil
+// ruleWarnings tells the writer of a rule what it does not do yet, and what it does
+// that may not be meant.
+func (b *backend) ruleWarnings(ctx context.Context, s logical.Storage, name string, r *ruleEntry) ([]string, error) {
+	compiled, err := binding.Compile(r.rule(name))
+	if err != nil {
+		return nil, err
 	}
-	response := &logical.Response{}
-	response.AddWarning(missing)
-	return response
+	stored, err := s.Get(ctx, configPath)
+	if err != nil {
+		return nil, err
+	}
+	warnings := compiled.Warnings(decodedConfig(stored).setting())
+	if missing := b.missingRole(ctx, s, r); missing != "" {
+		warnings = append(warnings, missing)
+	}
+	return warnings, nil
 }
 
 // missingRole says that the role which a rule binds does not exist, "" if it does or

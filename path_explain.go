@@ -19,7 +19,8 @@ confirmed, all bounds of the role are judged, and not the first that refuses onl
 
 The answer names the service account, what the binding rules came to, and what a
 Vault token would get. Where the role has token_bound_cidrs, give the client's
-address as remote_addr. The token is not repeated in the answer.
+address as remote_addr. A field that does not exist is refused. The token is not
+repeated in the answer.
 
 Whoever may use this path learns what roles and rules say. It is for operators.
 `
@@ -59,6 +60,9 @@ func (b *backend) pathExplain() *framework.Path {
 // explainWrite makes a login that issues nothing. It is no login, and so it is
 // neither logged nor counted as one.
 func (b *backend) explainWrite(ctx context.Context, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
+	if response := refuseUnknown(req, data); response != nil {
+		return response, nil
+	}
 	body := readLoginBody(data)
 	if err := requireValue("jwt", body.jwt); err != nil {
 		return respond(err)

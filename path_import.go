@@ -69,6 +69,9 @@ type importPlan struct {
 }
 
 func (b *backend) importConsul(ctx context.Context, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
+	if response := refuseUnknown(req, data); response != nil {
+		return response, nil
+	}
 	b.writes.Lock()
 	defer b.writes.Unlock()
 

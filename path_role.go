@@ -163,22 +163,16 @@ func (r *roleEntry) responseData() map[string]any {
 		"alias_name_source":                        r.AliasNameSource,
 	}
 	r.PopulateTokenData(d)
-	if len(r.AliasMetadata) == 0 {
-		// Vault 1.21 has no such field, and clients that were written
-		// for it need not see one that nobody set.
-		delete(d, "alias_metadata")
-	}
 	if r.Audience != "" {
 		d["audience"] = r.Audience
 	}
-	if len(r.BoundAudiences) > 0 {
-		d["bound_audiences"] = r.BoundAudiences
-	}
-	if len(r.BoundServiceAccounts) > 0 {
-		d["bound_service_accounts"] = r.BoundServiceAccounts
-	}
-	if r.Selector != "" {
-		d["selector"] = r.Selector
+	// What Vault's own method does not have is there also where it is empty: a
+	// client that compares what it wrote has to see what is gone.
+	d["bound_audiences"] = append([]string{}, r.BoundAudiences...)
+	d["bound_service_accounts"] = append([]string{}, r.BoundServiceAccounts...)
+	d["selector"] = r.Selector
+	if len(r.AliasMetadata) == 0 {
+		d["alias_metadata"] = map[string]string{}
 	}
 	for old, isSet := range map[string]bool{
 		"policies":    len(r.Policies) > 0,
@@ -216,9 +210,11 @@ func (b *backend) roleWrite(ctx context.Context, req *logical.Request, data *fra
 	if r == nil && req.Operation != logical.CreateOperation {
 		return nil, errors.New("role entry not found during update operation")
 	}
-	if r == nil {
+	create := r == nil
+	if create {
 		r = &roleEntry{}
 	}
+	before := *r
 	if response, err := r.setTokenFields(req, data, b.System()); response != nil || err != nil {
 		return response, err
 	}
@@ -245,7 +241,11 @@ func (b *backend) roleWrite(ctx context.Context, req *logical.Request, data *fra
 		return nil, err
 	}
 	b.roles.drop(roleCacheKey(name))
-	return r.warnings(name, b.System()), nil
+	warnings := r.warnings(name, b.System())
+	if _, named := data.GetOk("selector"); create && named && r.Selector == "" {
+		warnings = append(warnings, "selector is empty, so it narrows nothing: the role is for all that its other bounds allow.")
+	}
+	return answerWrite(req, data, append(warnings, r.widenedFrom(&before)...)), nil
 }
 
 // setTokenFields takes over the token_* fields and the deprecated ones, and checks
@@ -320,18 +320,14 @@ func (r *roleEntry) setAliasNameSource(data *framework.FieldData) error {
 	return nil
 }
 
-// warnings are what the writer of a role should know, in Vault's words; nil if
-// there is nothing.
-func (r *roleEntry) warnings(name string, system logical.SystemView) *logical.Response {
-	response := &logical.Response{}
+// warnings are what the writer of a role should know, in Vault's words.
+func (r *roleEntry) warnings(name string, system logical.SystemView) []string {
+	var warnings []string
 	if r.TokenMaxTTL > system.MaxLeaseTTL() {
-		response.AddWarning("max_ttl is greater than the system or backend mount's maximum TTL value; issued tokens' max TTL value will be truncated")
+		warnings = append(warnings, "max_ttl is greater than the system or backend mount's maximum TTL value; issued tokens' max TTL value will be truncated")
 	}
 	if r.lacksAudience() {
-		response.AddWarning(fmt.Sprintf("Role %s does not have an audience configured. While audiences are not required, consider specifying one if your use case would benefit from additional JWT claim verification.", name))
+		warnings = append(warnings, fmt.Sprintf("Role %s does not have an audience configured. While audiences are not required, consider specifying one if your use case would benefit from additional JWT claim verification.", name))
 	}
-	if len(response.Warnings) == 0 {
-		return nil
-	}
-	return response
+	return warnings
 }

@@ -200,7 +200,7 @@ func TestRoleOfVaultIsRead(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			m := newMount(t)
 			m.stored("role/demo", row.entry)
-			want := merge(merge(fields{}, common), row.changes)
+			want := merge(merge(noAddedBounds(), common), row.changes)
 			wantRole(t, m.read("role/demo"), want)
 		})
 	}

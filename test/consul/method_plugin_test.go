@@ -69,7 +69,7 @@ func (m pluginMount) write(t *testing.T, r rule) (refusal string) {
 	*m.rules++
 	path := fmt.Sprintf("%s/binding-rule/rule-%d", m.path, *m.rules)
 	_, err := m.client.Logical().WriteWithContext(t.Context(), path, map[string]any{
-		"selector":  r.selector,
+		"selector":  cmp.Or(r.selector, "*"),
 		"bind_type": r.bindType,
 		"bind_name": r.bindName,
 	})

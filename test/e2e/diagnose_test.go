@@ -162,7 +162,7 @@ func (d diagnosis) prepare(t *testing.T) *fixture {
 	}
 	f.mounts.ours.must(t, http.MethodPost, "role/app", role)
 	for name, rule := range d.rules {
-		f.mounts.ours.must(t, http.MethodPost, "binding-rule/"+name, fields{"selector": rule[0], "bind_type": rule[1], "bind_name": rule[2]})
+		f.mounts.ours.must(t, http.MethodPost, "binding-rule/"+name, fields{"selector": cmp.Or(rule[0], "*"), "bind_type": rule[1], "bind_name": rule[2]})
 	}
 	return f
 }

@@ -24,7 +24,7 @@ func newRuleMount(t *testing.T, rules map[string][3]string) mount {
 	m := newMount(t, testbed.PluginName, bed.PluginVersion)
 	m.must(t, http.MethodPost, "config", with(mainCluster(t).config(), fields{"service_name_annotation": serviceNameAnnotation}))
 	for name, rule := range rules {
-		m.must(t, http.MethodPost, "binding-rule/"+name, fields{"selector": rule[0], "bind_type": rule[1], "bind_name": rule[2]})
+		m.must(t, http.MethodPost, "binding-rule/"+name, fields{"selector": cmp.Or(rule[0], "*"), "bind_type": rule[1], "bind_name": rule[2]})
 	}
 	return m
 }

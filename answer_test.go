@@ -1,0 +1,135 @@
+package main
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/hashicorp/vault/sdk/logical"
+)
+
+// On the paths that only this plugin has, a field that does not exist is refused, with
+// the one that was meant, and nothing is stored.
+func TestUnknownFieldsAreRefused(t *testing.T) {
+	for name, row := range map[string]struct {
+		operation logical.Operation
+		path      string
+		data      fields
+		words     []string
+	}{
+		"selector of a rule": {
+			logical.UpdateOperation, "binding-rule/x", fields{"selecter": `serviceaccount.name == "db"`, "bind_type": "policy", "bind_name": "admin"},
+			[]string{`there is no field "selecter"`, `did you mean "selector"?`},
+		},
+		"Consul's spelling": {
+			logical.UpdateOperation, "binding-rule/x", fields{"BindType": "policy", "bind_name": "admin"},
+			[]string{`there is no field "BindType"`, `did you mean "bind_type"?`},
+		},
+		"two of them": {
+			logical.UpdateOperation, "binding-rule/x", fields{"bindname": "a", "zone": "b", "bind_type": "policy"},
+			[]string{`did you mean "bind_name"?`, `there is no field "zone"; the fields are bind_name, bind_type, description, name, selector`},
+		},
+		"one that is null": {
+			logical.UpdateOperation, "binding-rule/x", fields{"selecter": nil, "bind_type": "policy", "bind_name": "admin"},
+			[]string{`did you mean "selector"?`},
+		},
+		"patch of a rule": {
+			logical.PatchOperation, "binding-rule/old", fields{"slector": "*"}, []string{`did you mean "selector"?`},
+		},
+		"another name in the body": {
+			logical.UpdateOperation, "binding-rule/x", fields{"name": "y", "selector": "*", "bind_type": "policy", "bind_name": "admin"},
+			[]string{`name: it is "x" by the path`},
+		},
+		"role of explain": {
+			logical.UpdateOperation, "explain", fields{"rol": "demo", "jwt": "x"}, []string{`there is no field "rol"`, `did you mean "role"?`},
+		},
+		"dry_run of the import": {
+			logical.UpdateOperation, "import/consul", fields{"auth_method": "{}", "binding_rules": "[]", "dryrun": true}, []string{`did you mean "dry_run"?`},
+		},
+		"patch of the configuration": {
+			logical.PatchOperation, "config", fields{"require_audiance": true}, []string{`did you mean "require_audience"?`},
+		},
+		"a name that is long": {
+			logical.UpdateOperation, "explain", fields{strings.Repeat("x", 5000): "y", "jwt": "x"}, []string{"there is no field"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := newDemo(t, nil, nil)
+			m.rule("old", "*", "policy", "base")
+			stored := m.read("config")
+			o := m.do(row.operation, row.path, row.data)
+			if o.status != http.StatusBadRequest || len(o.message) > 1000 {
+				t.Fatalf("%d %s %v", o.status, o.message, o.data)
+			}
+			for _, word := range row.words {
+				if !strings.Contains(o.message, word) {
+					t.Errorf("%q is not in %q", word, o.message)
+				}
+			}
+			if m.storage.text(t, "binding-rule/x") != "" || m.read("binding-rule/old")["selector"] != "*" {
+				t.Error("something was stored")
+			}
+			wantData(t, m.read("config"), stored)
+		})
+	}
+	m := newDemo(t, nil, nil)
+	if o := m.do(logical.UpdateOperation, "login", fields{"role": "demo", "jwt": m.token(), "rol": "x"}); o.auth == nil {
+		t.Errorf("a login with one field more, which Vault's own method ignores: %d %s", o.status, o.message)
+	}
+}
+
+// On the paths that Vault's own method has too they are ignored, and Vault's warning
+// says so, whatever else there is to say.
+func TestUnknownFieldsWarn(t *testing.T) {
+	const ignored = "Endpoint ignored these unrecognized parameters: "
+	const replaced = "Endpoint replaced the value of these parameters with the values captured from the endpoint's path: "
+	m := newMount(t)
+	for _, row := range []struct {
+		name, path string
+		data       fields
+		want       []string // the beginnings of the warnings
+	}{
+		{"a configuration", "config", m.config(fields{"require_audiance": true}), []string{ignored + "[require_audiance]"}},
+		{"it again", "config", m.config(fields{"require_audiance": true, "a": 1}), []string{ignored + "[a require_audiance]"}},
+		{"nothing wrong with it", "config", m.config(nil), nil},
+		{"another warning with it", "config", m.config(fields{"token_reviewer_jwt": nil, "b": 1}), []string{"token_reviewer_jwt was not named", ignored + "[b]"}},
+		{"a role", "role/r", m.role(fields{"token_polices": "a"}), []string{ignored + "[token_polices]"}},
+		{"an update of it", "role/r", fields{"token_polices": "a"}, []string{ignored + "[token_polices]"}},
+		{"a role without audience", "role/r", fields{"audience": "", "x": "a"}, []string{"Role r does not have", "The role now takes", ignored + "[x]"}},
+		{"a role by its name", "role/r", m.role(fields{"name": "R"}), nil},
+		{"a role by another name", "role/r", m.role(fields{"name": "other"}), []string{replaced + "[name]"}},
+		{"nothing wrong with a role", "role/r", m.role(nil), nil},
+	} {
+		if got := m.write(row.path, row.data).warnings; !slices.EqualFunc(got, row.want, strings.HasPrefix) {
+			t.Errorf("%s: %q, want %q", row.name, got, row.want)
+		}
+	}
+}
+
+// Where there is nothing to say there is no response, which is a 204 and no empty 200.
+func TestAnswerOfNothing(t *testing.T) {
+	m := newMount(t)
+	for path, data := range map[string]fields{"config": m.config(nil), "role/r": m.role(nil), "binding-rule/r": {"selector": "*", "bind_type": "policy", "bind_name": "x"}} {
+		response, err := m.HandleRequest(t.Context(), &logical.Request{Operation: logical.CreateOperation, Path: path, Data: data, Storage: m.storage})
+		if path == "config" {
+			response, err = m.HandleRequest(t.Context(), &logical.Request{Operation: logical.UpdateOperation, Path: path, Data: data, Storage: m.storage})
+		}
+		if response != nil || err != nil {
+			t.Errorf("%s: %+v, %v", path, response, err)
+		}
+	}
+}
+
+func TestNearestField(t *testing.T) {
+	known := []string{"bind_name", "bind_type", "description", "name", "selector"}
+	for typed, want := range map[string]string{
+		"selecter": "selector", "Selector": "selector", "slector": "selector", "selectors": "selector", "seletcor": "selector",
+		"bind-name": "bind_name", "BindName": "bind_name", "bindtype": "bind_type", "type": "", "nmae": "name", "desc": "", "x": "", "": "",
+		strings.Repeat("selector", 100): "",
+	} {
+		if got := nearestField(typed, known); got != want {
+			t.Errorf("%.20q: %q, want %q", typed, got, want)
+		}
+	}
+}

@@ -1,0 +1,25 @@
+package main
+
+import (
+	"fmt"
+
+	"vault-plugin-auth-kubernetes/internal/binding"
+)
+
+// rulesFinding looks at whether a rule can end logins that other rules would allow:
+// whoever wrote it was warned, and may have been a script.
+func (c *checker) rulesFinding(rules *binding.RuleSet) finding {
+	if rules.Len() == 0 {
+		return skipped("there are none, so each login names a role")
+	}
+	uncertain := rules.Uncertain(c.connection.config.setting())
+	if len(uncertain) == 0 {
+		return passed("%d, and none takes its name from what need not be there", rules.Len())
+	}
+	lines := make([]string, len(uncertain))
+	for i, u := range uncertain {
+		lines[i] = fmt.Sprintf("binding rule %q: %s", u.Rule, u.Reason)
+	}
+	read := "vault read " + shellWord(c.mount+"/"+rulePrefix+uncertain[0].Rule)
+	return warned(commented(read, "and have its selector ask for it, or set what is missing"), "%s", some(lines))
+}

@@ -1,0 +1,30 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+)
+
+// widenedFrom says which bounds of the role as it was before are gone. Each of them goes
+// by an empty value, and that may be what is left of a variable that was not set. The
+// other bounds add to who may log in, or may not be empty.
+func (r *roleEntry) widenedFrom(before *roleEntry) []string {
+	var widened []string
+	if before.Selector != "" && r.Selector == "" {
+		widened = append(widened, fmt.Sprintf("selector is empty now, so the role no longer asks for: %s", cut(before.Selector, maxWidenedBytes)))
+	}
+	if !before.lacksAudience() && r.lacksAudience() {
+		widened = append(widened, fmt.Sprintf("The role now takes tokens for any audience; before, for %s only.", cut(strings.Join(before.audiences(), ", "), maxWidenedBytes)))
+	}
+	if len(before.TokenBoundCIDRs) > 0 && len(r.TokenBoundCIDRs) == 0 {
+		addresses := make([]string, len(before.TokenBoundCIDRs))
+		for i, address := range before.TokenBoundCIDRs {
+			addresses[i] = address.String()
+		}
+		widened = append(widened, fmt.Sprintf("token_bound_cidrs is empty now, so the role can be used from any address; before, from %s only.", cut(strings.Join(addresses, ", "), maxWidenedBytes)))
+	}
+	return widened
+}
+
+// maxWidenedBytes bounds what a warning repeats of a bound that is gone.
+const maxWidenedBytes = 300
