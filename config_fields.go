@@ -22,7 +22,8 @@ disable_local_ca_jwt, the system's.`,
 			Type: framework.TypeString,
 			Description: `Bearer token for the TokenReview API. If it is not set, the token of the pod that
 Vault runs in; without one, or with disable_local_ca_jwt, the token of each login
-is used to review itself. Never returned.`,
+is used to review itself. Never returned. A write that does not name it takes it
+away, with a warning.`,
 			DisplayAttrs: &framework.DisplayAttributes{Name: "Token Reviewer JWT"},
 		},
 		"pem_keys": {

@@ -70,7 +70,7 @@ func (a *explainAnswer) remedy() string {
 
 func (a *explainAnswer) remedyForRequest() string {
 	if a.role == "" {
-		return fmt.Sprintf("name a role, or write a binding rule: vault write %s bind_type=policy bind_name=…", a.path("binding-rule/NAME"))
+		return fmt.Sprintf("name a role, or write a binding rule: vault write %s selector=… bind_type=policy bind_name=…", a.path("binding-rule/NAME"))
 	}
 	return "see which roles there are: vault list " + a.path("role")
 }

@@ -181,10 +181,10 @@ create_mount() {
 # account, one that does not.
 create_rules() {
 	heading "Binding rules, for logins that name no role"
-	run vault write "auth/$mount/binding-rule/namespaces" description="each namespace has a policy of its name" \
-		bind_type=policy bind_name='${serviceaccount.namespace}'
+	run vault write "auth/$mount/binding-rule/namespaces" description="the demo's namespace has a policy of its name" \
+		selector="serviceaccount.namespace == \"$id\"" bind_type=policy bind_name='${serviceaccount.namespace}'
 	run vault write "auth/$mount/binding-rule/runners" description="pods of the CI runners" \
-		selector='serviceaccount.name == "runner"' bind_type=policy bind_name=ci
+		selector="serviceaccount.namespace == \"$id\" and serviceaccount.name == \"runner\"" bind_type=policy bind_name=ci
 }
 
 # print_page says where the web page is, if there is one.

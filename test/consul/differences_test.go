@@ -26,7 +26,7 @@ var deliberateDifferences = map[string]string{
 	"more-attributes":         "Selectors and names can mention pods, nodes, labels, annotations, audiences and the cluster; Consul has the three attributes of the service account.",
 	"more-bind-types":         "The bind type group is the plugin's own.",
 	"templated-policies":      "Consul's bind type templated-policy is refused; Vault's templated policies read the metadata consul_service instead.",
-	"newer-grammar":           "The plugin reads a newer version of the selector language: JSON pointers, and slashes and numbers in values without quotes.",
+	"newer-grammar":           "The plugin reads a newer version of the selector language: * for everybody, JSON pointers, and slashes and numbers in values without quotes.",
 	"attribute-as-value":      "A value without quotes that is an attribute's name is text to Consul, and never what was meant; the plugin refuses it.",
 	"reserved-words":          "The words any, all and not as values have to be quoted.",
 	"selector-bounds":         "A selector has at most 4 KiB, 128 comparisons and regular expressions of 2,048 instructions; Consul has no bounds.",

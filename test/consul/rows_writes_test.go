@@ -114,6 +114,7 @@ var selectorWrites = []writeRow{
 	onlyPlugin("newer-grammar", selecting(`"/serviceaccount/name" == "web"`)),
 	onlyPlugin("newer-grammar", selecting(`serviceaccount.name == team/web`)),
 	onlyPlugin("newer-grammar", selecting(`serviceaccount.name == web.1`)),
+	onlyPlugin("newer-grammar", selecting("*")),
 	onlyConsul("attribute-as-value", selecting(`serviceaccount.name == serviceaccount.namespace`)),
 	onlyConsul("attribute-as-value", selecting(`serviceaccount.name != serviceaccount.name`)),
 	onlyConsul("attribute-as-value", selecting(`serviceaccount.name in serviceaccount.namespace`)),

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"testing"
 )
@@ -52,7 +53,10 @@ func configWholeRows() []parityRow {
 		row("read before write", read("config")),
 		row("least", write("config", config(nil)), read("config")),
 		row("every field", write("config", everything), read("config")),
-		row("a write replaces all fields", write("config", everything), write("config", config(nil)), read("config")),
+		row("a write replaces all fields",
+			write("config", everything), write("config", config(nil)).differing("reviewer-dropped", warning(reviewerDropped)), read("config")),
+		row("a write replaces all fields, and names no reviewer",
+			write("config", everything), write("config", config(map[string]any{"token_reviewer_jwt": ""})), read("config")),
 		row("a refused write changes nothing",
 			write("config", everything),
 			write("config", config(map[string]any{"pem_keys": "garbage"})),
@@ -65,10 +69,31 @@ func configWholeRows() []parityRow {
 		row("a string", write("config", `"https://127.0.0.1"`), read("config")),
 		row("null", write("config", "null"), read("config")),
 		row("all fields null", write("config", `{"kubernetes_host":null,"kubernetes_ca_cert":null,"pem_keys":null}`), read("config")),
-		configRow("unknown fields", map[string]any{"kubernetes_hosts": "x", "token_reviewer": 1}),
-		configRow("a field that only answers have", map[string]any{"token_reviewer_jwt_set": true}),
+		row("unknown fields",
+			write("config", config(map[string]any{"kubernetes_hosts": "x", "token_reviewer": 1})).
+				differing("unknown-fields", warning(unrecognized("kubernetes_hosts", "token_reviewer"))),
+			read("config"),
+			write("config", config(map[string]any{"token_reviewer": 1})).differing("unknown-fields", warning(unrecognized("token_reviewer"))),
+			read("config")),
+		row("unknown fields with another warning",
+			write("config", everything),
+			write("config", config(map[string]any{"token_reviewer": 1})).
+				differing("unknown-fields", warning(reviewerDropped, unrecognized("token_reviewer"))),
+			read("config")),
+		row("an unknown field of a refused write", write("config", map[string]any{"kubernetes_hosts": "x"}), read("config")),
+		row("a field that only answers have",
+			write("config", config(map[string]any{"token_reviewer_jwt_set": true})).
+				differing("unknown-fields", warning(unrecognized("token_reviewer_jwt_set"))),
+			read("config")),
 	}
 }
+
+// unrecognized is Vault's own warning about fields that do not exist.
+func unrecognized(fields ...string) string {
+	return fmt.Sprintf("Endpoint ignored these unrecognized parameters: %v", fields)
+}
+
+const reviewerDropped = "token_reviewer_jwt was not named, and a write replaces it: …"
 
 func configHostRows() []parityRow {
 	var rows []parityRow
@@ -231,6 +256,17 @@ func configMethodRows() []parityRow {
 			read("config").differing("config-patch-delete", withData(map[string]any{
 				"issuer": "", "kubernetes_host": "https://other", "token_reviewer_jwt_set": false,
 			}))),
+		row("unknown fields of a patch",
+			write("config", config(nil)),
+			patch("config", map[string]any{"isuer": "b"}).
+				differing("config-patch-delete", refused(http.StatusBadRequest, `there is no field "isuer"; did you mean "issuer"?`)),
+			read("config")),
+		row("added settings stay",
+			write("config", config(map[string]any{"cluster_name": "east", "require_audience": true})),
+			write("config", config(map[string]any{"issuer": "a"})),
+			read("config").differing("added-settings", withData(map[string]any{"cluster_name": "east", "require_audience": true, "issuer": "a"})),
+			write("config", config(map[string]any{"cluster_name": "", "require_audience": false})),
+			read("config")),
 		row("a refused patch changes nothing",
 			write("config", config(nil)),
 			patch("config", map[string]any{"kubernetes_host": "", "issuer": "b"}).
@@ -246,7 +282,7 @@ func configMethodRows() []parityRow {
 		row("binding rules",
 			write("login", map[string]any{"jwt": "garbage"}),
 			write("config", config(nil)),
-			write("binding-rule/any", map[string]any{"bind_type": "policy", "bind_name": "app"}).differing("login-by-rules", noContent()),
+			write("binding-rule/any", map[string]any{"selector": "*", "bind_type": "policy", "bind_name": "app"}).differing("login-by-rules", noContent()),
 			write("login", map[string]any{"jwt": "garbage"}).differing("login-by-rules", refused(http.StatusForbidden, permissionDenied)),
 			remove("binding-rule/any").differing("login-by-rules", noContent()),
 			write("login", map[string]any{"jwt": "garbage"})),

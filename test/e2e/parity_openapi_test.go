@@ -66,7 +66,7 @@ func takeAddedFields(part any) {
 	case map[string]any:
 		for key, value := range part {
 			if properties, ok := value.(map[string]any); ok && key == "properties" {
-				maps.DeleteFunc(properties, func(field string, _ any) bool { return slices.Contains(addedFields, field) })
+				maps.DeleteFunc(properties, func(field string, _ any) bool { return isAdded(field) })
 			}
 			takeAddedFields(value)
 		}

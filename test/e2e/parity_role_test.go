@@ -92,8 +92,16 @@ func roleWholeRows() []parityRow {
 		row("further bounds",
 			write("role/r", with(role(further), map[string]any{"audience": nil})).differing("added-bounds", noContent()),
 			read("role/r").differing("added-bounds", withData(further)),
-			write("role/r", role(map[string]any{"bound_audiences": "", "bound_service_accounts": "", "selector": ""})), read("role/r")),
-		roleRow("unknown fields", map[string]any{"bound_names": "x", "policy": []string{"a"}}),
+			write("role/r", role(map[string]any{"bound_audiences": "", "bound_service_accounts": "", "selector": ""})).
+				differing("widened", warning("selector is empty now, …")),
+			read("role/r")),
+		row("unknown fields",
+			write("role/r", role(map[string]any{"bound_names": "x", "policy": []string{"a"}})).
+				differing("unknown-fields", warning(unrecognized("bound_names", "policy"))),
+			read("role/r"),
+			write("role/r", map[string]any{"token_polices": "a"}).differing("unknown-fields", warning(unrecognized("token_polices"))),
+			read("role/r"),
+			write("role/r", map[string]any{"audience": nil, "bound_service_account_names": "", "zone": 1})),
 		row("unknown field without audience", write("role/r", role(map[string]any{"audience": nil, "zone": 1}))),
 		row("PUT", exchange{method: http.MethodPut, path: "role/r", body: role(nil)}, read("role/r")),
 		row("PATCH", write("role/r", role(nil)), patch("role/r", map[string]any{"token_ttl": 5}), read("role/r")),
@@ -117,7 +125,14 @@ func roleNameRows() []parityRow {
 			write("role/tEAM-a", map[string]any{"token_ttl": 60}), read("role/Team-A"),
 			remove("role/TEAM-a"), read("role/Team-A"), list("role")),
 		row("a warning names the role as it was written", write("role/Team-A", role(map[string]any{"audience": nil}))),
-		row("a name in the body is not the name", write("role/r", role(map[string]any{"name": "other"})), read("role/r"), read("role/other"), list("role")),
+		row("a name in the body is not the name",
+			write("role/r", role(map[string]any{"name": "r"})),
+			write("role/r", role(map[string]any{"name": "other"})).differing("unknown-fields",
+				warning("Endpoint replaced the value of these parameters with the values captured from the endpoint's path: [name]")),
+			write("role/r", role(map[string]any{"name": "other", "audience": ""})).differing("widened", warning(
+				"Role r does not …", "The role now takes tokens for any audience; before, for vault only.",
+				"Endpoint replaced the value of these parameters with the values captured from the endpoint's path: [name]")),
+			read("role/r"), read("role/other"), list("role")),
 	)
 }
 
@@ -154,7 +169,9 @@ func roleAudienceRows() []parityRow {
 		roleRow("audience not named", map[string]any{"audience": nil}),
 		row("audience is kept and taken away",
 			write("role/r", role(nil)), write("role/r", map[string]any{"token_ttl": 5}), read("role/r"),
-			write("role/r", map[string]any{"audience": ""}), read("role/r"), write("role/r", map[string]any{"token_ttl": 6})),
+			write("role/r", map[string]any{"audience": ""}).
+				differing("widened", warning("Role r does not …", "The role now takes tokens for any audience; before, for vault only.")),
+			read("role/r"), write("role/r", map[string]any{"token_ttl": 6})),
 	)
 }
 
@@ -195,7 +212,8 @@ func rolePartialRows() []parityRow {
 			write("role/r", map[string]any{"token_policies": []string{}}), read("role/r"),
 			write("role/r", map[string]any{"token_type": "default"}), read("role/r"),
 			write("role/r", map[string]any{"token_bound_cidrs": "10.0.0.1"}), read("role/r"),
-			write("role/r", map[string]any{"token_bound_cidrs": ""}), read("role/r"),
+			write("role/r", map[string]any{"token_bound_cidrs": ""}).differing("widened", warning("token_bound_cidrs is empty now, …")),
+			read("role/r"),
 			write("role/r", map[string]any{}), read("role/r"),
 			write("role/r", nil), read("role/r")),
 		row("an update may not empty a list",

@@ -32,7 +32,7 @@ vault write auth/clusters/prod/role/oddly-named \
 	bound_service_account_namespaces=shop audience=vault token_policies=web
 vault write auth/clusters/prod/binding-rule/namespaces \
 	description='each namespace has a policy named after it <img src=x onerror="document.title=2">' \
-	bind_type=policy bind_name='ns-${serviceaccount.namespace}'
+	selector='*' bind_type=policy bind_name='ns-${serviceaccount.namespace}'
 vault write auth/clusters/prod/binding-rule/storefront \
 	description="what the storefront team may read" \
 	selector='namespace.labels.team == "storefront"' bind_type=policy bind_name=storefront
