@@ -3,6 +3,9 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
+	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/hashicorp/vault/sdk/framework"
@@ -44,6 +47,27 @@ func emptyPairsAsNone(req *logical.Request) {
 func (c *configEntry) settleReviewer(before *configEntry, named bool) {
 	had := before != nil && (before.hasReviewer() || before.ReviewerDropped)
 	c.ReviewerDropped = had && !named && !c.hasReviewer()
+}
+
+// lostFrom are the fields of Vault's own method that a write took back to their defaults
+// without naming them; token_reviewer_jwt has a warning of its own.
+func (c *configEntry) lostFrom(before *configEntry, raw map[string]any) []string {
+	if before == nil {
+		return nil
+	}
+	var lost []string
+	after, was := c.fields(), before.fields()
+	for field := range after {
+		_, named := raw[field]
+		if named || field == "token_reviewer_jwt" || slices.Contains(addedConfigFields, field) {
+			continue
+		}
+		if is, had := fmt.Sprint(reflect.ValueOf(after[field]).Elem()), fmt.Sprint(reflect.ValueOf(was[field]).Elem()); is != had {
+			lost = append(lost, field)
+		}
+	}
+	slices.Sort(lost)
+	return lost
 }
 
 func (c *configEntry) hasReviewer() bool { return strings.TrimSpace(c.TokenReviewerJWT) != "" }

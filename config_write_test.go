@@ -42,7 +42,10 @@ func TestConfigWriteKeepsWhatVaultDoesNotHave(t *testing.T) {
 	if o.warnings != nil {
 		t.Errorf("warnings: %q", o.warnings)
 	}
-	m.write("config", m.config(fields{"cluster_name": "other"}))
+	o = m.write("config", m.config(fields{"cluster_name": "other"}))
+	if len(o.warnings) != 1 || !strings.Contains(o.warnings[0], "now at their defaults are issuer.") {
+		t.Errorf("the issuer is gone, and the answer says %q", o.warnings)
+	}
 	want["issuer"], want["cluster_name"] = "", "other"
 	wantData(t, m.read("config"), want)
 }
@@ -94,6 +97,15 @@ func TestConfigFieldsAreReset(t *testing.T) {
 				t.Errorf("map_namespaces without the prefix: %d %s", o.status, o.message)
 			}
 		})
+	}
+}
+
+// What an import stored has no list of keys, which is as good as an empty one.
+func TestNothingIsLostOfAnEmptyList(t *testing.T) {
+	m := newMount(t)
+	m.storage.put(t, "config", `{"host":"https://k8s.example.com","pem_keys":null,"disable_iss_validation":true,"disable_local_ca_jwt":true}`)
+	if o := m.write("config", fields{"kubernetes_host": "https://k8s.example.com", "disable_local_ca_jwt": true}); o.warnings != nil {
+		t.Errorf("%q", o.warnings)
 	}
 }
 

@@ -19,7 +19,7 @@ type loginEnd struct {
 
 // classes are the words that a refusal, or an error, can have as its class.
 var classes = func() []string {
-	all := []string{"denied", "invalid request", "configuration", "invalid name", "metadata length", "no reviewer", "storage"}
+	all := []string{"denied", "invalid request", "configuration", "invalid name", "metadata length", noReviewer, "storage"}
 	for _, failure := range kube.Failures {
 		all = append(all, string(failure))
 	}
@@ -77,7 +77,7 @@ func likelyEnds() []loginEnd {
 		}
 		ends = append(ends, loginEnd{k, "token review", string(failure)})
 	}
-	return ends
+	return append(ends, loginEnd{denied, "token review", noReviewer})
 }
 
 // login counts a login that ended with err, nil if it was allowed.

@@ -117,7 +117,11 @@ func (b *backend) configWrite(ctx context.Context, req *logical.Request, data *f
 	config.set(data, overwritten(data))
 	config.settleIssuer(stored)
 	config.settleReviewer(stored, namesReviewer)
-	return b.configStore(ctx, req, data, config)
+	var warnings []string
+	if lost := config.lostFrom(stored, data.Raw); len(lost) > 0 {
+		warnings = append(warnings, fmt.Sprintf("A write replaces what it does not name: now at their defaults are %s. vault patch changes single fields.", strings.Join(lost, ", ")))
+	}
+	return b.configStore(ctx, req, data, config, warnings...)
 }
 
 // decodedConfig is a stored configuration; nil if there is none, or it cannot be read,
@@ -225,7 +229,7 @@ func (c *configEntry) set(data *framework.FieldData, named func(field string) bo
 }
 
 // configStore validates and writes a configuration.
-func (b *backend) configStore(ctx context.Context, req *logical.Request, data *framework.FieldData, config *configEntry) (*logical.Response, error) {
+func (b *backend) configStore(ctx context.Context, req *logical.Request, data *framework.FieldData, config *configEntry, warnings ...string) (*logical.Response, error) {
 	if err := b.validateConfig(config); err != nil {
 		return logical.ErrorResponse(err.Error()), nil
 	}
@@ -245,7 +249,6 @@ func (b *backend) configStore(ctx context.Context, req *logical.Request, data *f
 		// what it remembers are worth more than a new one.
 		b.dropConnection()
 	}
-	var warnings []string
 	if config.ReviewerDropped {
 		b.Logger().Warn("the configuration was written without token_reviewer_jwt, and the reviewer's token that was stored is gone",
 			"mount", req.MountPoint, "remedy", "write it again with token_reviewer_jwt, or confirm with token_reviewer_jwt=\"\"")

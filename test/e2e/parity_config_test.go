@@ -54,9 +54,11 @@ func configWholeRows() []parityRow {
 		row("least", write("config", config(nil)), read("config")),
 		row("every field", write("config", everything), read("config")),
 		row("a write replaces all fields",
-			write("config", everything), write("config", config(nil)).differing("reviewer-dropped", warning(reviewerDropped)), read("config")),
+			write("config", everything), write("config", config(nil)).differing("settings-lost", warning(settingsLost, reviewerDropped)), read("config")),
 		row("a write replaces all fields, and names no reviewer",
-			write("config", everything), write("config", config(map[string]any{"token_reviewer_jwt": ""})), read("config")),
+			write("config", everything),
+			write("config", config(map[string]any{"token_reviewer_jwt": ""})).differing("settings-lost", warning(settingsLost)), read("config"),
+			write("config", config(nil)), read("config")),
 		row("a refused write changes nothing",
 			write("config", everything),
 			write("config", config(map[string]any{"pem_keys": "garbage"})),
@@ -78,7 +80,7 @@ func configWholeRows() []parityRow {
 		row("unknown fields with another warning",
 			write("config", everything),
 			write("config", config(map[string]any{"token_reviewer": 1})).
-				differing("unknown-fields", warning(reviewerDropped, unrecognized("token_reviewer"))),
+				differing("unknown-fields", warning(settingsLost, reviewerDropped, unrecognized("token_reviewer"))),
 			read("config")),
 		row("an unknown field of a refused write", write("config", map[string]any{"kubernetes_hosts": "x"}), read("config")),
 		row("a field that only answers have",
@@ -93,7 +95,11 @@ func unrecognized(fields ...string) string {
 	return fmt.Sprintf("Endpoint ignored these unrecognized parameters: %v", fields)
 }
 
-const reviewerDropped = "token_reviewer_jwt was not named, and a write replaces it: …"
+const (
+	reviewerDropped = "token_reviewer_jwt was not named, and a write replaces it: …"
+	settingsLost    = "A write replaces what it does not name: now at their defaults are disable_iss_validation, issuer, " +
+		"kubernetes_ca_cert, pem_keys, use_annotations_as_alias_metadata. vault patch changes single fields."
+)
 
 func configHostRows() []parityRow {
 	var rows []parityRow
@@ -265,7 +271,7 @@ func configMethodRows() []parityRow {
 			write("config", config(map[string]any{"cluster_name": "east", "require_audience": true})),
 			write("config", config(map[string]any{"issuer": "a"})),
 			read("config").differing("added-settings", withData(map[string]any{"cluster_name": "east", "require_audience": true, "issuer": "a"})),
-			write("config", config(map[string]any{"cluster_name": "", "require_audience": false})),
+			write("config", config(map[string]any{"issuer": "a", "cluster_name": "", "require_audience": false})),
 			read("config")),
 		row("a refused patch changes nothing",
 			write("config", config(nil)),

@@ -33,7 +33,7 @@ var deliberateDifferences = map[string]string{
 	"host-refused":              "a kubernetes_host that cannot be parsed is refused when it is written",
 	"ca-refused":                "a CA bundle without a certificate that parses is refused when it is written",
 	"unknown-fields":            "a write with fields that do not exist always has Vault's warning about them",
-	"reviewer-dropped":          "a write that takes the reviewer's token away without naming it says so",
+	"settings-lost":             "a write that takes a setting away without naming it, the reviewer's token above all, says so",
 	"added-settings":            "settings that only this plugin has stay until a write names them",
 	"widened":                   "a write of a role that takes a bound away by an empty value says which",
 	"ed25519":                   "the refusal of an Ed25519 key says that this is the reason",
