@@ -93,14 +93,21 @@ func roleDeprecatedRows() []parityRow {
 func deprecatedRows(old string, a, b, none any) []parityRow {
 	current := "token_" + old
 	only := func(field string, value any) map[string]any { return map[string]any{field: value} }
+	emptied := func(field string) exchange {
+		e := write("role/r", only(field, none))
+		if old == "bound_cidrs" {
+			return e.differing("widened", warning("token_bound_cidrs is empty now, …"))
+		}
+		return e
+	}
 	return []parityRow{
 		roleRow(old+" and "+current, map[string]any{old: a, current: b}),
 		roleRow(old+" and "+current+" empty", map[string]any{old: a, current: none}),
 		row(old+" then "+current, write("role/r", role(only(old, a))), write("role/r", only(current, b)), read("role/r")),
 		row(current+" then "+old, write("role/r", role(only(current, a))), write("role/r", only(old, b)), read("role/r")),
 		row(old+" twice", write("role/r", role(only(old, a))), write("role/r", only(old, b)), read("role/r")),
-		row(old+" then empty", write("role/r", role(only(old, a))), write("role/r", only(old, none)), read("role/r")),
-		row(old+" then "+current+" empty", write("role/r", role(only(old, a))), write("role/r", only(current, none)), read("role/r"),
+		row(old+" then empty", write("role/r", role(only(old, a))), emptied(old), read("role/r")),
+		row(old+" then "+current+" empty", write("role/r", role(only(old, a))), emptied(current), read("role/r"),
 			write("role/r", only("audience", "b")), read("role/r")),
 		row(old+" then both", write("role/r", role(only(old, a))), write("role/r", map[string]any{old: a, current: b}), read("role/r")),
 		row(old+" then something else", write("role/r", role(only(old, a))), write("role/r", only("audience", "b")), read("role/r")),
