@@ -200,14 +200,15 @@ func (v *vaultOf) expect(when string, names []string, works func(feature) bool) 
 	}
 }
 
-// configure writes the configuration, so that nothing of an earlier one is
-// remembered, and a role or a rule at path.
+// configure writes the configuration anew, since settings of an earlier one would stay,
+// and a role or a rule at path.
 func (v *vaultOf) configure(config fields, path string, entry fields) {
 	v.t.Helper()
 	base := with(v.c.config(), fields{"token_reviewer_jwt": v.reviewer})
 	if v.reviewer == "" {
 		base = with(base, fields{"token_reviewer_jwt": nil})
 	}
+	v.m.must(v.t, http.MethodDelete, "config", nil)
 	v.m.must(v.t, http.MethodPost, "config", with(base, config))
 	v.m.must(v.t, http.MethodPost, path, entry)
 }
