@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -173,6 +174,9 @@ func TestDroppedReviewerIsLoud(t *testing.T) {
 		wantRefused(t, m.login("demo", token), http.StatusForbidden)
 		if logged := m.logs.one(t); logged.level != hclog.Warn || logged.fields["class"] != "no reviewer" || !strings.Contains(logged.fields["reason"], "took the reviewer's token away") {
 			t.Errorf("%s: logged %s", what, logged)
+		}
+		if o := m.do(logical.UpdateOperation, "explain", fields{"role": "demo", "jwt": token}); !strings.Contains(fmt.Sprint(o.data["remedy"]), "set token_reviewer_jwt") {
+			t.Errorf("%s: explained %v", what, o.data)
 		}
 	}
 

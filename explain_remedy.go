@@ -33,10 +33,11 @@ func letGet(resource string) string {
 // nobody verified must not get into a shell by being pasted.
 func (a *explainAnswer) remedy() string {
 	var failed *kube.Error
-	if errors.As(a.err, &failed) && failed.Failure == kube.Forbidden && permissions[failed.Op] != "" {
+	var r *refusal
+	lacksReviewer := errors.As(a.err, &r) && r.class == noReviewer
+	if errors.As(a.err, &failed) && failed.Failure == kube.Forbidden && permissions[failed.Op] != "" && !lacksReviewer {
 		return permissions[failed.Op]
 	}
-	var r *refusal
 	if errors.As(a.err, &r) && r.remedy != "" {
 		return r.remedy
 	}
