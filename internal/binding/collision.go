@@ -22,38 +22,18 @@ func collide(parts []language, allowed []byte) *collision {
 	if len(parts) == 0 {
 		return nil
 	}
-	type pair struct {
-		a, b     reader
-		diverged bool
-	}
-	type step struct {
-		from pair
-		char byte
-	}
 	start := pair{}
 	came := map[pair]step{start: {}}
-	last := len(parts) - 1
 	for queue := []pair{start}; len(queue) > 0; queue = queue[1:] {
 		now := queue[0]
-		if now.diverged && now.a.atEnd(parts, last) && now.b.atEnd(parts, last) {
-			var text []byte
-			var as, bs []int
-			for at := now; at != start; at = came[at].from {
-				text, as, bs = append(text, came[at].char), append(as, at.a.part), append(bs, at.b.part)
-			}
-			slices.Reverse(text)
-			slices.Reverse(as)
-			slices.Reverse(bs)
-			return taken(parts, text, as, bs)
+		if now.diverged && now.a.atEnd(parts) && now.b.atEnd(parts) {
+			return now.text(parts, came)
 		}
 		for _, char := range allowed {
-			for _, a := range now.a.next(parts, char) {
-				for _, b := range now.b.next(parts, char) {
-					then := pair{a: a, b: b, diverged: now.diverged || a.part != b.part}
-					if _, known := came[then]; !known {
-						came[then] = step{from: now, char: char}
-						queue = append(queue, then)
-					}
+			for _, then := range now.next(parts, char) {
+				if _, known := came[then]; !known {
+					came[then] = step{from: now, char: char}
+					queue = append(queue, then)
 				}
 			}
 		}
@@ -61,13 +41,49 @@ func collide(parts []language, allowed []byte) *collision {
 	return nil
 }
 
+// pair is where two readers of one text are.
+type pair struct {
+	a, b reader
+	// diverged tells whether they were in different parts once.
+	diverged bool
+}
+
+// step is how a pair was come to first.
+type step struct {
+	from pair
+	char byte
+}
+
+func (p pair) next(parts []language, char byte) []pair {
+	var pairs []pair
+	for _, a := range p.a.next(parts, char) {
+		for _, b := range p.b.next(parts, char) {
+			pairs = append(pairs, pair{a: a, b: b, diverged: p.diverged || a.part != b.part})
+		}
+	}
+	return pairs
+}
+
+// text makes a collision of the way that led to a pair.
+func (p pair) text(parts []language, came map[pair]step) *collision {
+	var text []byte
+	var as, bs []int
+	for at := p; at != (pair{}); at = came[at].from {
+		text, as, bs = append(text, came[at].char), append(as, at.a.part), append(bs, at.b.part)
+	}
+	slices.Reverse(text)
+	slices.Reverse(as)
+	slices.Reverse(bs)
+	return taken(parts, text, as, bs)
+}
+
 // reader is a place in a text that is read as one part after the other.
 type reader struct {
 	part, state int
 }
 
-func (r reader) atEnd(parts []language, last int) bool {
-	return r.part == last && parts[last].accepts(r.state)
+func (r reader) atEnd(parts []language) bool {
+	return r.part == len(parts)-1 && parts[r.part].accepts(r.state)
 }
 
 // next are the places after one more character: further in the same part, or, where
