@@ -20,6 +20,9 @@ func (c *checker) rulesFinding(rules *binding.RuleSet) finding {
 	for i, u := range uncertain {
 		lines[i] = fmt.Sprintf("binding rule %q: %s", u.Rule, u.Reason)
 	}
-	read := "vault read " + shellWord(c.mount+"/"+rulePrefix+uncertain[0].Rule)
-	return warned(commented(read, "and have its selector ask for it, or set what is missing"), "%s", some(lines))
+	remedy := "vault patch " + shellWord(c.mount+"/"+rulePrefix+uncertain[0].Rule) + " selector=" + shellWord(uncertain[0].Selector)
+	if uncertain[0].Selector == "" {
+		remedy = "set cluster_name or map_namespaces, whichever the rule takes: vault patch " + shellWord(c.mount+"/"+configPath) + " …"
+	}
+	return warned(remedy, "%s", some(lines))
 }

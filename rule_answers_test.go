@@ -127,10 +127,15 @@ func TestCheckWarnsOfUncertainRules(t *testing.T) {
 	wantCheck(t, m.checked(), "binding_rules", "pass")
 	m.rule("team", "*", "policy", `team-${namespace.labels["team"]}`)
 	data := m.checked()
-	wantCheck(t, data, "binding_rules", "warn", `binding rule "team"`, `namespace.labels["team"]`, "vault read auth/test/binding-rule/team")
+	wantCheck(t, data, "binding_rules", "warn", `binding rule "team"`, `namespace.labels["team"]`, `vault patch auth/test/binding-rule/team selector='namespace.labels["team"] is not empty'`)
 	if data["status"] == "pass" {
 		t.Error("check passes")
 	}
+	m.rule("team", `serviceaccount.name == "a" or serviceaccount.name == "b"`, "policy", `${pod.name}_${namespace.labels["team"]}`)
+	wantCheck(t, m.checked(), "binding_rules", "warn",
+		`selector='(serviceaccount.name == "a" or serviceaccount.name == "b") and pod.name is not empty and namespace.labels["team"] is not empty'`)
+	m.rule("team", "*", "policy", "${cluster.name}")
+	wantCheck(t, m.checked(), "binding_rules", "warn", "cluster_name", "vault patch auth/test/config")
 	m.rule("team", `namespace.labels["team"] is not empty`, "policy", `team-${namespace.labels["team"]}`)
 	wantCheck(t, m.checked(), "binding_rules", "pass")
 }

@@ -42,6 +42,9 @@ type UncertainRule struct {
 	Rule string
 	// Reason is what the writer of the rule was told.
 	Reason string
+	// Selector is the rule's with which all that its bind name takes is there; empty if
+	// that is a matter of the mount's configuration.
+	Selector string
 }
 
 // Uncertain returns the rules that end logins by an attribute that is not there, by
@@ -53,10 +56,25 @@ func (s *RuleSet) Uncertain(mount Setting) []UncertainRule {
 			continue
 		}
 		for _, r := range e.rule.uncertain(mount) {
-			found = append(found, UncertainRule{Rule: e.name, Reason: uncertainLine(r)})
+			found = append(found, UncertainRule{Rule: e.name, Reason: uncertainLine(r), Selector: e.rule.certain(mount)})
 		}
 	}
 	return found
+}
+
+// certain is the rule's selector, and that all that its bind name takes is there.
+func (c *CompiledRule) certain(mount Setting) string {
+	var wanted []string
+	if _, everything := c.selector.root.(all); !everything {
+		wanted = append(wanted, "("+c.rule.Selector+")")
+	}
+	for _, r := range c.uncertain(mount) {
+		if r.name == clusterName || r.name == consulNamespace {
+			return ""
+		}
+		wanted = append(wanted, r.String()+" is not empty")
+	}
+	return strings.Join(wanted, " and ")
 }
 
 // uncertain are the attributes that the rule's bind name takes, and that need not be

@@ -31,6 +31,7 @@ func tokenDiagnoses() []diagnosis {
 			name: "rule with an invalid computed name", step: "binding rules", verdict: explainDenied,
 			// A token that is bound to no pod has no pod's name.
 			rules: map[string][3]string{"pods": {"", "policy", "pod-${pod.name}"}},
+			finds: []found{{"binding_rules", "warn", `binding rule "pods": bind_name takes pod.name`, "selector='pod.name is not empty'"}},
 		},
 		{
 			name: "rules that grant nothing", step: "binding rules", verdict: explainDenied,
