@@ -115,13 +115,15 @@ func newBackend() *backend {
 func (b *backend) HandleRequest(ctx context.Context, req *logical.Request) (*logical.Response, error) {
 	numbersAsSent(req)
 	emptyPairsAsNone(req)
+	documentsAsSent(req)
 	switch write := req.Operation == logical.UpdateOperation || req.Operation == logical.CreateOperation; {
 	case isRelative(req.Path) && write:
 		return logical.ErrorResponse(relativePath), nil
 	case isRelative(req.Path):
 		return nil, &logical.StatusBadRequest{Err: relativePath}
 	}
-	return b.Backend.HandleRequest(ctx, req)
+	response, err := b.Backend.HandleRequest(ctx, req)
+	return withoutSecrets(req, response, err)
 }
 
 // HandleExistenceCheck is called by the host before a write.
@@ -130,7 +132,12 @@ func (b *backend) HandleExistenceCheck(ctx context.Context, req *logical.Request
 		return false, false, nil // left to HandleRequest
 	}
 	numbersAsSent(req)
-	return b.Backend.HandleExistenceCheck(ctx, req)
+	documentsAsSent(req)
+	checkFound, exists, err = b.Backend.HandleExistenceCheck(ctx, req)
+	if err != nil {
+		_, err = withoutSecrets(req, nil, err)
+	}
+	return checkFound, exists, err
 }
 
 // numbersAsSent undoes what the plugin protocol makes of numbers. They arrive as

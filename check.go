@@ -179,60 +179,18 @@ func (c *checker) responseData() map[string]any {
 }
 
 // safe makes a text fit to be read: on one line, of bounded length, and without the
-// reviewer's credential and the proxy's password. Texts hold what the API server, or
-// whatever stands before it, said, and that may repeat what was sent to it.
+// reviewer's credential and the proxy's password.
 func (c *checker) safe(text string) string {
+	if c.connection != nil {
+		text = c.connection.client.Secrets(c.credential).Text(text)
+	}
 	text = strings.Map(func(r rune) rune {
 		if isNotPrintable(r) {
 			return ' '
 		}
 		return r
 	}, text)
-	if c.connection != nil {
-		if proxy, err := parseProxy(c.connection.config.ProxyURL); err == nil && proxy != nil {
-			if password, ok := proxy.User.Password(); ok && password != "" {
-				text = strings.ReplaceAll(text, password, redacted)
-			}
-		}
-	}
-	return shorten(withoutPartsOf(c.credential, text))
-}
-
-const redacted = "[redacted]"
-
-// secretWindow is how many characters in a row a text may have in common with a
-// credential.
-const secretWindow = 16
-
-// withoutPartsOf takes every word out of a text that has a part of a secret in it,
-// however the text was cut.
-func withoutPartsOf(secret, text string) string {
-	switch {
-	case secret == "":
-		return text
-	case len(secret) < secretWindow:
-		return strings.ReplaceAll(text, secret, redacted)
-	}
-	for _, word := range strings.FieldsFunc(text, func(r rune) bool { return !inToken(r) }) {
-		if sharesWindow(secret, word) {
-			text = strings.ReplaceAll(text, word, redacted)
-		}
-	}
-	return text
-}
-
-// inToken tells whether a rune can be part of a bearer token.
-func inToken(r rune) bool {
-	return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-._~+/=", r)
-}
-
-func sharesWindow(secret, word string) bool {
-	for i := 0; i+secretWindow <= len(word); i++ {
-		if strings.Contains(secret, word[i:i+secretWindow]) {
-			return true
-		}
-	}
-	return false
+	return shorten(text)
 }
 
 // patch is the command that changes fields of the configuration and keeps the

@@ -93,7 +93,7 @@ func (c *checker) issuer(issuer string, err error) finding {
 	case enforced == issuer:
 		return passed("the cluster's is %q, as the configuration asks", issuer)
 	}
-	remedy := commented(c.patch("issuer="+shellWord(issuer)), "or leave it to the API server: %s", c.patch("disable_iss_validation=true"))
+	remedy := commented(c.patch("issuer="+c.issuerWord(issuer)), "or leave it to the API server: %s", c.patch("disable_iss_validation=true"))
 	if enforced == defaultIssuer {
 		return warned(remedy, "tokens must have the issuer %q, which only those from secrets have; the cluster's is %q", enforced, issuer)
 	}
@@ -104,9 +104,17 @@ func (c *checker) issuer(issuer string, err error) finding {
 func (c *checker) issuerLeftOpen(issuer string) finding {
 	remedy := c.patch("disable_iss_validation=true")
 	if issuer != "" {
-		remedy = commented(remedy, "or have it checked: %s", c.patch("issuer="+shellWord(issuer)))
+		remedy = commented(remedy, "or have it checked: %s", c.patch("issuer="+c.issuerWord(issuer)))
 	}
 	return warned(remedy, "disable_iss_validation is false and no issuer is named: Vault's own method, which this was taken over from, then checks none, and neither does this plugin")
+}
+
+// issuerWord is the issuer in a command, if it was the API server that told it.
+func (c *checker) issuerWord(issuer string) string {
+	if !c.vouchedFor() {
+		return "ISSUER"
+	}
+	return shellWord(issuer)
 }
 
 // refused tells whether the API server answered and did not let the caller in.

@@ -63,7 +63,9 @@ func (c *checker) reviewer(ctx context.Context) (f finding, blocked string) {
 		return failed("let whatever stands between Vault and the API server pass the Authorization header on",
 			"the API server sees no credential, although one is sent"), "the API server does not know the reviewer"
 	case err == nil:
-		c.nameSubject(user.Username)
+		if c.vouchedFor() {
+			c.nameSubject(user.Username)
+		}
 		return passed("the API server knows it as %s", user.Username), ""
 	case failure == kube.Unauthorized:
 		return c.rejected(), rejectedReviewer

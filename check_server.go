@@ -54,6 +54,13 @@ func (c *checker) hostPath() string {
 	return host.Path
 }
 
+// vouchedFor tells whether what the API server says is its own: over plain HTTP it is
+// whoever answers who says it, and has no place in a command to be pasted.
+func (c *checker) vouchedFor() bool {
+	host, err := kube.ParseHost(c.connection.config.Host)
+	return err == nil && host.Scheme == "https"
+}
+
 // clock compares the clocks of the API server and of this machine, as precisely as
 // whole seconds and the way of the answer allow.
 func (c *checker) clock(seen kube.Observation) finding {

@@ -100,7 +100,11 @@ func (c *checker) tls(p *kube.Probe) finding {
 		return c.noTLS(p)
 	}
 	if problems, remedy := c.certificateProblems(p.Certificate); len(problems) > 0 {
-		return failed(remedy, "%s; %s", strings.Join(problems, "; and "), describe(p.Certificate.Leaf))
+		shown := describe(p.Certificate.Leaf)
+		if p.Certificate.Trust != nil {
+			shown = "by its own words, which nobody vouches for, " + shown
+		}
+		return failed(remedy, "%s; %s", strings.Join(problems, "; and "), shown)
 	}
 	if p.Err != nil { // trusted, and something else went wrong
 		return failed("look at the API server's logs", "the handshake fails: %v; %s", cause(p.Err), describe(p.Certificate.Leaf))
@@ -155,13 +159,10 @@ func (c *checker) certificateProblems(certificate *kube.Certificate) (problems [
 			"wrong CA: %s did not sign the API server's certificate (%v)", c.caSource(), certificate.Trust)
 	}
 	if certificate.Name != nil {
-		name := "NAME"
-		if names := certificateNames(leaf); len(names) > 0 {
-			name = names[0]
-		}
-		add(c.patch("tls_server_name="+shellWord(name)), "or use one of its names in kubernetes_host",
-			"wrong server name: the API server's certificate is not for %q", certificate.ServerName)
+		command, comment := c.nameRemedy(certificate)
+		add(command, comment, "wrong server name: the API server's certificate is not for %q", certificate.ServerName)
 	}
+	commands = slices.DeleteFunc(commands, func(command string) bool { return command == "" })
 	remedy = strings.Join(commands, " && ")
 	if len(comments) > 0 {
 		remedy = commented(remedy, "%s", strings.Join(comments, "; "))
@@ -169,7 +170,25 @@ func (c *checker) certificateProblems(certificate *kube.Certificate) (problems [
 	return problems, remedy
 }
 
-// describe is a certificate in short.
+// nameRemedy is what to do about a certificate that is for other names. One of them is
+// offered only where a CA that this mount trusts vouches for them: of any other
+// certificate, to ask for its name is to trust whoever made it.
+func (c *checker) nameRemedy(certificate *kube.Certificate) (command, comment string) {
+	if certificate.Trust != nil {
+		return "", "no CA of this mount vouches for the names of that certificate: take none of them over"
+	}
+	comment = "or use one of its names in kubernetes_host"
+	if c.connection.podCA == "" && c.connection.config.CACert == "" {
+		comment = "only if that is a name of your cluster's: public CAs vouch for anybody's"
+	}
+	names := slices.DeleteFunc(certificateNames(certificate.Leaf), func(name string) bool { return validServerName(name) != nil })
+	if len(names) == 0 {
+		return c.patch("tls_server_name=NAME"), comment
+	}
+	return c.patch("tls_server_name=" + shellWord(names[0])), comment
+}
+
+// describe is a certificate in short, by its own words.
 func describe(leaf *x509.Certificate) string {
 	return fmt.Sprintf("its subject is %q, its issuer %q, its names are %s; it ends at %s",
 		leaf.Subject, leaf.Issuer, some(certificateNames(leaf)), leaf.NotAfter.UTC().Format(time.RFC3339))

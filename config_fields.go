@@ -112,7 +112,8 @@ the role, or the binding rules, count.`,
 		"proxy_url": {
 			Type: framework.TypeString,
 			Description: `Proxy to reach the API server by: http, https or socks5. Not set, the proxy of the
-environment that Vault runs in.`,
+environment that Vault runs in. A password in it is never returned: xxxxx stands for
+it, and keeps it where the URL is written as it was read.`,
 			DisplayAttrs: &framework.DisplayAttributes{Name: "Proxy URL"},
 		},
 		"verify_with_cluster_keys": {

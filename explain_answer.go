@@ -12,6 +12,7 @@ import (
 	"github.com/hashicorp/go-sockaddr"
 	"github.com/hashicorp/vault/sdk/logical"
 
+	"vault-plugin-auth-kubernetes/internal/scrub"
 	"vault-plugin-auth-kubernetes/internal/token"
 )
 
@@ -31,12 +32,14 @@ type explainAnswer struct {
 	role    string
 	login   *login // nil if the request was refused before there was one
 	account *explanation
-	err     error // that ended the login; nil if it is allowed
-	scrub   *strings.Replacer
+	err     error    // that ended the login; nil if it is allowed
+	sent    []string // the secrets of the request
+	scrub   *scrub.Scrubber
 	now     time.Time
 }
 
 func (a *explainAnswer) data() map[string]any {
+	a.scrub = a.secrets()
 	data := map[string]any{"verdict": "allowed", "client_sees": "200 and a Vault token"}
 	if a.err != nil {
 		a.addRefusal(data)
@@ -57,7 +60,7 @@ func (a *explainAnswer) data() map[string]any {
 
 // text is how everything that a login says gets into the answer.
 func (a *explainAnswer) text(text string, maxBytes int) string {
-	return cut(a.scrub.Replace(text), maxBytes)
+	return cut(a.scrub.Text(text), maxBytes)
 }
 
 func (a *explainAnswer) addRefusal(data map[string]any) {
@@ -187,31 +190,26 @@ func (a *explainAnswer) addMap(data map[string]any, under string, full map[strin
 	data[under] = listed
 }
 
-// newScrubber takes a token, and the parts of it, out of texts: the one that was
-// sent as jwt, and one that was sent as the role by mistake.
-func newScrubber(jwt, role string) *strings.Replacer {
-	var pairs []string
-	for _, secret := range []string{strings.TrimSpace(jwt), strings.TrimSpace(role)} {
-		if len(secret) < minScrubbed || secret != strings.TrimSpace(jwt) && !looksLikeToken(secret) {
-			continue // a name, such as that of a role
-		}
-		pairs = append(pairs, secret, "[token]")
-		for part := range strings.SplitSeq(secret, ".") {
-			if len(part) >= minScrubbed {
-				pairs = append(pairs, part, "[part of the token]")
-			}
-		}
+// secrets are what no text of the answer may hold.
+func (a *explainAnswer) secrets() *scrub.Scrubber {
+	if a.login != nil && a.login.connection != nil {
+		return a.login.connection.client.Secrets(a.sent...)
 	}
-	return strings.NewReplacer(pairs...)
+	return scrub.New(a.sent...)
+}
+
+// secrets are the token, and one that was sent as the role by mistake.
+func (b loginBody) secrets() []string {
+	secrets := asToken(b.jwt)
+	if looksLikeToken(b.role) {
+		secrets = append(secrets, asToken(b.role)...)
+	}
+	return secrets
 }
 
 // looksLikeToken tells whether a text may be a JWT, be it a damaged one: nearly all
 // begin with {" in base64.
 func looksLikeToken(text string) bool {
 	_, err := token.Parse(text)
-	return err == nil || strings.HasPrefix(text, "eyJ")
+	return err == nil || strings.HasPrefix(strings.TrimSpace(text), "eyJ")
 }
-
-// minScrubbed is how long a part of a token is at least, in bytes: the shortest is a
-// header with nothing but an algorithm. Shorter texts are words, and no secrets.
-const minScrubbed = 20

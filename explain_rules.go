@@ -14,7 +14,7 @@ func (a *explainAnswer) addRules(data map[string]any) {
 	matched, wrong, others := []string{}, []string{}, []string{}
 	for _, rule := range a.account.rules {
 		why := a.whyNot(rule)
-		line := func(text string) string { return a.text(rule.Rule+": "+text, maxExplainedReason) }
+		line := func(text string) string { return rule.Rule + ": " + text }
 		switch {
 		case why == "":
 			matched = append(matched, line(fmt.Sprintf("grants %s %s", rule.BindType, rule.Name)))
@@ -26,8 +26,8 @@ func (a *explainAnswer) addRules(data map[string]any) {
 	}
 	notMatched := slices.Concat(wrong, others)
 	left := max(0, len(matched)-maxExplainedRules) + max(0, len(notMatched)-maxExplainedRules)
-	data["rules_matched"] = matched[:min(len(matched), maxExplainedRules)]
-	data["rules_not_matched"] = notMatched[:min(len(notMatched), maxExplainedRules)]
+	data["rules_matched"] = a.bounded(matched[:min(len(matched), maxExplainedRules)])
+	data["rules_not_matched"] = a.bounded(notMatched[:min(len(notMatched), maxExplainedRules)])
 	if left > 0 {
 		data["rules_not_listed"] = left
 	}

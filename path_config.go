@@ -29,7 +29,8 @@ configured here. As in Vault's own method, a write replaces the fields that this
 those that it does not name get their defaults, and the reviewer's token is gone
 unless it is named. Fields that Vault's own method does not have stay as they are
 until a write names them; an empty value resets one. A patch changes only the fields
-that it names. The reviewer's token is stored and never returned.
+that it names. The reviewer's token is stored and never returned, nor is the password
+of proxy_url: it is read as xxxxx, and what was read can be written back.
 
 Where Vault runs in a pod of the same cluster, only kubernetes_host is needed:
 the pod's own CA bundle and token are used, and followed as Kubernetes renews
@@ -94,6 +95,9 @@ func (c *configEntry) responseData() map[string]any {
 			data[field] = int64(duration.Seconds())
 		}
 	}
+	if c.ProxyURL != "" {
+		data["proxy_url"] = shownProxy(c.ProxyURL)
+	}
 	return data
 }
 
@@ -115,6 +119,9 @@ func (b *backend) configWrite(ctx context.Context, req *logical.Request, data *f
 	}
 	_, namesReviewer := data.Raw["token_reviewer_jwt"]
 	config.set(data, overwritten(data))
+	if err := config.keepProxySecret(stored); err != nil {
+		return logical.ErrorResponse(err.Error()), nil
+	}
 	config.settleIssuer(stored)
 	config.settleReviewer(stored, namesReviewer)
 	var warnings []string
@@ -151,6 +158,9 @@ func (b *backend) configPatch(ctx context.Context, req *logical.Request, data *f
 	}
 	before, named := *config, patched(data)
 	config.set(data, named)
+	if err := config.keepProxySecret(&before); err != nil {
+		return logical.ErrorResponse(err.Error()), nil
+	}
 	config.settleIssuer(&before)
 	config.settleReviewer(&before, named("token_reviewer_jwt"))
 	return b.configStore(ctx, req, data, config)
@@ -325,11 +335,20 @@ func (c *configEntry) validateRequests() error {
 	if !slices.Contains([]string{"", renewalCheckAccount, renewalCheckNone}, c.RenewalCheck) {
 		return fmt.Errorf("renewal_check: it must be %s or %s", renewalCheckAccount, renewalCheckNone)
 	}
-	if c.TLSServerName != "" && len(validation.IsDNS1123Subdomain(c.TLSServerName)) > 0 && net.ParseIP(c.TLSServerName) == nil {
-		return errors.New("tls_server_name: not a host name or address")
+	if c.TLSServerName != "" {
+		if err := validServerName(c.TLSServerName); err != nil {
+			return err
+		}
 	}
 	_, err := parseProxy(c.ProxyURL)
 	return err
+}
+
+func validServerName(name string) error {
+	if len(validation.IsDNS1123Subdomain(name)) > 0 && net.ParseIP(name) == nil {
+		return errors.New("tls_server_name: not a host name or address")
+	}
+	return nil
 }
 
 func isNotPrintable(r rune) bool { return !unicode.IsPrint(r) }

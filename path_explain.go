@@ -75,7 +75,7 @@ func (b *backend) explainWrite(ctx context.Context, req *logical.Request, data *
 		mount:   req.MountPoint,
 		role:    body.role,
 		account: &explanation{},
-		scrub:   newScrubber(body.jwt, body.role),
+		sent:    body.secrets(),
 		now:     b.now(),
 	}
 	answer.login, err = b.newLogin(ctx, req, body)

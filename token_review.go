@@ -37,7 +37,8 @@ func (r *apiReviewer) Review(ctx context.Context, t *token.Unverified, audiences
 	}
 	id, err := identity.FromReview(status, audiences)
 	if err != nil {
-		return identity.Identity{}, denyFor(err)
+		// It may quote the user that the API server named.
+		return identity.Identity{}, denyFor(r.client.Secrets(t.Raw()).Error(err))
 	}
 	return id, nil
 }

@@ -105,12 +105,28 @@ func decode(document []byte, into any) error {
 	}
 	decoder := json.NewDecoder(bytes.NewReader(document))
 	if err := decoder.Decode(into); err != nil {
-		return fmt.Errorf("not the JSON that consul prints: %w", err)
+		return fmt.Errorf("not the JSON that consul prints: %w", withoutValues(err))
 	}
 	if decoder.More() {
 		return errors.New("not the JSON that consul prints: something follows it")
 	}
 	return nil
+}
+
+// withoutValues says where a document is wrong and not what stands there, which may be
+// a credential.
+func withoutValues(err error) error {
+	var wrongType *json.UnmarshalTypeError
+	var syntax *json.SyntaxError
+	switch {
+	case errors.As(err, &wrongType) && wrongType.Field != "":
+		return fmt.Errorf("%s is not of the type that it has there", wrongType.Field)
+	case errors.As(err, &wrongType):
+		return errors.New("it is not of the type that it has there")
+	case errors.As(err, &syntax):
+		return fmt.Errorf("no JSON from byte %d on", syntax.Offset)
+	}
+	return errors.New("it ends too early")
 }
 
 func (i *Import) left(format string, args ...any) {

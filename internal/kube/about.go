@@ -61,7 +61,7 @@ func (c *Client) version(ctx context.Context) (string, error) {
 	if err == nil && info.GitVersion == "" {
 		err = &Error{Op: "get /version", Failure: Malformed, Err: errOtherObject}
 	}
-	return info.GitVersion, err
+	return c.Secrets().Text(info.GitVersion), err
 }
 
 // WhoAmI asks whom the API server takes the client's credential for. Failure
@@ -72,10 +72,14 @@ func (c *Client) WhoAmI(ctx context.Context) (*authv1.UserInfo, error) {
 	var review *authv1.SelfSubjectReview
 	err := c.do(ctx, op, "", func(ctx context.Context) (err error) {
 		review, err = c.self.Create(ctx, &authv1.SelfSubjectReview{}, metav1.CreateOptions{})
-		if err == nil && review.Status.UserInfo.Username == "" {
+		switch {
+		case err != nil:
+			return err
+		case review.Status.UserInfo.Username == "":
 			return errOtherObject
 		}
-		return err
+		known := sentIn(ctx)
+		return known.none(known.secrets, review.Status.UserInfo.Username)
 	})
 	if err != nil {
 		return nil, missingAPI(op, err)
@@ -132,7 +136,7 @@ func (c *Client) Issuer(ctx context.Context) (string, error) {
 	if err == nil && discovery.Issuer == "" {
 		err = &Error{Op: "get " + path, Failure: Malformed, Err: errOtherObject}
 	}
-	return discovery.Issuer, err
+	return c.Secrets().Text(discovery.Issuer), err
 }
 
 // getJSON reads and decodes a document.

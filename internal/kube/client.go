@@ -21,6 +21,8 @@ import (
 	coreclient "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/rest"
 	"k8s.io/klog/v2"
+
+	"vault-plugin-auth-kubernetes/internal/scrub"
 )
 
 // Options say how to reach an API server.
@@ -77,6 +79,8 @@ type Client struct {
 	timeout         time.Duration
 	turns           *semaphore.Weighted
 	meter           *Meter
+	credential      func() string
+	ofProxy         *scrub.Scrubber // the secrets of the proxy
 }
 
 func init() {
@@ -135,6 +139,8 @@ func New(o Options) (*Client, error) {
 		timeout:         o.RequestTimeout,
 		turns:           semaphore.NewWeighted(o.MaxConcurrent),
 		meter:           o.Meter,
+		credential:      o.Credential,
+		ofProxy:         scrub.New(secretsOfProxy(proxyOf(transport, o.Host))...),
 	}, nil
 }
 
@@ -153,10 +159,13 @@ func (c *Client) ReviewToken(ctx context.Context, token string, audiences []stri
 		err = c.reviews.Post().UseProtobufAsDefault().Resource("tokenreviews").
 			Body(&authv1.TokenReview{Spec: authv1.TokenReviewSpec{Token: token, Audiences: audiences}}).
 			Do(ctx).Into(review)
-		if err == nil && review.Spec.Token != token {
+		switch {
+		case err != nil:
+			return err
+		case review.Spec.Token != token:
 			return errOtherObject
 		}
-		return err
+		return sentIn(ctx).review(&review.Status)
 	})
 	if err != nil {
 		return nil, err
@@ -170,10 +179,13 @@ func (c *Client) Namespace(ctx context.Context, loginToken, name string) (*corev
 	var namespace *corev1.Namespace
 	err := c.do(ctx, "get Namespace", loginToken, func(ctx context.Context) (err error) {
 		namespace, err = c.namespaces.Get(ctx, name, metav1.GetOptions{})
-		if err == nil && namespace.Name != name {
+		switch {
+		case err != nil:
+			return err
+		case namespace.Name != name:
 			return errOtherObject
 		}
-		return err
+		return sentIn(ctx).object(namespace.ObjectMeta)
 	})
 	return namespace, err
 }
@@ -184,10 +196,13 @@ func (c *Client) ServiceAccount(ctx context.Context, loginToken, namespace, name
 	var account *corev1.ServiceAccount
 	err := c.do(ctx, "get ServiceAccount", loginToken, func(ctx context.Context) (err error) {
 		account, err = c.serviceAccounts.ServiceAccounts(namespace).Get(ctx, name, metav1.GetOptions{})
-		if err == nil && (account.Namespace != namespace || account.Name != name) {
+		switch {
+		case err != nil:
+			return err
+		case account.Namespace != namespace || account.Name != name:
 			return errOtherObject
 		}
-		return err
+		return sentIn(ctx).object(account.ObjectMeta)
 	})
 	return account, err
 }
@@ -211,13 +226,24 @@ func (c *Client) document(ctx context.Context, path, mediaType string) ([]byte, 
 	if err := result.Error(); err != nil {
 		return nil, err
 	}
-	return result.Raw()
+	body, err := result.Raw()
+	if err != nil {
+		return nil, err
+	}
+	known := sentIn(ctx)
+	return body, known.none(known.secrets.Signatures(), string(body))
 }
 
 // do makes a request that changes nothing, once, or twice if the first attempt
 // got no answer: its connection may have been a dead one, and a fresh one may
-// work. loginToken is the credential where the client has no reviewer's.
-func (c *Client) do(ctx context.Context, op, loginToken string, request func(context.Context) error) (err error) {
+// work. loginToken is the credential where the client has no reviewer's. What is said in
+// an error has no secret in it.
+func (c *Client) do(ctx context.Context, op, loginToken string, request func(context.Context) error) error {
+	known := &sent{secrets: c.Secrets(loginToken)}
+	return known.cleaned(c.ask(context.WithValue(ctx, sentKey{}, known), op, loginToken, request))
+}
+
+func (c *Client) ask(ctx context.Context, op, loginToken string, request func(context.Context) error) (err error) {
 	var began time.Time
 	defer func() { c.meter.done(op, began, err) }()
 	ctx, cancel := context.WithTimeout(withFallbackCredential(ctx, loginToken), 2*c.timeout)

@@ -46,7 +46,7 @@ type Error struct {
 	// Failure classifies Err.
 	Failure Failure
 	// Err is the cause. Its text is for operators: it may name hosts, and
-	// carry what the API server said.
+	// carry what the API server said, without the secrets that were sent to it.
 	Err error
 }
 

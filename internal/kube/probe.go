@@ -72,7 +72,7 @@ func (c *Client) Probe(ctx context.Context) *Probe {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	transport := c.transport.make()
-	p := &prober{cancel: cancel, start: time.Now(), host: c.host, serverName: c.serverName, roots: transport.TLSClientConfig.RootCAs}
+	p := &prober{cancel: cancel, start: time.Now(), known: &sent{secrets: c.Secrets()}, host: c.host, serverName: c.serverName, roots: transport.TLSClientConfig.RootCAs}
 	p.found.Target, p.found.Stage = withPort(c.host), Connecting
 	if err := c.turns.Acquire(ctx, 1); err != nil {
 		return p.result(&Error{Op: probing, Failure: busyOrCanceled(err), Err: fmt.Errorf("waiting for a turn: %w", err)})
@@ -101,6 +101,7 @@ const probing = "connect"
 type prober struct {
 	cancel     context.CancelFunc
 	start      time.Time
+	known      *sent
 	host       *url.URL
 	serverName string
 	roots      *x509.CertPool
@@ -127,7 +128,7 @@ func (p *prober) prepare(transport *http.Transport) {
 	transport.OnProxyConnectResponse = func(_ context.Context, _ *url.URL, _ *http.Request, answer *http.Response) error {
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		p.found.ProxyAnswer = answer.Status
+		p.found.ProxyAnswer = p.known.secrets.Text(answer.Status)
 		return nil
 	}
 	if p.host.Scheme == "https" {
@@ -250,7 +251,7 @@ func (p *prober) result(err error) *Probe {
 		if err == nil { // an answer without a connection, which cannot be
 			err = &Error{Op: probing, Failure: Malformed, Err: errors.New("the connection was not seen")}
 		}
-		found.Err = err
+		found.Err = p.known.cleaned(err)
 	}
 	return &found
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"net/url"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -40,7 +41,7 @@ func newTransport(o Options) (*renewable, error) {
 			return nil, errors.New("the CA data holds no valid certificate")
 		}
 	}
-	proxy := http.ProxyFromEnvironment
+	proxy := environmentProxy
 	if o.Proxy != nil {
 		proxy = http.ProxyURL(o.Proxy)
 	}
@@ -59,6 +60,15 @@ func newTransport(o Options) (*renewable, error) {
 	}}
 	r.current.Store(r.make())
 	return r, nil
+}
+
+// proxyOf is the proxy on the way to a host; nil if there is none.
+func proxyOf(r *renewable, host *url.URL) *url.URL {
+	proxy, err := r.current.Load().Proxy(&http.Request{URL: host})
+	if err != nil {
+		return nil // it says so at each request
+	}
+	return proxy
 }
 
 func (r *renewable) RoundTrip(request *http.Request) (*http.Response, error) {
@@ -111,7 +121,8 @@ type authenticated struct {
 }
 
 func (a *authenticated) RoundTrip(r *http.Request) (*http.Response, error) {
-	bearer := a.bearer(r.Context())
+	bearer, known := a.bearer(r.Context()), sentIn(r.Context())
+	known.secrets = known.secrets.And(bearer) // a pod's token may have been renewed since
 	if !httpguts.ValidHeaderFieldValue(bearer) {
 		if r.Body != nil {
 			_ = r.Body.Close() // as a RoundTripper must, also when it fails
@@ -139,6 +150,9 @@ func (a *authenticated) RoundTrip(r *http.Request) (*http.Response, error) {
 		}
 	}
 	response.Body = &boundedBody{ReadCloser: response.Body, left: maxResponseBytes}
+	if response.StatusCode < http.StatusOK || response.StatusCode >= http.StatusMultipleChoices {
+		response.Body = &clearedBody{ReadCloser: response.Body, secrets: known.secrets}
+	}
 	return response, nil
 }
 

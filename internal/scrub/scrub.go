@@ -1,0 +1,192 @@
+// Package scrub takes secrets out of texts: whatever a peer answered may repeat what
+// was sent to it. It knows the secrets, and looks for them however they were encoded
+// on the way; it knows nothing of who asks, nor where a text goes.
+//
+// Text and secrets are compared in one canonical form, which has the letters and
+// digits only, in lower case, with escapes of URLs, JSON, Go and HTML undone: so white
+// space, line wraps, quotes and markup within a secret hide nothing, nor do the two
+// alphabets of base64. A secret is looked for as it is, in base64 once or twice, in
+// hexadecimal, and in decimal bytes. What is not attempted: compression, encryption,
+// base32, quoted-printable, a change of case before another encoding, and text that
+// was put between each few characters of a secret.
+package scrub
+
+import (
+	"errors"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// Redacted stands where a secret was.
+const Redacted = "[redacted]"
+
+// window is how many letters and digits in a row a text may not have in common with a
+// secret. 8 make a chance match as good as impossible.
+const window = 8
+
+// maxText bounds a text, in bytes; what comes after is cut off.
+const maxText = 8 << 10
+
+// tokens are JSON Web Tokens, and parts that begin as one does, whoever they belong to.
+var tokens = regexp.MustCompile(`eyJ[A-Za-z0-9_-]{17,}(\.[A-Za-z0-9_-]*)*`)
+
+// blackened is what Body left of a secret, and of tokens of others.
+var blackened = regexp.MustCompile(`\*(?:[*.+/=_-]|\s\*){7,}`)
+
+// Scrubber knows some secrets. It is immutable, and nil knows none.
+type Scrubber struct {
+	secrets []secret
+}
+
+type secret struct {
+	text string
+	// random says that no part of it is a word that others use.
+	random bool
+}
+
+// New knows the secrets that are not empty.
+func New(secrets ...string) *Scrubber { return (*Scrubber)(nil).And(secrets...) }
+
+// And is a Scrubber that knows more.
+func (s *Scrubber) And(secrets ...string) *Scrubber {
+	more := &Scrubber{}
+	if s != nil {
+		more.secrets = slices.Clone(s.secrets)
+	}
+	for _, text := range secrets {
+		if text = strings.TrimSpace(text); text != "" {
+			more.add(secret{text, isToken(text)})
+		}
+	}
+	return more
+}
+
+func (s *Scrubber) add(one secret) {
+	if !slices.Contains(s.secrets, one) {
+		s.secrets = append(s.secrets, one)
+	}
+}
+
+// Text is a text without the secrets, and without tokens of others. It is bounded, and
+// cut before a word and not within.
+func (s *Scrubber) Text(text string) string {
+	text = Cut(text, maxText)
+	var out strings.Builder
+	done := 0
+	for _, found := range s.find(text) {
+		out.WriteString(text[done:found.from])
+		out.WriteString(Redacted)
+		done = found.to
+	}
+	out.WriteString(text[done:])
+	return blackened.ReplaceAllString(Tokens(out.String()), Redacted)
+}
+
+// Error is an error whose text is fit to be read. What it is about can be asked for with
+// errors.Is and errors.As, and its text as it was cannot.
+func (s *Scrubber) Error(err error) error {
+	return &said{text: s.Text(err.Error()), err: err}
+}
+
+type said struct {
+	text string
+	err  error
+}
+
+func (s *said) Error() string        { return s.text }
+func (s *said) Is(target error) bool { return errors.Is(s.err, target) }
+func (s *said) As(target any) bool   { return errors.As(s.err, target) }
+
+// Tokens is a text without what looks like a token. It is for texts where nobody knows
+// which one to expect, as one that was put into a field of another purpose.
+func Tokens(text string) string { return tokens.ReplaceAllString(text, Redacted) }
+
+// Body is the body of an answer without the secrets, of the same length, and with
+// punctuation where it was: a document can be decoded still.
+func (s *Scrubber) Body(body []byte) []byte {
+	body = slices.Clone(body)
+	text := string(body)
+	black := func(from, to int) {
+		for i := from; i < to; i++ {
+			if isAlnum(body[i]) || body[i] == '%' {
+				body[i] = '*'
+			}
+		}
+	}
+	for _, found := range s.find(text) {
+		black(found.from, found.to)
+	}
+	for _, at := range tokens.FindAllStringIndex(text, -1) {
+		black(at[0], at[1])
+	}
+	return body
+}
+
+// longRun and shortText say which texts cannot hold a token: names and UIDs have short
+// runs of letters and digits, and a whole token is long.
+const (
+	longRun   = 16
+	shortText = 128
+)
+
+// Holds tells whether a text of a good answer has a part of a secret in it. A secret
+// that is no token may be made of words, and so counts only as a whole.
+func (s *Scrubber) Holds(text string) bool {
+	if s == nil || len(text) <= shortText && !hasLongRun(text) {
+		return false
+	}
+	x := newIndex(text[:min(len(text), maxText)])
+	for _, known := range s.secrets {
+		if known.random && len(x.find(known.text)) > 0 || !known.random && x.hasWhole(known.text) {
+			return true
+		}
+	}
+	return false
+}
+
+// Signatures knows of each token its signature alone, which no other token has in
+// common with it; of other secrets, what s knows.
+func (s *Scrubber) Signatures() *Scrubber {
+	signatures := &Scrubber{}
+	if s == nil {
+		return signatures
+	}
+	for _, known := range s.secrets {
+		if known.random {
+			known.text = known.text[strings.LastIndexByte(known.text, '.')+1:]
+		}
+		signatures.add(known)
+	}
+	return signatures
+}
+
+func isToken(secret string) bool {
+	return strings.HasPrefix(secret, "eyJ") && strings.Count(secret, ".") == 2
+}
+
+func hasLongRun(text string) bool {
+	run := 0
+	for i := range len(text) {
+		if !isAlnum(text[i]) {
+			run = 0
+		} else if run++; run > longRun {
+			return true
+		}
+	}
+	return false
+}
+
+// Cut bounds a text, and takes away the word that would be cut in two: the half of a
+// secret is not known for what it is.
+func Cut(text string, maxBytes int) string {
+	if len(text) <= maxBytes {
+		return text
+	}
+	const longestWord = 512
+	end := maxBytes
+	for end > 0 && maxBytes-end < longestWord && text[end-1] > ' ' && text[end-1] < 0x7f {
+		end--
+	}
+	return strings.ToValidUTF8(text[:end], "") + "…"
+}

@@ -1,0 +1,128 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"net/url"
+	"strings"
+
+	"github.com/hashicorp/vault/sdk/logical"
+
+	"vault-plugin-auth-kubernetes/internal/kube"
+	"vault-plugin-auth-kubernetes/internal/scrub"
+)
+
+// secretFields are the fields of requests that hold secrets, in lower case, with what is
+// secret in each. Those of documents within a field count too.
+var secretFields = map[string]func(value string) []string{
+	"jwt":                asToken,
+	"token_reviewer_jwt": whole,
+	"serviceaccountjwt":  whole, // of Consul's auth method
+	"proxy_url":          kube.ProxySecrets,
+}
+
+func whole(value string) []string { return []string{value} }
+
+// minTokenBytes is how long a token is at least. Shorter texts in its place are words,
+// and no secrets.
+const minTokenBytes = 20
+
+func asToken(value string) []string {
+	if len(strings.TrimSpace(value)) < minTokenBytes {
+		return nil
+	}
+	return []string{value}
+}
+
+// sentSecrets are the secrets in the data of a request.
+func sentSecrets(data map[string]any) (secrets []string) {
+	for field, value := range data {
+		secretIn, secret := secretFields[strings.ToLower(field)]
+		switch value := value.(type) {
+		case string:
+			if secret {
+				secrets = append(secrets, secretIn(value)...)
+			}
+			var document map[string]any
+			if strings.HasPrefix(strings.TrimSpace(value), "{") && json.Unmarshal([]byte(value), &document) == nil {
+				secrets = append(secrets, sentSecrets(document)...)
+			}
+		case map[string]any:
+			secrets = append(secrets, sentSecrets(value)...)
+		}
+	}
+	return secrets
+}
+
+// withoutSecrets takes out of a refusal what the request brought as a secret, and what
+// looks like a token in the wrong field. Errors of the framework and of parsers repeat
+// what they were given.
+func withoutSecrets(req *logical.Request, response *logical.Response, err error) (*logical.Response, error) {
+	if err != nil && !errors.Is(err, logical.ErrPermissionDenied) && err.Error() != couldNotAskMessage {
+		err = clearedError(err, scrub.New(sentSecrets(req.Data)...))
+	}
+	if response == nil || !response.IsError() && len(response.Warnings) == 0 {
+		return response, err
+	}
+	secrets := scrub.New(sentSecrets(req.Data)...)
+	for i, warning := range response.Warnings {
+		response.Warnings[i] = secrets.Text(warning)
+	}
+	if text, ok := response.Data["error"].(string); ok && response.IsError() {
+		response.Data["error"] = secrets.Text(text)
+	}
+	return response, err
+}
+
+// clearedError keeps the status of an error, if it has one.
+func clearedError(err error, secrets *scrub.Scrubber) error {
+	text := secrets.Text(err.Error())
+	var coded logical.HTTPCodedError
+	switch {
+	case text == err.Error():
+		return err
+	case errors.As(err, &coded):
+		return logical.CodedError(coded.Code(), text)
+	}
+	return errors.New(text)
+}
+
+// hiddenPart stands for what is secret in a proxy's URL wherever it is read.
+const hiddenPart = "xxxxx"
+
+// shownProxy is a proxy's URL as it is read: without the password, and without a user
+// that has none, since that is a key. What cannot be parsed is not shown.
+func shownProxy(text string) string {
+	proxy, err := url.Parse(text)
+	if err != nil {
+		return ""
+	}
+	if proxy.User == nil {
+		return text
+	}
+	if password, _ := proxy.User.Password(); password == "" {
+		proxy.User = url.User(hiddenPart)
+	}
+	return proxy.Redacted()
+}
+
+// errHiddenProxy is about a URL that was read, changed and written.
+var errHiddenProxy = errors.New("proxy_url: " + hiddenPart + " stands for the password that is stored with another URL; write the URL with its password")
+
+// keepProxySecret takes what was read and is written back for what is stored. With any
+// change to it the password has to be named: it must not go to another proxy.
+func (c *configEntry) keepProxySecret(before *configEntry) error {
+	stored := ""
+	if before != nil {
+		stored = before.ProxyURL
+	}
+	switch proxy, err := url.Parse(c.ProxyURL); {
+	case c.ProxyURL == stored, err != nil, proxy.User == nil:
+		return nil // as it is, or judged by others
+	case c.ProxyURL == shownProxy(c.ProxyURL) && shownProxy(stored) == c.ProxyURL:
+		c.ProxyURL = stored
+	case c.ProxyURL == shownProxy(c.ProxyURL):
+		return errHiddenProxy
+	}
+	return nil
+}
