@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/hashicorp/vault/sdk/logical"
@@ -18,10 +19,14 @@ var secretFields = map[string]func(value string) []string{
 	"jwt":                asToken,
 	"token_reviewer_jwt": whole,
 	"serviceaccountjwt":  whole, // of Consul's auth method
-	"proxy_url":          kube.ProxySecrets,
+	"proxy_url":          ofProxy,
 }
 
 func whole(value string) []string { return []string{value} }
+
+func ofProxy(value string) []string {
+	return slices.DeleteFunc(kube.ProxySecrets(value), func(part string) bool { return part == hiddenPart })
+}
 
 // minTokenBytes is how long a token is at least. Shorter texts in its place are words,
 // and no secrets.
@@ -34,13 +39,14 @@ func asToken(value string) []string {
 	return []string{value}
 }
 
-// sentSecrets are the secrets in the data of a request.
+// sentSecrets are the secrets in the data of a request, and tokens in fields that are for
+// something else.
 func sentSecrets(data map[string]any) (secrets []string) {
 	for field, value := range data {
 		secretIn, secret := secretFields[strings.ToLower(field)]
 		switch value := value.(type) {
 		case string:
-			if secret {
+			if secrets = append(secrets, scrub.TokensIn(value)...); secret {
 				secrets = append(secrets, secretIn(value)...)
 			}
 			var document map[string]any
@@ -49,9 +55,17 @@ func sentSecrets(data map[string]any) (secrets []string) {
 			}
 		case map[string]any:
 			secrets = append(secrets, sentSecrets(value)...)
+		case []any:
+			for _, element := range value {
+				secrets = append(secrets, sentSecrets(map[string]any{"": element})...)
+			}
 		}
 	}
 	return secrets
+}
+
+func secretsOf(req *logical.Request) *scrub.Scrubber {
+	return scrub.New(append(sentSecrets(req.Data), scrub.TokensIn(req.Path)...)...)
 }
 
 // withoutSecrets takes out of a refusal what the request brought as a secret, and what
@@ -59,12 +73,19 @@ func sentSecrets(data map[string]any) (secrets []string) {
 // what they were given.
 func withoutSecrets(req *logical.Request, response *logical.Response, err error) (*logical.Response, error) {
 	if err != nil && !errors.Is(err, logical.ErrPermissionDenied) && err.Error() != couldNotAskMessage {
-		err = clearedError(err, scrub.New(sentSecrets(req.Data)...))
+		err = clearedError(err, secretsOf(req))
 	}
-	if response == nil || !response.IsError() && len(response.Warnings) == 0 {
+	if response == nil || !response.IsError() && len(response.Warnings) == 0 && req.Path != importPath {
 		return response, err
 	}
-	secrets := scrub.New(sentSecrets(req.Data)...)
+	secrets := secretsOf(req)
+	for _, value := range response.Data {
+		if lines, ok := value.([]string); ok && req.Path == importPath { // they quote the documents
+			for i, line := range lines {
+				lines[i] = secrets.Text(line)
+			}
+		}
+	}
 	for i, warning := range response.Warnings {
 		response.Warnings[i] = secrets.Text(warning)
 	}

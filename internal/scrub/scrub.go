@@ -74,13 +74,22 @@ func (s *Scrubber) Text(text string) string {
 	text = Cut(text, maxText)
 	var out strings.Builder
 	done := 0
-	for _, found := range s.find(text) {
+	for _, found := range s.all(text) {
 		out.WriteString(text[done:found.from])
 		out.WriteString(Redacted)
 		done = found.to
 	}
 	out.WriteString(text[done:])
-	return blackened.ReplaceAllString(Tokens(out.String()), Redacted)
+	return blackened.ReplaceAllString(out.String(), Redacted)
+}
+
+// all is where the secrets are, and tokens of others: they may have parts in common.
+func (s *Scrubber) all(text string) []span {
+	found := s.find(text)
+	for _, at := range tokens.FindAllStringIndex(text, -1) {
+		found = append(found, span{at[0], at[1]})
+	}
+	return joined(found)
 }
 
 // Error is an error whose text is fit to be read. What it is about can be asked for with
@@ -98,9 +107,8 @@ func (s *said) Error() string        { return s.text }
 func (s *said) Is(target error) bool { return errors.Is(s.err, target) }
 func (s *said) As(target any) bool   { return errors.As(s.err, target) }
 
-// Tokens is a text without what looks like a token. It is for texts where nobody knows
-// which one to expect, as one that was put into a field of another purpose.
-func Tokens(text string) string { return tokens.ReplaceAllString(text, Redacted) }
+// TokensIn are what looks like a token in a text that is for something else.
+func TokensIn(text string) []string { return tokens.FindAllString(text, -1) }
 
 // Body is the body of an answer without the secrets, of the same length, and with
 // punctuation where it was: a document can be decoded still.
@@ -114,11 +122,8 @@ func (s *Scrubber) Body(body []byte) []byte {
 			}
 		}
 	}
-	for _, found := range s.find(text) {
+	for _, found := range s.all(text) {
 		black(found.from, found.to)
-	}
-	for _, at := range tokens.FindAllStringIndex(text, -1) {
-		black(at[0], at[1])
 	}
 	return body
 }

@@ -131,6 +131,9 @@ func TestTokensOfOthers(t *testing.T) {
 	if got := scrub.New().Text("it was " + jwt(7) + ", and eyJust text"); got != "it was [redacted], and eyJust text" {
 		t.Errorf("%q", got)
 	}
+	if got := scrub.New(jwt(8)).Text("beside it, " + jwt(9)); got != "beside it, [redacted]" {
+		t.Errorf("a token that has parts in common with the secret: %q", got)
+	}
 }
 
 // What is cut off is no reason to leave the half of a secret.

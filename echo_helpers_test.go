@@ -1,0 +1,162 @@
+package main
+
+import (
+	"encoding/base64"
+	"encoding/hex"
+	"fmt"
+	"net/url"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/hashicorp/vault/sdk/logical"
+)
+
+// echoed are the secrets that nothing may repeat, by what they are. A feature that
+// brings a secret adds it here, in newEchoMount or in the run that needs it.
+type echoed map[string]string
+
+// leakedPart is how much of a secret in a row is a leak.
+const leakedPart = 12
+
+// echoEncodings are how a front may write what it repeats.
+var echoEncodings = []struct {
+	name   string
+	encode func(string) string
+}{
+	{"as it is", func(s string) string { return s }},
+	{"base64", func(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }},
+	{"base64url", func(s string) string { return base64.RawURLEncoding.EncodeToString([]byte(s)) }},
+	{"lines of base64", func(s string) string { return inLines(base64.StdEncoding.EncodeToString([]byte(s)), 76) }},
+	{"lines of 64", func(s string) string { return inLines(s, 64) }},
+	{"hex", func(s string) string { return hex.EncodeToString([]byte(s)) }},
+	{"upper hex", func(s string) string { return strings.ToUpper(hex.EncodeToString([]byte(s))) }},
+	{"percent", func(s string) string { return percentEncoded(s) }},
+	{"query", url.QueryEscape},
+	{"quoted", func(s string) string { return fmt.Sprintf("%q", s) }},
+	{"upper case", strings.ToUpper},
+	{"lower case", strings.ToLower},
+	{"cut", func(s string) string { return s[:len(s)*2/3] }},
+}
+
+func percentEncoded(s string) string {
+	var out strings.Builder
+	for i := range len(s) {
+		fmt.Fprintf(&out, "%%%02X", s[i])
+	}
+	return out.String()
+}
+
+func inLines(s string, width int) string {
+	var out strings.Builder
+	for ; len(s) > width; s = s[width:] {
+		out.WriteString(s[:width] + "\r\n")
+	}
+	return out.String() + s
+}
+
+var (
+	wraps     = regexp.MustCompile(`(\\+[rnt]|\s)+`)
+	unpercent = regexp.MustCompile(`%(25)*([0-9a-f]{2})`)
+)
+
+// wantNoPartOf fails the test if a text has a part of a secret in it, in one of the
+// encodings. It finds them in another way than internal/scrub does.
+func wantNoPartOf(t *testing.T, secrets map[int]map[string]string, where, text string) {
+	t.Helper()
+	text = strings.ToLower(text)
+	decoded := unpercent.ReplaceAllStringFunc(text, func(escape string) string {
+		if plain, err := url.PathUnescape("%" + escape[len(escape)-2:]); err == nil {
+			return strings.ToLower(plain)
+		}
+		return escape
+	})
+	for _, text := range []string{text, wraps.ReplaceAllString(text, ""), decoded} {
+		for length, forms := range secrets {
+			for i := 0; i+length <= len(text); i++ {
+				if name, ok := forms[text[i:i+length]]; ok {
+					t.Errorf("%s holds %q of the %s: %.300s", where, text[i:i+length], name, text)
+					return
+				}
+			}
+		}
+	}
+}
+
+// forms are all parts of the secrets in all encodings, by their length, with the names
+// of the secrets.
+func (e echoed) forms() map[int]map[string]string {
+	forms := map[int]map[string]string{}
+	for name, secret := range e {
+		for i := 0; i == 0 || i+leakedPart <= len(secret); i++ {
+			for _, form := range formsOf(secret[i:min(len(secret), i+leakedPart)]) {
+				if forms[len(form)] == nil {
+					forms[len(form)] = map[string]string{}
+				}
+				forms[len(form)][strings.ToLower(form)] = name
+			}
+		}
+	}
+	return forms
+}
+
+func formsOf(part string) []string {
+	forms := []string{part, hex.EncodeToString([]byte(part))}
+	for before := range 3 {
+		code := base64.RawStdEncoding.EncodeToString(append(make([]byte, before), part...))
+		code = code[[]int{0, 2, 3}[before] : len(code)-1]
+		forms = append(forms, code, strings.NewReplacer("+", "-", "/", "_").Replace(code))
+	}
+	return forms
+}
+
+// echoMount is a mount that logs whatever it can, and what was read of it.
+type echoMount struct {
+	*mount
+	test    *testing.T
+	secrets echoed
+	forms   map[int]map[string]string // of secrets
+	jwt     string
+	leased  []*logical.Auth // of logins before there was a front
+}
+
+func newEchoMount(t *testing.T, config fields) *echoMount {
+	t.Helper()
+	m := newDemo(t, merge(fields{
+		"use_annotations_as_alias_metadata": true, "verify_with_cluster_keys": true, "request_timeout": 2,
+	}, config), fields{"bound_service_account_namespace_selector": `{"matchLabels":{"team":"x"}}`})
+	m.log.logins = true
+	m.api.AddNamespace("apps", map[string]string{"team": "x"})
+	m.rule("all", `serviceaccount.name == "web"`, "policy", "p1")
+	e := &echoMount{mount: m, test: t, jwt: m.token()}
+	e.secrets = echoed{"reviewer's token": m.api.Reviewer, "login's token": e.jwt}
+	return e
+}
+
+// lease logs in, for renewals to come.
+func (e *echoMount) lease() {
+	e.leased = []*logical.Auth{e.mustLogin(e.jwt), e.mustLoginByRules(e.jwt)}
+}
+
+// want looks for secrets in an answer and in what was logged since the last one.
+func (e *echoMount) want(where string, o outcome) {
+	t := e.test
+	t.Helper()
+	if len(e.forms) == 0 {
+		e.forms = e.secrets.forms()
+	}
+	for _, config := range []any{o.data, o.data["config"]} {
+		if config, ok := config.(fields); ok { // its base64 has the word kubernetes in it, as tokens do
+			delete(config, "kubernetes_ca_cert")
+		}
+	}
+	text := fmt.Sprint(o.message, o.warnings, o.data)
+	if o.auth != nil {
+		text += fmt.Sprintf("%+v %+v", o.auth, o.auth.Alias)
+	}
+	if raw, ok := o.data[logical.HTTPRawBody].([]byte); ok {
+		text += string(raw)
+	}
+	wantNoPartOf(t, e.forms, where+" (answer)", text)
+	wantNoPartOf(t, e.forms, where+" (log)", fmt.Sprint(e.logs.take()))
+}
