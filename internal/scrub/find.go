@@ -62,18 +62,18 @@ func (s *Scrubber) find(text string) []span {
 	x := newIndex(text)
 	var found []span
 	for _, known := range s.secrets {
-		found = append(found, x.find(known.text)...)
+		found = append(found, x.find(known)...)
 	}
 	return joined(found)
 }
 
 // find is where one secret is, in any form. Windows that it has in common with one that
 // was looked for before are not found again.
-func (x *index) find(secret string) (found []span) {
+func (x *index) find(known secret) (found []span) {
 	black := make([]bool, len(x.units)) // which units are part of the secret
-	forms(secret, x.longRuns, func(form string, whole bool) { x.mark(form, whole, black) })
-	if len(canonicalOf(secret)) < window {
-		found = x.literal(secret)
+	forms(known.text, x.longRuns, func(form string, whole bool) { x.mark(form, whole, black) })
+	if !known.random {
+		found = x.literal(known.text)
 	}
 	for i := 0; i < len(black); i++ {
 		if !black[i] {

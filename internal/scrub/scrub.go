@@ -143,7 +143,7 @@ func (s *Scrubber) Holds(text string) bool {
 	}
 	x := newIndex(text[:min(len(text), maxText)])
 	for _, known := range s.secrets {
-		if known.random && len(x.find(known.text)) > 0 || !known.random && x.hasWhole(known.text) {
+		if known.random && len(x.find(known)) > 0 || !known.random && x.hasWhole(known.text) {
 			return true
 		}
 	}
@@ -166,9 +166,10 @@ func (s *Scrubber) Signatures() *Scrubber {
 	return signatures
 }
 
-func isToken(secret string) bool {
-	return strings.HasPrefix(secret, "eyJ") && strings.Count(secret, ".") == 2
-}
+// token is a whole one.
+var token = regexp.MustCompile(`^eyJ[A-Za-z0-9_-]*\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$`)
+
+func isToken(secret string) bool { return token.MatchString(secret) }
 
 func hasLongRun(text string) bool {
 	run := 0
