@@ -60,9 +60,9 @@ func TestHiddenProxyPasswordIsNotTakenElsewhere(t *testing.T) {
 	refused("http://other:xxxxx@proxy:3128")
 	refused("https://me:xxxxx@proxy:3128")
 	m.write("config", m.config(fields{"proxy_url": "http://me:other@elsewhere:3128"}))
-	m.write("config", m.config(nil))
-	if _, ok := m.read("config")["proxy_url"]; ok {
-		t.Error("a write that does not name it keeps it")
+	m.write("config", m.config(fields{"proxy_url": ""}))
+	if got := m.read("config")["proxy_url"]; got != "" {
+		t.Errorf("named and empty it is still %v", got)
 	}
 }
 
