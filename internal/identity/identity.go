@@ -80,14 +80,26 @@ func FromReview(status *authv1.TokenReviewStatus, wantAudiences []string) (Ident
 	if status.User.UID == "" {
 		return Identity{}, fmt.Errorf("%w: the API server reported no uid for %q", ErrNotServiceAccount, status.User.Username)
 	}
+	pod := Object{Name: one(status, extraPodName), UID: one(status, extraPodUID)}
 	return Identity{
 		namespace: namespace,
 		name:      name,
 		uid:       status.User.UID,
 		audiences: slices.Clone(status.Audiences),
-		pod:       Object{Name: one(status, extraPodName), UID: one(status, extraPodUID)},
-		node:      Object{Name: one(status, extraNodeName), UID: one(status, extraNodeUID)},
+		pod:       pod,
+		node:      nodeOf(pod, Object{Name: one(status, extraNodeName), UID: one(status, extraNodeUID)}),
 	}, nil
+}
+
+// nodeOf returns the node that counts as the one of the pod, which may be none.
+// Whoever may create tokens can have one bound to a node that none of its pods is
+// on, and the API server then reports the node alone. It reports a name without a
+// uid where there is no such node: a pod names its node before anybody looks.
+func nodeOf(pod, node Object) Object {
+	if pod.Name == "" || pod.UID == "" || node.Name == "" || node.UID == "" {
+		return Object{}
+	}
+	return node
 }
 
 // Namespace is the namespace of the service account; a DNS label.
@@ -106,8 +118,8 @@ func (i Identity) Audiences() []string { return i.audiences }
 // Pod is the pod that the token is bound to, if any.
 func (i Identity) Pod() Object { return i.pod }
 
-// Node is the node that the token's pod ran on when the token was issued, or
-// that the token is bound to, if any.
+// Node is the node of the pod that the token is bound to; empty for a token that is
+// not bound to a pod, or whose node was not there when the token was issued.
 func (i Identity) Node() Object { return i.node }
 
 // splitUsername takes system:serviceaccount:NAMESPACE:NAME apart. The parts are

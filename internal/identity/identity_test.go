@@ -146,6 +146,21 @@ func TestBoundObjects(t *testing.T) {
 			extra: map[string]authv1.ExtraValue{extraPodName: {"web-1"}, extraPodUID: {"p"}},
 			pod:   Object{Name: "web-1", UID: "p"},
 		},
+		"a node alone, which whoever may create tokens chooses": {
+			extra: map[string]authv1.ExtraValue{extraNodeName: {"control-plane-1"}, extraNodeUID: {"n"}},
+		},
+		"a node that does not exist, which a pod may name": {
+			extra: map[string]authv1.ExtraValue{extraPodName: {"web-1"}, extraPodUID: {"p"}, extraNodeName: {"control-plane-1"}},
+			pod:   Object{Name: "web-1", UID: "p"},
+		},
+		"a node beside a pod that is not whole": {
+			extra: map[string]authv1.ExtraValue{extraPodName: {"web-1"}, extraNodeName: {"node-1"}, extraNodeUID: {"n"}},
+			pod:   Object{Name: "web-1"},
+		},
+		"a uid without the name of the node": {
+			extra: map[string]authv1.ExtraValue{extraPodName: {"web-1"}, extraPodUID: {"p"}, extraNodeUID: {"n"}},
+			pod:   Object{Name: "web-1", UID: "p"},
+		},
 		"several values leave open which counts": {
 			extra: map[string]authv1.ExtraValue{extraPodName: {"web-1", "other"}, extraPodUID: {"p"}},
 			pod:   Object{UID: "p"},
@@ -167,7 +182,19 @@ func TestBoundObjects(t *testing.T) {
 			if got.Pod() != row.pod || got.Node() != row.node {
 				t.Errorf("bound to %+v and %+v, want %+v and %+v", got.Pod(), got.Node(), row.pod, row.node)
 			}
+			leased, err := FromLease(got.ForLease())
+			if err != nil || leased.Pod() != row.pod || leased.Node() != row.node {
+				t.Errorf("from the lease, bound to %+v and %+v, want %+v and %+v (%v)", leased.Pod(), leased.Node(), row.pod, row.node, err)
+			}
 		})
+	}
+}
+
+// A lease that was written before nodes without a pod stopped to count.
+func TestLeaseWithANodeAlone(t *testing.T) {
+	got, err := FromLease(`{"namespace":"apps","name":"web","uid":"u","pod":{},"node":{"Name":"control-plane-1","UID":"n"}}`)
+	if err != nil || got.Node() != (Object{}) {
+		t.Errorf("bound to the node %+v (%v)", got.Node(), err)
 	}
 }
 

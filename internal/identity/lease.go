@@ -36,7 +36,7 @@ func FromLease(text string) (Identity, error) {
 	if l.Namespace == "" || l.Name == "" || l.UID == "" {
 		return Identity{}, errIncomplete
 	}
-	return Identity{l.Namespace, l.Name, l.UID, l.Audiences, l.Pod, l.Node}, nil
+	return Identity{l.Namespace, l.Name, l.UID, l.Audiences, l.Pod, nodeOf(l.Pod, l.Node)}, nil
 }
 
 // FromLeaseMetadata returns the identity of a token that was issued with these

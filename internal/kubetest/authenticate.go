@@ -139,8 +139,17 @@ func (s *Server) checkSecret(token, namespace, name string) error {
 }
 
 func (s *Server) checkPod(c *claims, extra map[string]authv1.ExtraValue) error {
+	reportNode := func() {
+		if node := c.Kubernetes.Node; node.Name != "" {
+			extra["authentication.kubernetes.io/node-name"] = authv1.ExtraValue{node.Name}
+			if node.UID != "" { // that of a node that was there
+				extra["authentication.kubernetes.io/node-uid"] = authv1.ExtraValue{node.UID}
+			}
+		}
+	}
 	bound := c.Kubernetes.Pod
 	if bound.Name == "" {
+		reportNode()
 		return nil
 	}
 	pod := s.pods[objectKey{c.Kubernetes.Namespace, bound.Name}]
@@ -149,10 +158,7 @@ func (s *Server) checkPod(c *claims, extra map[string]authv1.ExtraValue) error {
 	}
 	extra["authentication.kubernetes.io/pod-name"] = authv1.ExtraValue{bound.Name}
 	extra["authentication.kubernetes.io/pod-uid"] = authv1.ExtraValue{bound.UID}
-	if node := c.Kubernetes.Node; node.Name != "" {
-		extra["authentication.kubernetes.io/node-name"] = authv1.ExtraValue{node.Name}
-		extra["authentication.kubernetes.io/node-uid"] = authv1.ExtraValue{node.UID}
-	}
+	reportNode()
 	return nil
 }
 

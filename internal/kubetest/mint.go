@@ -75,6 +75,14 @@ func (s *Server) BoundToPod(name string) Change {
 	}
 }
 
+// BoundToNode binds a projected token to a node alone, as kubectl create token
+// --bound-object-kind=Node does. Any node will do.
+func BoundToNode(name string) Change {
+	return func(d *Draft) {
+		d.Claims["kubernetes.io"].(map[string]any)["node"] = ref(name, "uid-of-"+name)
+	}
+}
+
 func ref(name, uid string) map[string]any { return map[string]any{"name": name, "uid": uid} }
 
 // Token mints a projected token for a service account. The account need not exist;
