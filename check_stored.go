@@ -79,8 +79,13 @@ func (c *checker) checkStored(ctx context.Context) error {
 	if config.UseAnnotationsAsAliasMetadata {
 		c.needs.accounts = append(c.needs.accounts, "use_annotations_as_alias_metadata")
 	}
-	if config.ServiceNameAnnotation != "" && rules.Len() > 0 {
-		c.needs.accounts = append(c.needs.accounts, "service_name_annotation")
+	for _, name := range rules.DependingOnAnnotation() {
+		rule := fmt.Sprintf("binding rule %q (use_service_name_annotation)", name)
+		if config.ServiceNameAnnotation == "" {
+			problems = append(problems, rule+": service_name_annotation of the configuration names no annotation")
+			continue
+		}
+		c.needs.accounts = append(c.needs.accounts, rule)
 	}
 	c.needs.renewals = config.RenewalCheck != renewalCheckNone
 	if len(problems) > 0 {

@@ -197,11 +197,16 @@ func TestCheckFindings(t *testing.T) {
 				for _, name := range []string{"a", "b", "c", "d", "e"} {
 					m.write("binding-rule/"+name, fields{"bind_type": "policy", "bind_name": `p-${namespace.labels["team"]}`})
 				}
+				m.overridingRule("o", `serviceaccount.name == "x"`, "policy", "o")
 			},
 			want: []want{
 				{"permission_namespaces", "pass", []string{`binding rule "a", binding rule "b", binding rule "c" and 2 more`}},
-				{"permission_serviceaccounts", "pass", []string{"service_name_annotation"}},
+				{"permission_serviceaccounts", "pass", []string{`binding rule "o" (use_service_name_annotation)`}},
 			},
+		},
+		"rule that is to see an annotation that nobody names": {
+			before: func(m *mount) { m.overridingRule("o", `serviceaccount.name == "x"`, "policy", "o") },
+			want:   []want{{"configuration", "warn", []string{`binding rule "o" (use_service_name_annotation)`, "names no annotation"}}},
 		},
 		"reviewer that may ask nothing about itself": {
 			before: func(m *mount) {

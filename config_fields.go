@@ -72,8 +72,8 @@ login without a role then needs a token for the API server's own audience.`,
 		"service_name_annotation": {
 			Type: framework.TypeString,
 			Description: `Annotation of the service account whose value, if it has one, replaces
-serviceaccount.name in binding rules, and nowhere else. Consul's is
-consul.hashicorp.com/service-name.`,
+serviceaccount.name in binding rules that have use_service_name_annotation=true, and
+nowhere else. Consul's is consul.hashicorp.com/service-name.`,
 		},
 		"map_namespaces": {
 			Type: framework.TypeBool,

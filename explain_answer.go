@@ -170,7 +170,7 @@ func (a *explainAnswer) addAttributes(data map[string]any) {
 	if a.role == "" {
 		forRules := a.login.attributes.ForRules(a.login.connection.config.ServiceNameAnnotation).Known()
 		if override, ok := forRules[name]; ok && override != known[name] {
-			known[name+" (as binding rules see it)"] = override
+			known[name+" (where a rule has use_service_name_annotation)"] = override
 		}
 	}
 	a.addMap(data, "attributes", known)

@@ -14,7 +14,12 @@ func (a *explainAnswer) addRules(data map[string]any) {
 	matched, wrong, others := []string{}, []string{}, []string{}
 	for _, rule := range a.account.rules {
 		why := a.whyNot(rule)
-		line := func(text string) string { return rule.Rule + ": " + text }
+		line := func(text string) string {
+			if rule.UseServiceNameAnnotation {
+				text = "(use_service_name_annotation) " + text
+			}
+			return rule.Rule + ": " + text
+		}
 		switch {
 		case why == "":
 			matched = append(matched, line(fmt.Sprintf("grants %s %s", rule.BindType, rule.Name)))

@@ -297,7 +297,8 @@ func TestExplainRules(t *testing.T) {
 	m.write("role/fits", bound)
 	m.write("role/elsewhere", merge(maps.Clone(bound), fields{"bound_service_account_namespaces": "x", "bound_service_account_names": "y"}))
 	m.write("role/near", merge(maps.Clone(bound), fields{"token_bound_cidrs": "10.0.0.0/8"}))
-	m.rule("a-policy", `serviceaccount.name == "front"`, "policy", "p-${serviceaccount.name}")
+	m.overridingRule("a-policy", `serviceaccount.name == "front"`, "policy", "p-${serviceaccount.name}")
+	m.overridingRule("j-own-name", `serviceaccount.name == "web"`, "policy", "own")
 	m.rule("b-not", `namespace.labels.team == "x"`, "policy", "x")
 	m.rule("c-fits", "", "role", "fits")
 	m.rule("d-elsewhere", "", "role", "elsewhere")
@@ -316,13 +317,14 @@ func TestExplainRules(t *testing.T) {
 	wantSteps(t, got,
 		"01_source_address allowed", "02_configuration allowed", "03_token_form allowed", "04_unverified_claims allowed",
 		"05_signature allowed", "06_token_review allowed", "07_binding_rules allowed", "08_alias allowed")
-	wantLines(t, got, "rules_matched", "a-policy: grants policy p-front", "c-fits: grants role fits", "f-near: grants role near", "g-group: grants group team")
+	wantLines(t, got, "rules_matched", "a-policy: (use_service_name_annotation) grants policy p-front", "c-fits: grants role fits", "f-near: grants role near", "g-group: grants group team")
 	wantLines(t, got, "rules_not_matched",
 		`d-elsewhere: skipped: the bounds of the role "elsewhere" do not hold: service account name: the role is not bound to the service account name "web"; namespace: the role is not bound to the namespace "apps"`,
 		`e-missing: skipped: there is no role "missing"`,
 		`h-broken: broken, matches nothing: bind_type: `,
-		`b-not: namespace.labels.team == "x" is false: namespace.labels["team"] is "ci"`)
-	if attributes := got["attributes"].(map[string]string); attributes["serviceaccount.name"] != "web" || attributes["serviceaccount.name (as binding rules see it)"] != "front" {
+		`b-not: namespace.labels.team == "x" is false: namespace.labels["team"] is "ci"`,
+		`j-own-name: (use_service_name_annotation) serviceaccount.name == "web" is false: serviceaccount.name is "front"`)
+	if attributes := got["attributes"].(map[string]string); attributes["serviceaccount.name"] != "web" || attributes["serviceaccount.name (where a rule has use_service_name_annotation)"] != "front" {
 		t.Errorf("attributes %v", attributes)
 	}
 

@@ -23,6 +23,13 @@ func (m *mount) rule(name, selector, bindType, bindName string) {
 	m.write("binding-rule/"+name, fields{"selector": cmp.Or(selector, "*"), "bind_type": bindType, "bind_name": bindName})
 }
 
+// overridingRule is rule for one in which the service-name annotation counts.
+func (m *mount) overridingRule(name, selector, bindType, bindName string) {
+	m.t.Helper()
+	m.rule(name, selector, bindType, bindName)
+	m.write("binding-rule/"+name, fields{"use_service_name_annotation": true})
+}
+
 // loginByRules logs in without a role.
 func (m *mount) loginByRules(jwt string) outcome {
 	m.t.Helper()
@@ -196,12 +203,14 @@ func TestServiceNameAnnotationIsForRulesOnly(t *testing.T) {
 		"bound_service_account_names": "*", "bound_service_account_namespaces": "apps", "token_policies": "stolen",
 		"selector": `serviceaccount.name == "db"`,
 	})
-	m.rule("name", "", "policy", "p-${serviceaccount.name}")
-	m.rule("role", `serviceaccount.name == "db"`, "role", "other")
+	m.overridingRule("name", "", "policy", "p-${serviceaccount.name}")
+	m.overridingRule("role", `serviceaccount.name == "db"`, "role", "other")
+	m.rule("own-name", "", "policy", "own-${serviceaccount.name}")
+	m.rule("of-another", `serviceaccount.name == "db"`, "policy", "of-another")
 	m.api.Annotate("apps", "web", map[string]string{"consul.hashicorp.com/service-name": "db"})
 
 	auth := m.mustLoginByRules(m.token())
-	if want := []string{"p-db"}; !slices.Equal(auth.Policies, want) {
+	if want := []string{"own-web", "p-db"}; !slices.Equal(auth.Policies, want) {
 		t.Errorf("policies %q, want %q", auth.Policies, want)
 	}
 	if auth.Metadata[metadataName] != "web" || auth.Alias.Metadata[metadataName] != "web" || auth.DisplayName != "apps-web" {

@@ -94,6 +94,13 @@ every service account; so does a rule without one. An empty value is refused.`,
 			Description: `Name of what is granted, such as web or ${serviceaccount.namespace}-ro.
 Required.`,
 		},
+		"use_service_name_annotation": {
+			Type: framework.TypeBool,
+			Description: `Let the annotation that service_name_annotation of the configuration names stand
+in for serviceaccount.name in this rule, in selector and bind name. Whoever may
+annotate a service account then chooses the name. Default false: the name is the
+service account's own.`,
+		},
 	}
 }
 
@@ -118,6 +125,8 @@ func (b *backend) ruleList(ctx context.Context, req *logical.Request, _ *framewo
 				"selector":  rule.Selector,
 				"bind_type": string(rule.BindType),
 				"bind_name": rule.BindName,
+
+				"use_service_name_annotation": rule.UseServiceNameAnnotation,
 			}
 		}
 	}
@@ -134,6 +143,9 @@ func (b *backend) ruleRead(ctx context.Context, req *logical.Request, data *fram
 		"selector":    r.Selector,
 		"bind_type":   r.BindType,
 		"bind_name":   r.BindName,
+
+		"use_service_name_annotation": r.UseServiceNameAnnotation,
+		"imported_from":               r.ImportedFrom,
 	}}, nil
 }
 
@@ -189,6 +201,9 @@ func (b *backend) ruleChange(ctx context.Context, req *logical.Request, data *fr
 			*target = data.Get(field).(string)
 		}
 	}
+	if named("use_service_name_annotation") {
+		r.UseServiceNameAnnotation = data.Get("use_service_name_annotation").(bool)
+	}
 	if err := r.validate(name); err != nil {
 		return logical.ErrorResponse(err.Error()), nil
 	}
@@ -241,7 +256,11 @@ func (b *backend) ruleWarnings(ctx context.Context, s logical.Storage, name stri
 	if err != nil {
 		return nil, err
 	}
-	warnings := compiled.Warnings(decodedConfig(stored).setting())
+	config := decodedConfig(stored)
+	warnings := compiled.Warnings(config.setting())
+	if r.UseServiceNameAnnotation && (config == nil || config.ServiceNameAnnotation == "") {
+		warnings = append(warnings, "use_service_name_annotation has no effect until service_name_annotation of the configuration names the annotation; serviceaccount.name is the service account's own name until then.")
+	}
 	if missing := b.missingRole(ctx, s, r); missing != "" {
 		warnings = append(warnings, missing)
 	}

@@ -28,6 +28,11 @@ type ruleEntry struct {
 	Selector    string `json:"selector"`
 	BindType    string `json:"bind_type"`
 	BindName    string `json:"bind_name"`
+
+	UseServiceNameAnnotation bool `json:"use_service_name_annotation,omitempty"`
+	// ImportedFrom is the auth method of Consul's that the rule was taken over from;
+	// empty for a rule of the mount's own.
+	ImportedFrom string `json:"imported_from,omitempty"`
 }
 
 func (e *ruleEntry) rule(name string) binding.Rule {
@@ -37,6 +42,8 @@ func (e *ruleEntry) rule(name string) binding.Rule {
 		Selector:    e.Selector,
 		BindType:    binding.BindType(e.BindType),
 		BindName:    e.BindName,
+
+		UseServiceNameAnnotation: e.UseServiceNameAnnotation,
 	}
 }
 

@@ -71,17 +71,21 @@ func (a *Attributes) fetch(ctx context.Context, f Fetch, source Source) error {
 
 // ForRules returns the attributes as binding rules see them. If an annotation is
 // named, and the service account has it with a value of at most 1 KiB, the value
-// stands in for serviceaccount.name; Consul calls this the service name override. Selectors of
-// roles are evaluated on the Attributes themselves and so cannot see it: whoever
-// may annotate a service account must not become another one.
+// stands in for serviceaccount.name in the rules that ask for it; Consul calls this the
+// service name override. Other rules see the name that was verified, and so do
+// selectors of roles, which are evaluated on the Attributes themselves: whoever may
+// annotate a service account must not become another one.
 //
 // What is set on the Attributes later is seen by the returned value too.
 func (a *Attributes) ForRules(serviceNameAnnotation string) *RuleAttributes {
-	return &RuleAttributes{view{Attributes: a, nameAnnotation: serviceNameAnnotation}}
+	return &RuleAttributes{
+		plain:      view{Attributes: a},
+		overriding: view{Attributes: a, nameAnnotation: serviceNameAnnotation},
+	}
 }
 
 // RuleAttributes are the attributes of a login as binding rules see them.
-type RuleAttributes struct{ view view }
+type RuleAttributes struct{ plain, overriding view }
 
 // view is what expressions are evaluated on.
 type view struct {

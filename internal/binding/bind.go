@@ -18,7 +18,7 @@ func (s *RuleSet) Bind(ctx context.Context, attrs *RuleAttributes, fetch Fetch) 
 	}
 	var grants Grants
 	for _, e := range b.matched {
-		name, err := b.name(e.rule)
+		name, err := b.name(e)
 		if err != nil {
 			return Grants{}, err
 		}
@@ -31,7 +31,7 @@ func (s *RuleSet) Bind(ctx context.Context, attrs *RuleAttributes, fetch Fetch) 
 // binder is one evaluation of a snapshot of the rules.
 type binder struct {
 	rules *snapshot
-	view  *view
+	attrs *RuleAttributes
 	ask   func(Source) error
 	done  func() error
 
@@ -46,43 +46,76 @@ type binder struct {
 func (s *RuleSet) binder(ctx context.Context, attrs *RuleAttributes, fetch Fetch) *binder {
 	return &binder{
 		rules: s.snapshot.Load(),
-		view:  &attrs.view,
-		ask:   func(source Source) error { return attrs.view.fetch(ctx, fetch, source) },
+		attrs: attrs,
+		ask:   func(source Source) error { return attrs.plain.fetch(ctx, fetch, source) },
 		done:  ctx.Err,
 	}
 }
 
+// viewOf is what a rule is evaluated on.
+func (b *binder) viewOf(rule *entry) *view {
+	if rule.overriding {
+		return &b.attrs.overriding
+	}
+	return &b.attrs.plain
+}
+
 // match finds the rules that match, by name.
 func (b *binder) match() error {
-	if err := b.matchByAccount(); err != nil {
+	if err := b.matchPlain(); err != nil {
 		return err
 	}
-	if err := b.consider(byOther(b.view), nil); err != nil {
+	if err := b.matchOverriding(); err != nil {
 		return err
 	}
 	return b.settle()
 }
 
-// matchByAccount considers the rules that pin serviceaccount.name. If an
-// annotation may replace the name, the rules to consider are known only once it
-// is; until one of them needs it, all of the namespace and all that name no
-// namespace are considered, and none of them can match.
-func (b *binder) matchByAccount() error {
-	if b.view.nameUnknown() {
-		if err := b.consider(byAccount(b.view), b.view.nameUnknown); err != nil || b.view.nameUnknown() {
-			return err
-		}
-		b.matched, b.pending = nil, nil
+func (b *binder) matchPlain() error {
+	v := &b.attrs.plain
+	if err := b.consider(classPlain, byAccount(v), nil); err != nil {
+		return err
 	}
-	return b.consider(byAccount(b.view), nil)
+	return b.consider(classPlain, byOther(v), nil)
 }
 
-// consider evaluates the rules under the prefixes, while the condition holds if
-// there is one.
-func (b *binder) consider(prefixes []string, while func() bool) (err error) {
+// matchOverriding considers the rules for which an annotation may replace the name.
+// Those that pin serviceaccount.name are known only once it is; until one of them
+// needs it, all of the namespace and all that name no namespace are considered, and
+// none of them can match.
+func (b *binder) matchOverriding() error {
+	v := &b.attrs.overriding
+	if err := b.considerUnnamed(v); err != nil {
+		return err
+	}
+	if !v.nameUnknown() {
+		if err := b.consider(classOverriding, byAccount(v), nil); err != nil {
+			return err
+		}
+	}
+	return b.consider(classOverriding, byOther(v), nil)
+}
+
+// considerUnnamed looks for a rule that needs the name. What it finds before the name
+// is known cannot match, and what it finds with it is found again.
+func (b *binder) considerUnnamed(v *view) error {
+	if !v.nameUnknown() {
+		return nil
+	}
+	matched, pending := len(b.matched), len(b.pending)
+	if err := b.consider(classOverriding, byAccount(v), v.nameUnknown); err != nil || v.nameUnknown() {
+		return err
+	}
+	b.matched, b.pending = b.matched[:matched], b.pending[:pending]
+	return nil
+}
+
+// consider evaluates the rules of a class under the prefixes, while the condition
+// holds if there is one.
+func (b *binder) consider(class string, prefixes []string, while func() bool) (err error) {
 	more := true
 	for _, prefix := range prefixes {
-		b.rules.walk(prefix, func(e *entry) bool {
+		b.rules.walk(class+prefix, func(e *entry) bool {
 			err = b.evaluate(e)
 			more = err == nil && (while == nil || while())
 			return more
@@ -105,7 +138,8 @@ func (b *binder) evaluate(rule *entry) error {
 			return err
 		}
 	}
-	verdict := rule.root.eval(b.view)
+	v := b.viewOf(rule)
+	verdict := rule.root.eval(v)
 	for verdict.Needs != 0 {
 		source, only := verdict.Needs.single()
 		if !only {
@@ -115,7 +149,7 @@ func (b *binder) evaluate(rule *entry) error {
 		if err := b.ask(source); err != nil {
 			return err
 		}
-		verdict = rule.root.eval(b.view)
+		verdict = rule.root.eval(v)
 	}
 	if verdict.Matched {
 		b.matched = append(b.matched, rule)
@@ -131,7 +165,7 @@ func (b *binder) settle() error {
 		last := len(b.pending) - 1
 		rule := b.pending[last]
 		b.pending = b.pending[:last]
-		needs := rule.root.eval(b.view).Needs
+		needs := rule.root.eval(b.viewOf(rule)).Needs
 		if _, only := needs.single(); needs != 0 && !only {
 			if err := b.ask(needs.first()); err != nil {
 				return err
@@ -146,13 +180,14 @@ func (b *binder) settle() error {
 }
 
 // name computes what a rule that matched grants.
-func (b *binder) name(rule *CompiledRule) (string, error) {
-	for needs := rule.template.missing(b.view); needs != 0; needs = rule.template.missing(b.view) {
+func (b *binder) name(e *entry) (string, error) {
+	rule, v := e.rule, b.viewOf(e)
+	for needs := rule.template.missing(v); needs != 0; needs = rule.template.missing(v) {
 		if err := b.ask(needs.first()); err != nil {
 			return "", err
 		}
 	}
-	name, reason := rule.template.render(b.view)
+	name, reason := rule.template.render(v)
 	if reason != "" {
 		return "", &InvalidNameError{Rule: rule.rule.Name, BindType: rule.rule.BindType, Name: name, Reason: reason}
 	}

@@ -161,6 +161,9 @@ func TestBindFetchesOnlyWhatTheOutcomeDependsOn(t *testing.T) {
 			{Name: "b", Selector: `namespace.labels.team == "ci"`}}, namespace, []string{"b"}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
+			if row.cluster.override != "" {
+				row.rules = overriding(row.rules...)
+			}
 			l := row.cluster.login(t)
 			grants, err := l.bind(rulesOf(t, row.rules...))
 			if err != nil {
@@ -189,6 +192,7 @@ func TestFetchErrorIsNeverAMismatch(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			c := runner()
 			c.override, c.refuse = "consul.hashicorp.com/service-name", map[Source]error{ServiceAccount: forbidden}
+			rules := overriding(rules...)
 			grants, err := c.login(t).bind(rulesOf(t, rules...))
 			if err != forbidden { //nolint:errorlint // the error is returned as it is
 				t.Errorf("the error is %v, want that of the fetch", err)
@@ -205,13 +209,13 @@ func TestFetchErrorIsNeverAMismatch(t *testing.T) {
 
 func TestOverride(t *testing.T) {
 	const annotation = "consul.hashicorp.com/service-name"
-	rules := rulesOf(t,
+	rules := rulesOf(t, overriding(
 		Rule{Name: "web", Selector: `serviceaccount.name == "web"`},
 		Rule{Name: "ci-web", Selector: `serviceaccount.namespace == "ci" and serviceaccount.name == "web"`},
 		Rule{Name: "other", Selector: `serviceaccount.name == "other"`},
 		Rule{Name: "pattern", Selector: `serviceaccount.name matches "^o"`},
 		Rule{Name: "service", BindType: BindService, BindName: "${serviceaccount.name}"},
-	)
+	)...)
 	for _, row := range []struct {
 		name        string
 		configured  string
@@ -241,10 +245,47 @@ func TestOverride(t *testing.T) {
 	}
 }
 
+// A rule that does not ask for the annotation means the account of that name,
+// whatever the mount has configured for others.
+func TestOverrideIsForRulesThatAskForIt(t *testing.T) {
+	const annotation = "consul.hashicorp.com/service-name"
+	for _, row := range []struct{ name, claimed string }{{"web", "admin"}, {"admin", "web"}} {
+		c := runner()
+		c.name, c.override, c.annotations = row.name, annotation, map[string]string{annotation: row.claimed}
+		var rules []Rule
+		for _, as := range []string{"admin", "web"} {
+			rules = append(rules,
+				Rule{Name: as, Selector: `serviceaccount.name == "` + as + `"`},
+				Rule{Name: as + "-here", Selector: `serviceaccount.namespace == "ci" and serviceaccount.name == "` + as + `"`},
+				Rule{Name: as + "-pattern", Selector: `serviceaccount.name matches "^` + as + `$"`},
+			)
+		}
+		rules = append(rules, Rule{Name: "name", BindType: BindService, BindName: "${serviceaccount.name}"})
+		flagged := overriding(rules...)
+		for i := range flagged {
+			flagged[i].Name = "o-" + flagged[i].Name
+			if flagged[i].BindName == "" {
+				flagged[i].BindType, flagged[i].BindName = BindPolicy, flagged[i].Name
+			}
+		}
+		grants, err := c.login(t).bind(rulesOf(t, append(flagged, rules...)...))
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := []string{"name", "o-" + row.claimed, "o-" + row.claimed + "-here", "o-" + row.claimed + "-pattern", "o-name", row.name, row.name + "-here", row.name + "-pattern"}
+		if slices.Sort(want); !slices.Equal(grants.Rules, want) {
+			t.Errorf("%s that calls itself %s: %q match, want %q", row.name, row.claimed, grants.Rules, want)
+		}
+		if !slices.Equal(grants.Services, []string{"admin", "web"}) {
+			t.Errorf("services %q", grants.Services)
+		}
+	}
+}
+
 func TestOverrideInUpperCaseFailsTheLogin(t *testing.T) {
 	c := runner()
 	c.override, c.annotations = "name", map[string]string{"name": "Other"}
-	_, err := c.login(t).bind(rulesOf(t, Rule{Name: "service", BindType: BindService, BindName: "${serviceaccount.name}"}))
+	_, err := c.login(t).bind(rulesOf(t, overriding(Rule{Name: "service", BindType: BindService, BindName: "${serviceaccount.name}"})...))
 	var invalid *InvalidNameError
 	if !errors.As(err, &invalid) || !strings.Contains(invalid.Reason, "upper-case") {
 		t.Errorf("the error is %v", err)

@@ -26,7 +26,9 @@ const (
 type Explanation struct {
 	Rule     string
 	BindType BindType // empty if the rule is broken
-	Outcome  Outcome
+	// UseServiceNameAnnotation is the rule's own.
+	UseServiceNameAnnotation bool
+	Outcome                  Outcome
 	// Name is what was granted; empty unless the rule matched.
 	Name string
 	// Reason says why the rule granted nothing; empty if it matched. It may
@@ -96,12 +98,12 @@ func (b *binder) explain(e *entry) (Explanation, error) {
 		explanation.Outcome, explanation.Reason = Broken, e.err.Error()
 		return explanation, nil
 	}
-	explanation.BindType = e.rule.rule.BindType
-	if reason := mismatch(e.root, b.view); reason != "" {
+	explanation.BindType, explanation.UseServiceNameAnnotation = e.rule.rule.BindType, e.overriding
+	if reason := mismatch(e.root, b.viewOf(e)); reason != "" {
 		explanation.Outcome, explanation.Reason = NotMatched, reason
 		return explanation, nil
 	}
-	name, err := b.name(e.rule)
+	name, err := b.name(e)
 	if err != nil {
 		explanation.Outcome, explanation.Reason = InvalidName, err.Error()
 		return explanation, err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"slices"
 	"testing"
 
 	authv1 "k8s.io/api/authentication/v1"
@@ -150,6 +151,15 @@ func rulesOf(t testing.TB, rules ...Rule) *RuleSet {
 	return set
 }
 
+// overriding are the rules, each with the annotation in place of the name.
+func overriding(rules ...Rule) []Rule {
+	flagged := slices.Clone(rules)
+	for i := range flagged {
+		flagged[i].UseServiceNameAnnotation = true
+	}
+	return flagged
+}
+
 func put(t testing.TB, set *RuleSet, rule Rule) {
 	t.Helper()
 	if rule.BindName == "" {
@@ -173,6 +183,14 @@ func inputError(t *testing.T, err error, field string) *InputError {
 		t.Fatalf("the error %q is about the field %s, want %s", input, input.Field, field)
 	}
 	return input
+}
+
+// seenBy is the cluster as a rule sees it.
+func (c cluster) seenBy(rule Rule) cluster {
+	if !rule.UseServiceNameAnnotation {
+		c.override = ""
+	}
+	return c
 }
 
 // tree is the attributes as nested data, for go-bexpr's own evaluator.

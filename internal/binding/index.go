@@ -2,12 +2,28 @@ package binding
 
 import "strings"
 
+// Rules that let an annotation stand in for serviceaccount.name and those that do not
+// see different names, so each class has an index of its own.
+const (
+	classPlain      = "p"
+	classOverriding = "o"
+)
+
+func classOf(rule Rule) string {
+	if rule.UseServiceNameAnnotation {
+		return classOverriding
+	}
+	return classPlain
+}
+
 // Rules are held in one immutable tree, ordered by text keys, in which those that
 // can apply to an identity are found by prefix. Rules whose selector asks for one
 // namespace or one name by == and nothing else can satisfy are found under it;
 // the rest are found under keyRest and evaluated at each login.
 const (
-	keyName      = "n" // n NAME: every rule
+	keyName = "n" // n NAME: every rule, of either class
+
+	// Below the key of the class:
 	keyBoth      = "b" // b NAMESPACE 0 SERVICEACCOUNT 0 NAME
 	keyNamespace = "s" // s NAMESPACE 0 NAME
 	keyAccount   = "a" // a SERVICEACCOUNT 0 NAME

@@ -8,8 +8,9 @@ import "strings"
 // came.
 func (a *Attributes) Known() map[string]string { return (&view{Attributes: a}).texts() }
 
-// Known is Attributes.Known with serviceaccount.name as binding rules see it.
-func (r *RuleAttributes) Known() map[string]string { return r.view.texts() }
+// Known is Attributes.Known with serviceaccount.name as the rules see it that let an
+// annotation stand in for it.
+func (r *RuleAttributes) Known() map[string]string { return r.overriding.texts() }
 
 func (v *view) texts() map[string]string {
 	texts := map[string]string{}

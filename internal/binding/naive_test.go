@@ -100,14 +100,14 @@ var naiveNames = map[BindType]*regexp.Regexp{
 func (c cluster) naiveBind(rules map[string]Rule) (grants Grants, failed string, err error) {
 	for _, name := range slices.Sorted(maps.Keys(rules)) {
 		rule := rules[name]
-		matched, err := c.naiveMatch(rule.Selector)
+		matched, err := c.seenBy(rule).naiveMatch(rule.Selector)
 		if err != nil {
 			return Grants{}, "", fmt.Errorf("%s: %w", rule.Selector, err)
 		}
 		if !matched {
 			continue
 		}
-		bound, err := c.naiveName(rule.BindName)
+		bound, err := c.seenBy(rule).naiveName(rule.BindName)
 		if err != nil || !naiveNames[rule.BindType].MatchString(bound) || bound == "root" && rule.BindType == BindPolicy {
 			return Grants{}, name, nil
 		}
@@ -152,6 +152,9 @@ func (g generator) cluster() cluster {
 		pod: g.maybe(g.word()), podUID: g.maybe(g.word()), node: g.maybe(g.word()), nodeUID: g.maybe(g.word()),
 		clusterName: g.maybe(g.word()), consulNamespace: g.maybe(g.word()),
 		labels: g.entries(), annotations: g.entries(), namespaceLabels: g.entries(),
+	}
+	if c.pod == "" || c.podUID == "" || c.node == "" || c.nodeUID == "" {
+		c.node, c.nodeUID = "", "" // which an identity then has not
 	}
 	for range g.IntN(3) {
 		c.audiences = append(c.audiences, g.word())
@@ -229,6 +232,7 @@ func (g generator) selector() string {
 
 func (g generator) rule(name string) Rule {
 	rule := Rule{Name: name, Selector: g.selector(), BindType: BindTypes[g.IntN(len(BindTypes))], BindName: g.word() + "-x"}
+	rule.UseServiceNameAnnotation = g.IntN(2) == 0
 	if g.IntN(4) == 0 {
 		rule.BindName = g.pick("${serviceaccount.name}", "x${serviceaccount.namespace}-${serviceaccount.uid}", "${pod.name}", "p-${cluster.name}",
 			"${serviceaccount.labels.k}", `n${namespace.labels["m/n"]}`, "${serviceaccount.annotations.l}")

@@ -9,6 +9,10 @@ type Rule struct {
 	BindType BindType
 	// BindName is the name that is granted, or a template of it.
 	BindName string
+	// UseServiceNameAnnotation lets the annotation of a service account that the
+	// mount names stand in for serviceaccount.name, in selector and bind name.
+	// Whoever may annotate then chooses the name.
+	UseServiceNameAnnotation bool
 }
 
 // CompiledRule is a rule that is ready to be evaluated. It is immutable and safe
@@ -38,7 +42,7 @@ func Compile(rule Rule) (*CompiledRule, error) {
 		rule:     rule,
 		selector: selector,
 		template: template,
-		indexKey: indexKey(rule.Name, selector),
+		indexKey: classOf(rule) + indexKey(rule.Name, selector),
 	}, nil
 }
 

@@ -33,6 +33,8 @@ type entry struct {
 	// root is the rule's selector, here because all that a login of 100,000
 	// rules costs is to fetch them from memory.
 	root node
+	// overriding is the rule's UseServiceNameAnnotation, here for the same reason.
+	overriding bool
 	// rule is nil if the rule is broken, and then err says why.
 	rule *CompiledRule
 	err  error
@@ -40,7 +42,9 @@ type entry struct {
 
 // Put adds a rule, or replaces the one of the same name.
 func (s *RuleSet) Put(rule *CompiledRule) {
-	s.replace(rule.rule.Name, &entry{name: rule.rule.Name, root: rule.selector.root, rule: rule})
+	s.replace(rule.rule.Name, &entry{
+		name: rule.rule.Name, root: rule.selector.root, overriding: rule.rule.UseServiceNameAnnotation, rule: rule,
+	})
 }
 
 // PutBroken adds a rule that is stored and cannot be compiled, or replaces the

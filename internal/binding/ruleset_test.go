@@ -112,8 +112,14 @@ func TestRuleSetKeysAreDistinct(t *testing.T) {
 		t.Errorf("of %d rules, got %q, want %q", set.Len(), grants.Policies, want)
 	}
 	c := runner()
+	for _, rule := range overriding(
+		Rule{Name: "d", Selector: `serviceaccount.namespace == "ci" and serviceaccount.name == "web\x00c"`, BindType: BindPolicy, BindName: "p4"},
+		Rule{Name: "o", Selector: `serviceaccount.namespace == "ci" and serviceaccount.name == "web"`, BindType: BindPolicy, BindName: "p8"},
+	) {
+		put(t, set, rule)
+	}
 	c.override, c.annotations = "name", map[string]string{"name": "web\x00c"}
-	if grants, err := c.login(t).bind(set); err != nil || !slices.Equal(grants.Policies, []string{"p4", "p5", "p6"}) {
+	if grants, err := c.login(t).bind(set); err != nil || !slices.Equal(grants.Policies, []string{"p2", "p3", "p4", "p5", "p6"}) {
 		t.Errorf("with the override, got %q (%v)", grants.Policies, err)
 	}
 }
@@ -151,16 +157,16 @@ func TestIndexLeavesOutRulesForOthers(t *testing.T) {
 // While an annotation may replace the name, the rules for other names count only
 // until one of them needs the annotation.
 func TestIndexIsUsedOnceTheOverrideIsKnown(t *testing.T) {
-	set := rulesOf(t,
+	set := rulesOf(t, overriding(
 		Rule{Name: "rest", Selector: `pod.name matches "^runner-"`},
 		Rule{Name: "mine", Selector: `serviceaccount.name == "other"`},
 		Rule{Name: "mine here", Selector: `serviceaccount.namespace == "ci" and serviceaccount.name == "other"`},
 		// Considered before any other, and pending when the name gets known.
 		Rule{Name: "a label too", Selector: `serviceaccount.namespace == "ci" and serviceaccount.name == "other" and namespace.labels.team == "ci"`},
-	)
+	)...)
 	for i := range 500 {
-		put(t, set, Rule{Name: fmt.Sprintf("name-%d", i), Selector: fmt.Sprintf(`serviceaccount.name == "other-%d"`, i)})
-		put(t, set, Rule{Name: fmt.Sprintf("both-%d", i), Selector: fmt.Sprintf(`serviceaccount.namespace == "ci" and serviceaccount.name == "other-%d"`, i)})
+		put(t, set, Rule{Name: fmt.Sprintf("name-%d", i), Selector: fmt.Sprintf(`serviceaccount.name == "other-%d"`, i), UseServiceNameAnnotation: true})
+		put(t, set, Rule{Name: fmt.Sprintf("both-%d", i), Selector: fmt.Sprintf(`serviceaccount.namespace == "ci" and serviceaccount.name == "other-%d"`, i), UseServiceNameAnnotation: true})
 	}
 	l := runner().with(func(c *cluster) { c.override = "consul.hashicorp.com/service-name" }).login(t)
 	b := set.binder(t.Context(), l.attrs.ForRules(l.cluster.override), l.fetch)
