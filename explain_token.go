@@ -15,6 +15,9 @@ func (a *explainAnswer) addToken(data map[string]any) {
 	data["display_name"] = auth.DisplayName
 	data["alias_name"] = auth.Alias.Name
 	a.addMap(data, "alias_metadata", merged(auth.Alias.CustomMetadata, auth.Alias.Metadata))
+	if left := a.login.annotations.left; len(left) > 0 {
+		data["annotations_left_out"] = a.bounded(left)
+	}
 	a.addMap(data, "token_metadata", auth.Metadata)
 	data["token_type"] = auth.TokenType.String()
 	data["token_ttl"] = seconds(auth.TTL)

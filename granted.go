@@ -23,10 +23,6 @@ type granted struct {
 	settings tokenSettings
 }
 
-// maxAliasMetadataBytes is what the host takes of one value; more would fail the
-// login with an error that repeats it.
-const maxAliasMetadataBytes = 512
-
 // joinedNames is how several services or nodes stand in metadata.
 func joinedNames(names []string) string { return strings.Join(names, ",") }
 

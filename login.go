@@ -83,8 +83,8 @@ type login struct {
 	attributes *binding.Attributes
 
 	aliasName   string
-	annotations map[string]string // metadata that annotations add to the alias
-	granted     *granted          // by binding rules; nil under a role
+	annotations aliasAnnotations // metadata that annotations add to the alias
+	granted     *granted         // by binding rules; nil under a role
 
 	// explained is told how each step ends; nil unless the login is one that is
 	// only to be explained.
@@ -343,6 +343,8 @@ func (l *login) nameAlias(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	l.annotations, err = annotationMetadata(account.Annotations)
+	if l.annotations, err = annotationMetadata(account.Annotations); err == nil {
+		l.logLeftOut()
+	}
 	return err
 }

@@ -1,10 +1,7 @@
 package main
 
 import (
-	"fmt"
 	"maps"
-	"slices"
-	"strings"
 
 	"github.com/hashicorp/vault/sdk/logical"
 )
@@ -42,7 +39,7 @@ var reservedMetadata = []string{
 func (l *login) auth(roleName string) *logical.Auth {
 	identityMetadata := l.identityMetadata()
 	auth := &logical.Auth{
-		Alias:       &logical.Alias{Name: l.aliasName, Metadata: merged(l.annotations, identityMetadata)},
+		Alias:       &logical.Alias{Name: l.aliasName, Metadata: merged(l.annotations.taken, identityMetadata)},
 		DisplayName: l.identity.Namespace() + "-" + l.identity.Name(),
 		Metadata:    merged(l.tokenMetadata(), identityMetadata),
 		// Vault's own method, should the mount be switched back, expects the key.
@@ -100,32 +97,4 @@ func merged(base, over map[string]string) map[string]string {
 	maps.Copy(m, base)
 	maps.Copy(m, over)
 	return m
-}
-
-// aliasAnnotationPrefix begins the annotations that become alias metadata.
-const aliasAnnotationPrefix = "vault.hashicorp.com/alias-metadata-"
-
-// annotationMetadata picks the annotations that become alias metadata. The keys
-// that the identity itself has are reserved: whoever may annotate must not become
-// someone else.
-func annotationMetadata(annotations map[string]string) (map[string]string, error) {
-	metadata := map[string]string{}
-	var reserved []string
-	for annotation, value := range annotations {
-		key, ok := strings.CutPrefix(annotation, aliasAnnotationPrefix)
-		switch {
-		case !ok:
-		case slices.Contains(reservedMetadata, key):
-			reserved = append(reserved, key)
-		default:
-			metadata[key] = value
-		}
-	}
-	if len(reserved) > 0 {
-		slices.Sort(reserved)
-		message := fmt.Sprintf("entity alias metadata keys for only internal use found"+
-			" from the client token's associated service account annotations: keys=%+q", reserved)
-		return nil, refuseInvalid(message, message)
-	}
-	return metadata, nil
 }

@@ -301,6 +301,9 @@ func (c *configEntry) validateAdded() error {
 	if len(c.ClusterName) > maxClusterNameBytes || strings.ContainsFunc(c.ClusterName, isNotPrintable) {
 		return fmt.Errorf("cluster_name: more than %d bytes, or not printable", maxClusterNameBytes)
 	}
+	if strings.ContainsAny(c.ClusterName, "+*") {
+		return errors.New("cluster_name: + and * are wildcards in the paths of policies, and templated policies may be built on it")
+	}
 	if c.ServiceNameAnnotation != "" {
 		if problems := validation.IsQualifiedName(c.ServiceNameAnnotation); len(problems) > 0 {
 			return fmt.Errorf("service_name_annotation: not the key of an annotation: %s", strings.Join(problems, "; "))
@@ -309,6 +312,9 @@ func (c *configEntry) validateAdded() error {
 	for _, name := range append(slices.Collect(maps.Values(c.ConsulNamespaceOverrides)), c.ConsulNamespacePrefix) {
 		if len(name) > maxClusterNameBytes || strings.ContainsFunc(name, isNotPrintable) {
 			return fmt.Errorf("consul_namespace_prefix, consul_namespace_overrides: more than %d bytes, or not printable", maxClusterNameBytes)
+		}
+		if strings.ContainsAny(name, "+*") {
+			return errors.New("consul_namespace_prefix, consul_namespace_overrides: + and * are wildcards in the paths of policies, and templated policies may be built on them")
 		}
 	}
 	if err := c.validateRequests(); err != nil {

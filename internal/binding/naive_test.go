@@ -153,8 +153,12 @@ func (g generator) cluster() cluster {
 		clusterName: g.maybe(g.word()), consulNamespace: g.maybe(g.word()),
 		labels: g.entries(), annotations: g.entries(), namespaceLabels: g.entries(),
 	}
-	if c.pod == "" || c.podUID == "" || c.node == "" || c.nodeUID == "" {
-		c.node, c.nodeUID = "", "" // which an identity then has not
+	// An identity has a pod with name and uid or none, and a node only with a pod.
+	if c.pod == "" || c.podUID == "" {
+		c.pod, c.podUID, c.node = "", "", ""
+	}
+	if c.node == "" || c.nodeUID == "" {
+		c.node, c.nodeUID = "", ""
 	}
 	for range g.IntN(3) {
 		c.audiences = append(c.audiences, g.word())

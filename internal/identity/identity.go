@@ -80,23 +80,33 @@ func FromReview(status *authv1.TokenReviewStatus, wantAudiences []string) (Ident
 	if status.User.UID == "" {
 		return Identity{}, fmt.Errorf("%w: the API server reported no uid for %q", ErrNotServiceAccount, status.User.Username)
 	}
-	pod := Object{Name: one(status, extraPodName), UID: one(status, extraPodUID)}
+	pod := objectOf(one(status, extraPodName), one(status, extraPodUID))
 	return Identity{
 		namespace: namespace,
 		name:      name,
 		uid:       status.User.UID,
 		audiences: slices.Clone(status.Audiences),
 		pod:       pod,
-		node:      nodeOf(pod, Object{Name: one(status, extraNodeName), UID: one(status, extraNodeUID)}),
+		node:      nodeOf(pod, objectOf(one(status, extraNodeName), one(status, extraNodeUID))),
 	}, nil
 }
 
-// nodeOf returns the node that counts as the one of the pod, which may be none.
-// Whoever may create tokens can have one bound to a node that none of its pods is
-// on, and the API server then reports the node alone. It reports a name without a
-// uid where there is no such node: a pod names its node before anybody looks.
+// objectOf returns an object that is reported whole, under a name that Kubernetes
+// gives to pods and nodes, and else none: names end up in metadata that policies may
+// be made of.
+func objectOf(name, uid string) Object {
+	if uid == "" || len(validation.IsDNS1123Subdomain(name)) > 0 {
+		return Object{}
+	}
+	return Object{Name: name, UID: uid}
+}
+
+// nodeOf returns the node that counts, which is that of the pod. Whoever may create
+// tokens can have one bound to a node that none of its pods is on, and the API server
+// then reports the node alone. Of a node that does not exist, which a pod may name, it
+// reports no uid.
 func nodeOf(pod, node Object) Object {
-	if pod.Name == "" || pod.UID == "" || node.Name == "" || node.UID == "" {
+	if pod == (Object{}) {
 		return Object{}
 	}
 	return node

@@ -155,7 +155,13 @@ func TestBoundObjects(t *testing.T) {
 		},
 		"a node beside a pod that is not whole": {
 			extra: map[string]authv1.ExtraValue{extraPodName: {"web-1"}, extraNodeName: {"node-1"}, extraNodeUID: {"n"}},
-			pod:   Object{Name: "web-1"},
+		},
+		"names that no object has": {
+			extra: map[string]authv1.ExtraValue{extraPodName: {"+"}, extraPodUID: {"p"}, extraNodeName: {"node-1"}, extraNodeUID: {"n"}},
+		},
+		"a name that no node has": {
+			extra: map[string]authv1.ExtraValue{extraPodName: {"web-1"}, extraPodUID: {"p"}, extraNodeName: {"a/b"}, extraNodeUID: {"n"}},
+			pod:   Object{Name: "web-1", UID: "p"},
 		},
 		"a uid without the name of the node": {
 			extra: map[string]authv1.ExtraValue{extraPodName: {"web-1"}, extraPodUID: {"p"}, extraNodeUID: {"n"}},
@@ -163,7 +169,6 @@ func TestBoundObjects(t *testing.T) {
 		},
 		"several values leave open which counts": {
 			extra: map[string]authv1.ExtraValue{extraPodName: {"web-1", "other"}, extraPodUID: {"p"}},
-			pod:   Object{UID: "p"},
 		},
 		"no value": {
 			extra: map[string]authv1.ExtraValue{extraPodName: {}, extraNodeName: nil},

@@ -36,7 +36,8 @@ func FromLease(text string) (Identity, error) {
 	if l.Namespace == "" || l.Name == "" || l.UID == "" {
 		return Identity{}, errIncomplete
 	}
-	return Identity{l.Namespace, l.Name, l.UID, l.Audiences, l.Pod, nodeOf(l.Pod, l.Node)}, nil
+	pod := objectOf(l.Pod.Name, l.Pod.UID)
+	return Identity{l.Namespace, l.Name, l.UID, l.Audiences, pod, nodeOf(pod, objectOf(l.Node.Name, l.Node.UID))}, nil
 }
 
 // FromLeaseMetadata returns the identity of a token that was issued with these

@@ -148,6 +148,16 @@ func aliasRows() []loginRow {
 			config: useAnnotations, status: invalid, errors: reserved(`["service_account_secret_name"]`)},
 		{name: "annotation with a key that templated policies may be built on", annotations: map[string]string{prefix + "cluster_name": "b"},
 			config: useAnnotations, status: invalid, errors: reserved(`["cluster_name"]`), differs: "reserved-keys", builtin: ok},
+		{name: "annotation whose value is a wildcard of policies", annotations: map[string]string{prefix + "team": "+", prefix + "kept": "a"},
+			config: useAnnotations, status: ok, differs: "metadata-values", builtin: ok, want: func(f *fixture) fields {
+				return fields{"alias metadata": fields{
+					"kept":                 "a",
+					"service_account_name": "app", "service_account_namespace": f.account.namespace,
+					"service_account_uid": f.account.uid, "service_account_secret_name": "",
+				}}
+			}},
+		{name: "annotation that Vault does not take as metadata", annotations: map[string]string{prefix + "a.b": "a"},
+			config: useAnnotations, status: ok, differs: "metadata-values", builtin: failed},
 		{name: "annotations and a reviewer that may not get service accounts", status: denied, differs: "lookup-forbidden", builtin: failed,
 			config: func(f *fixture) fields {
 				return with(reviewerThat(canReview)(f), fields{"use_annotations_as_alias_metadata": true})

@@ -27,6 +27,7 @@ var deliberateDifferences = map[string]string{
 	"token-space":               "space around a token, as in files, does not count",
 	"bound-metadata":            "the metadata of a Vault token names the pod and the node that the token was bound to",
 	"reserved-keys":             "annotations may not set the further keys that the plugin itself uses in alias metadata",
+	"metadata-values":           "annotations that Vault would refuse, or whose value is a wildcard of policies, are left out of the alias metadata",
 	"login-by-rules":            "a login without a role is a 400 only where there are no binding rules",
 	"added-bounds":              "a role has further bounds",
 	"config-patch-delete":       "the configuration can be patched and deleted",
