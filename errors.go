@@ -46,9 +46,14 @@ type refusal struct {
 	// message is what the caller reads if the kind is invalid. It may repeat what
 	// the caller sent, which is why it is kept out of logs.
 	message string
-	// operator marks refusals that no client can cause or mend: they are worth
-	// a line in the log at the default level.
+	// operator marks refusals that are an operator's to mend: they are worth a line
+	// in the log at the default level.
 	operator bool
+	// tenant is the namespace of the service account whose names, labels or
+	// annotations have a part in the refusal, if the operator's rules alone did not
+	// cause it. Its owner can cause as many as it likes, so such lines are limited
+	// for each namespace.
+	tenant string
 	// remedy is one line on what the operator can do, if anything.
 	remedy string
 	// class is a short fixed word for log lines; it labels what happened

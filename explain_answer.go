@@ -156,6 +156,12 @@ func (a *explainAnswer) note() string {
 		notes = append(notes, fmt.Sprintf("the API server was asked anew; a login may go by an answer up to %s old (token_review_cache_ttl)",
 			a.login.connection.config.TokenReviewCacheTTL))
 	}
+	if a.login != nil && a.login.granted != nil && len(a.login.granted.Services) > 1 {
+		notes = append(notes, "it is granted several services, which stand in one value of the metadata; a templated policy on consul_service is for none of them")
+	}
+	if a.login != nil && a.login.granted != nil && len(a.login.granted.Nodes) > 1 {
+		notes = append(notes, "it is granted several nodes, which stand in one value of the metadata; a templated policy on consul_node is for none of them")
+	}
 	return strings.Join(notes, "; ")
 }
 

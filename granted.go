@@ -36,7 +36,7 @@ func (l *login) applyRules(ctx context.Context) error {
 	var invalidName *binding.InvalidNameError
 	if errors.As(err, &invalidName) {
 		return &refusal{
-			kind: denied, operator: true, class: "invalid name", err: err,
+			kind: denied, operator: true, tenant: l.identity.Namespace(), class: "invalid name", err: err,
 			remedy: "change the binding rule, or what it takes the name from",
 		}
 	}
@@ -53,7 +53,7 @@ func (l *login) applyRules(ctx context.Context) error {
 	for _, names := range [][]string{g.Services, g.Nodes} {
 		if len(joinedNames(names)) > maxAliasMetadataBytes {
 			return &refusal{
-				kind: denied, operator: true, class: "metadata length",
+				kind: denied, operator: true, tenant: l.identity.Namespace(), class: "metadata length",
 				reason: fmt.Sprintf("the services or nodes that the binding rules grant are longer than the %d bytes that fit into alias metadata", maxAliasMetadataBytes),
 				remedy: "let fewer binding rules match",
 			}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"os"
 	"strings"
@@ -10,6 +11,8 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 	"golang.org/x/time/rate"
+
+	"vault-plugin-auth-kubernetes/internal/kube"
 )
 
 // logEvery is how often one kind of trouble gets a line at the default level.
@@ -22,10 +25,13 @@ const maxLoggedBytes = 1 << 10
 
 // loginLog writes why logins did not succeed. What a client caused is for the
 // debug level; what the operator has to mend is a warning, limited in rate for
-// each kind of trouble, so that strangers cannot flood the log.
+// each kind of trouble, so that strangers cannot flood the log. Trouble in which the
+// owner of a namespace has a part is limited for each namespace, so that none hides
+// another's.
 type loginLog struct {
-	mu    sync.Mutex
-	kinds map[troubleKind]*trouble
+	mu      sync.Mutex
+	kinds   map[troubleKind]*trouble
+	tenants map[tenantTrouble]*trouble
 	// logins is whether those that are allowed are logged.
 	logins bool
 }
@@ -39,11 +45,19 @@ type troubleKind struct {
 type trouble struct {
 	sometimes  rate.Sometimes
 	suppressed atomic.Int64
+	// line is when its last line was written, in nanoseconds since 1970.
+	line atomic.Int64
+}
+
+func newTrouble() *trouble {
+	t := &trouble{sometimes: rate.Sometimes{First: 1, Interval: logEvery}}
+	t.line.Store(time.Now().UnixNano()) // it is there to write one at once
+	return t
 }
 
 func newLoginLog() *loginLog {
 	level := hclog.LevelFromString(os.Getenv("VAULT_LOG_LEVEL"))
-	return &loginLog{kinds: map[troubleKind]*trouble{}, logins: level == hclog.Debug || level == hclog.Trace}
+	return &loginLog{kinds: map[troubleKind]*trouble{}, tenants: map[tenantTrouble]*trouble{}, logins: level == hclog.Debug || level == hclog.Trace}
 }
 
 // refused logs a login that failed with err. The keys of the line are stable.
@@ -66,7 +80,10 @@ func (l *loginLog) refused(logger hclog.Logger, mount, role string, err error) {
 	if r.remedy != "" {
 		fields = append(fields, "remedy", r.remedy)
 	}
-	l.sometimes(kind, func(suppressed int64) {
+	if r.tenant != "" {
+		fields = append(fields, "namespace", r.tenant)
+	}
+	l.sometimes(kind, r.tenant, func(suppressed int64) {
 		if suppressed > 0 {
 			fields = append(fields, "suppressed", suppressed)
 		}
@@ -83,6 +100,9 @@ func whyEnded(err error) (*refusal, step) {
 	var r *refusal
 	if !errors.As(err, &r) {
 		r = &refusal{err: err, operator: true, class: "storage"}
+		if errors.Is(err, context.Canceled) { // the client went away
+			r.operator, r.class = false, string(kube.Canceled)
+		}
 		if errors.Is(err, errNoConfiguration) {
 			r.class, r.remedy = "configuration", "write the configuration"
 		}
@@ -103,11 +123,33 @@ func stepOf(err error) step {
 // The lines of a plugin go to Vault whatever Vault's own level is, so this one, which
 // is of each login, is written only where somebody asked for it.
 func (l *loginLog) allowed(logger hclog.Logger, mount, role string, metadata map[string]string) {
+	l.severalNames(logger, mount, metadata)
 	if !l.logins {
 		return
 	}
 	logger.Debug("login allowed", "mount", mount, "role", role, "outcome", "allowed",
 		"namespace", metadata[metadataNamespace], "service_account", metadata[metadataName], "uid", metadata[metadataUID])
+}
+
+// severalNames warns of a login that was granted several services or nodes. They stand
+// in one value of the metadata, so a templated policy for a path of one of them is for
+// none of them any more, and the client only sees that it lost its access.
+func (l *loginLog) severalNames(logger hclog.Logger, mount string, metadata map[string]string) {
+	services, nodes := metadata[metadataConsulService], metadata[metadataConsulNode]
+	if !strings.Contains(services+nodes, ",") {
+		return
+	}
+	fields := []any{
+		"mount", mount, "namespace", metadata[metadataNamespace], "service_account", metadata[metadataName],
+		"services", shorten(services), "nodes", shorten(nodes), "rules", shorten(metadata[metadataRules]),
+		"remedy", "policies of bind_type=policy, such as svc-${serviceaccount.name}, add up; metadata does not",
+	}
+	l.sometimes(troubleKind{step: "several names"}, metadata[metadataNamespace], func(suppressed int64) {
+		if suppressed > 0 {
+			fields = append(fields, "suppressed", suppressed)
+		}
+		logger.Warn("a login was granted several services or nodes, which no templated policy takes apart", fields...)
+	})
 }
 
 // renewalRefused logs the end of a token's renewals.
@@ -128,7 +170,7 @@ func (l *loginLog) unchecked(logger hclog.Logger, mount, role string, err error)
 		"mount", mount, "role", role, "step", "renewal",
 		"outcome", "renewed", "class", class, "reason", shorten(err.Error()), "remedy", remedy,
 	}
-	l.sometimes(troubleKind{step: "renewal", class: class}, func(suppressed int64) {
+	l.sometimes(troubleKind{step: "renewal", class: class}, "", func(suppressed int64) {
 		if suppressed > 0 {
 			fields = append(fields, "suppressed", suppressed)
 		}
@@ -136,22 +178,35 @@ func (l *loginLog) unchecked(logger hclog.Logger, mount, role string, err error)
 	})
 }
 
-func (l *loginLog) sometimes(kind troubleKind, write func(suppressed int64)) {
-	l.mu.Lock()
-	t, ok := l.kinds[kind]
-	if !ok {
-		t = &trouble{sometimes: rate.Sometimes{First: 1, Interval: logEvery}}
-		l.kinds[kind] = t
-	}
-	l.mu.Unlock()
+func (l *loginLog) sometimes(kind troubleKind, tenant string, write func(suppressed int64)) {
+	t := l.trouble(kind, tenant)
 	written := false
 	t.sometimes.Do(func() {
 		written = true
+		t.line.Store(time.Now().UnixNano())
 		write(t.suppressed.Swap(0))
 	})
 	if !written {
 		t.suppressed.Add(1)
 	}
+}
+
+// trouble is where lines of a kind are limited, together with those of the same tenant
+// if there is one.
+func (l *loginLog) trouble(kind troubleKind, tenant string) *trouble {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if tenant != "" {
+		if t := l.ofTenant(tenantTrouble{kind, tenant}); t != nil {
+			return t
+		}
+	}
+	t, ok := l.kinds[kind]
+	if !ok {
+		t = newTrouble()
+		l.kinds[kind] = t
+	}
+	return t
 }
 
 func shorten(text string) string { return cut(text, maxLoggedBytes) }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -53,9 +54,15 @@ func (o *objects) namespace(ctx context.Context) (*corev1.Namespace, error) {
 }
 
 // refusal sorts a failed look-up. That the reviewer lacks a permission is a denial
-// here, and a warning for the operator: it must never pass for "does not match".
+// here, and a warning for the operator: it must never pass for "does not match". That
+// the object is gone since the review is the doing of whoever deleted it.
 func (o *objects) refusal(err error) error {
-	return refusalFromAPI(err, o.connection.selfReview(), kube.Unauthorized, kube.Forbidden, kube.NotFound)
+	nobodysConcern := o.connection.selfReview()
+	var failed *kube.Error
+	if errors.As(err, &failed) && failed.Failure == kube.NotFound {
+		nobodysConcern = true
+	}
+	return refusalFromAPI(err, nobodysConcern, kube.Unauthorized, kube.Forbidden, kube.NotFound)
 }
 
 // fetch is how selectors and binding rules get at what the review does not tell.
