@@ -112,7 +112,7 @@ func (l *login) joinRoles(ctx context.Context, g *granted) error {
 // no source address; the host checks it against the token.
 func (l *login) holds(ctx context.Context, name string, r *role) (bool, error) {
 	attempt := *l
-	attempt.role = r
+	attempt.role, attempt.roleOfRule = r, true
 	attempt.explained = l.explained.ofRole(name)
 	steps := boundSteps
 	if l.unverified != nil {

@@ -75,6 +75,8 @@ type login struct {
 	role    *role
 	jwt     string
 	remote  *logical.Connection
+	// roleOfRule tells that the role is one that a binding rule binds.
+	roleOfRule bool
 
 	connection *connection
 	unverified *token.Unverified
@@ -282,6 +284,12 @@ func (l *login) checkAudience(context.Context) error {
 }
 
 func (l *login) checkName(context.Context) error {
+	if l.role.OnlyByBindingRules && !l.roleOfRule {
+		return deny("only binding rules give the role (only_by_binding_rules), and the login names it")
+	}
+	if l.role.leavesBoundsToRules() {
+		return nil
+	}
 	if !l.role.bindsName(l.identity) && !l.role.bindsPair(l.identity) {
 		return deny(fmt.Sprintf("the role is not bound to the service account name %q", l.identity.Name()))
 	}
@@ -291,7 +299,7 @@ func (l *login) checkName(context.Context) error {
 // checkNamespace asks for the labels of the namespace only if they can make a
 // difference.
 func (l *login) checkNamespace(ctx context.Context) error {
-	if l.role.bindsPair(l.identity) || l.role.bindsNamespace(l.identity) {
+	if l.role.leavesBoundsToRules() || l.role.bindsPair(l.identity) || l.role.bindsNamespace(l.identity) {
 		return nil
 	}
 	selector := l.role.namespaceSelector

@@ -277,5 +277,5 @@ func (b *backend) missingRole(ctx context.Context, s logical.Storage, r *ruleEnt
 	if err != nil || role != nil {
 		return "" // that a role cannot be read now is no fault of the rule's
 	}
-	return fmt.Sprintf("There is no role %q; logins skip it until there is.", r.BindName)
+	return fmt.Sprintf("There is no role %q; logins skip it until there is. With only_by_binding_rules=true it needs no bounds of its own, and no login can name it.", r.BindName)
 }

@@ -25,6 +25,9 @@ listed, and its namespace is listed or has labels that the namespace selector
 matches; or if both are one of the pairs in bound_service_accounts. Names and
 namespaces may hold * as a wildcard. If there is a selector, it must hold as well.
 
+With only_by_binding_rules no login can name the role; binding rules give it, and it
+may then leave names and namespaces empty.
+
 A write to a role that exists changes only the fields that it names.
 `
 )
@@ -106,6 +109,11 @@ those that the lists of names and namespaces allow. May hold wildcards.`,
 			Description: `Expression over the trusted attributes of the service account that must hold as
 well, such as pod.name matches "^runner-" and namespace.labels.team == "ci".`,
 		},
+		"only_by_binding_rules": {
+			Type: framework.TypeBool,
+			Description: `Only binding rules give the role: a login that names it is refused. It may then
+leave names and namespaces empty, and holds for whoever a rule gives it to.`,
+		},
 		"alias_name_source": {
 			Type:    framework.TypeString,
 			Default: aliasNameSourceUID,
@@ -171,6 +179,7 @@ func (r *roleEntry) responseData() map[string]any {
 	d["bound_audiences"] = append([]string{}, r.BoundAudiences...)
 	d["bound_service_accounts"] = append([]string{}, r.BoundServiceAccounts...)
 	d["selector"] = r.Selector
+	d["only_by_binding_rules"] = r.OnlyByBindingRules
 	if len(r.AliasMetadata) == 0 {
 		d["alias_metadata"] = map[string]string{}
 	}
@@ -300,6 +309,9 @@ func (r *roleEntry) setBounds(data *framework.FieldData) {
 	}
 	if selector, ok := data.GetOk("selector"); ok {
 		r.Selector = selector.(string)
+	}
+	if only, ok := data.GetOk("only_by_binding_rules"); ok {
+		r.OnlyByBindingRules = only.(bool)
 	}
 }
 

@@ -44,6 +44,7 @@ type roleEntry struct {
 	BoundAudiences       []string `json:"bound_audiences,omitempty"`
 	BoundServiceAccounts []string `json:"bound_service_accounts,omitempty"` // namespace/name, globs
 	Selector             string   `json:"selector,omitempty"`
+	OnlyByBindingRules   bool     `json:"only_by_binding_rules,omitempty"`
 
 	// What roles had before the token_* fields (Vault before 1.2), and what is
 	// still accepted in place of them.
@@ -72,6 +73,13 @@ func (r *roleEntry) audiences() []string {
 		return []string{r.Audience}
 	}
 	return r.BoundAudiences
+}
+
+// leavesBoundsToRules tells whether whoever a binding rule gives the role to may have
+// it: it can be had in no other way, and says nothing of names and namespaces itself.
+func (r *roleEntry) leavesBoundsToRules() bool {
+	return r.OnlyByBindingRules && len(r.BoundServiceAccounts) == 0 && len(r.ServiceAccountNames) == 0 &&
+		len(r.ServiceAccountNamespaces) == 0 && r.ServiceAccountNamespaceSelector == ""
 }
 
 // lacksAudience tells whether the role takes tokens for any audience, or says so
@@ -230,11 +238,11 @@ func (r *roleEntry) validate(writesSelector bool) error {
 }
 
 // validateBounds checks the bounds that Vault's own method has. A role that binds
-// pairs needs none of them.
+// pairs needs none of them, nor does one that only binding rules give.
 func (r *roleEntry) validateBounds(writesSelector bool) error {
 	onlyPairs := len(r.BoundServiceAccounts) > 0 && len(r.ServiceAccountNames) == 0 &&
 		len(r.ServiceAccountNamespaces) == 0 && r.ServiceAccountNamespaceSelector == ""
-	if onlyPairs {
+	if onlyPairs || r.leavesBoundsToRules() {
 		return nil
 	}
 	if len(r.ServiceAccountNames) == 0 {

@@ -1,7 +1,6 @@
 package consul
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -27,7 +26,7 @@ type pluginMount struct {
 }
 
 // newPluginMount makes a mount that has Consul's roles. Save for roleBounds, they
-// bind every service account: a Consul role has no bounds of its own.
+// leave it to the rules who gets them: a Consul role has no bounds of its own.
 func (f *fixture) newPluginMount(t *testing.T) pluginMount {
 	t.Helper()
 	f.methods++
@@ -48,11 +47,11 @@ func (f *fixture) newPluginMount(t *testing.T) pluginMount {
 		if slices.Contains(consulOnlyRoles, role) {
 			continue
 		}
-		m.must(t, "role/"+role, map[string]any{
-			"bound_service_account_names":      "*",
-			"bound_service_account_namespaces": cmp.Or(roleBounds[role], "*"),
-			"token_policies":                   rolePolicy + role,
-		})
+		data := map[string]any{"only_by_binding_rules": true, "token_policies": rolePolicy + role}
+		if namespaces := roleBounds[role]; namespaces != "" {
+			data["bound_service_account_names"], data["bound_service_account_namespaces"] = "*", namespaces
+		}
+		m.must(t, "role/"+role, data)
 	}
 	return m
 }
@@ -72,6 +71,8 @@ func (m pluginMount) write(t *testing.T, r rule) (refusal string) {
 		"selector":  cmp.Or(r.selector, "*"),
 		"bind_type": r.bindType,
 		"bind_name": r.bindName,
+		// Consul's rules all see the annotation.
+		"use_service_name_annotation": true,
 	})
 	if err == nil {
 		return ""

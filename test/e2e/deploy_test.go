@@ -325,7 +325,10 @@ func tryNamespaceRule(v *vaultOf) error {
 // byRule logs in without a role, by one rule with the selector.
 func (v *vaultOf) byRule(a account, config fields, selector string) error {
 	v.t.Helper()
-	v.configure(config, "binding-rule/only", fields{"selector": selector, "bind_type": "policy", "bind_name": "by-rule"})
+	v.configure(config, "binding-rule/only", fields{
+		"selector": selector, "bind_type": "policy", "bind_name": "by-rule",
+		"use_service_name_annotation": config["service_name_annotation"] != nil,
+	})
 	got, err := v.logIn(a, nil)
 	if err == nil && !slices.Contains(stringsOf(got.auth()["policies"]), "by-rule") {
 		err = fmt.Errorf("no policy by the rule: %v", got)

@@ -181,6 +181,7 @@ var (
 	}
 	addedRoleFields = map[string]any{
 		"alias_metadata": map[string]any{}, "bound_audiences": []any{}, "bound_service_accounts": []any{}, "selector": "",
+		"only_by_binding_rules": false,
 	}
 )
 

@@ -69,6 +69,7 @@ func roleWholeRows() []parityRow {
 	})
 	further := map[string]any{
 		"bound_audiences": []string{"a", "b"}, "bound_service_accounts": []string{"default/web-*"}, "selector": `pod.name matches "^web-"`,
+		"only_by_binding_rules": true,
 	}
 	return []parityRow{
 		row("read and delete what is not there", read("role/r"), remove("role/r"), read("role/r")),
@@ -92,7 +93,7 @@ func roleWholeRows() []parityRow {
 		row("further bounds",
 			write("role/r", with(role(further), map[string]any{"audience": nil})).differing("added-bounds", noContent()),
 			read("role/r").differing("added-bounds", withData(further)),
-			write("role/r", role(map[string]any{"bound_audiences": "", "bound_service_accounts": "", "selector": ""})).
+			write("role/r", role(map[string]any{"bound_audiences": "", "bound_service_accounts": "", "selector": "", "only_by_binding_rules": false})).
 				differing("widened", warning("selector is empty now, …")),
 			read("role/r")),
 		row("unknown fields",
