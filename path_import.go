@@ -4,8 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
-	"slices"
+	"strings"
 
 	"github.com/hashicorp/vault/sdk/framework"
 	"github.com/hashicorp/vault/sdk/logical"
@@ -19,29 +18,23 @@ const (
 	importHelpSynopsis    = "Takes over a Kubernetes auth method of Consul, with its binding rules."
 	importHelpDescription = `
 Send what consul acl auth-method read -format=json and consul acl binding-rule list
--format=json print: as text, or, over HTTP, as the JSON that it is. With dry_run=true the answer says what would be written, and
-nothing is. Otherwise configuration and rules are written, all or none. What does
-not carry over is named in the answer, a line each.
+-format=json print: as text, or, over HTTP, as the JSON that it is. With
+dry_run=true the answer says what would be written, and nothing is.
+
+Configuration and rules are written all or none. If a rule cannot be taken over, or
+the import would change what the mount's other rules mean, the answer is a 400 that
+says so of each, and nothing is written. What has no counterpart here and is no rule
+is named in the answer, a line each.
+
+An import can be done again: rules that an earlier one brought and that Consul has no
+more are listed, and deleted with remove_missing=true.
 `
 )
 
 func (b *backend) pathImportConsul() *framework.Path {
 	return &framework.Path{
 		Pattern: importPath + "$",
-		Fields: map[string]*framework.FieldSchema{
-			"auth_method": {
-				Type:        framework.TypeString,
-				Description: "Output of consul acl auth-method read -format=json, as text or as the JSON object. Required.",
-			},
-			"binding_rules": {
-				Type:        framework.TypeString,
-				Description: "Output of consul acl binding-rule list -format=json, as text or as the JSON list. Required.",
-			},
-			"dry_run": {
-				Type:        framework.TypeBool,
-				Description: "Say what would be written, and write nothing.",
-			},
-		},
+		Fields:  importFields(),
 		Operations: map[logical.Operation]framework.OperationHandler{
 			logical.UpdateOperation: &framework.PathOperation{Callback: b.importConsul},
 		},
@@ -72,29 +65,74 @@ func documentsAsSent(req *logical.Request) {
 	}
 }
 
-// plannedWrite is one entry that an import is going to store.
-type plannedWrite struct {
-	entry  *logical.StorageEntry
-	before *logical.StorageEntry // nil if there is none
+func importFields() map[string]*framework.FieldSchema {
+	return map[string]*framework.FieldSchema{
+		"auth_method": {
+			Type:        framework.TypeString,
+			Description: "Output of consul acl auth-method read -format=json, as text or as the JSON object. Required.",
+		},
+		"binding_rules": {
+			Type:        framework.TypeString,
+			Description: "Output of consul acl binding-rule list -format=json, as text or as the JSON list. Required.",
+		},
+		"dry_run": {
+			Type:        framework.TypeBool,
+			Description: "Say what would be written, and write nothing.",
+		},
+		"skip_unsupported_rules": {
+			Type:        framework.TypeBool,
+			Description: "Take over the other rules where some cannot be. Without it, one such rule and nothing is written.",
+		},
+		"remove_missing": {
+			Type: framework.TypeBool,
+			Description: `Delete the rules that an earlier import of this auth method brought and that
+binding_rules has no more. Only for a list that is whole.`,
+		},
+		"replace_configuration": {
+			Type: framework.TypeBool,
+			Description: `Overwrite the configuration of a mount that is for another kubernetes_host, or maps
+namespaces to Consul in another way.`,
+		},
+		"policy_prefix": {
+			Type: framework.TypeString,
+			Description: `What is put before the names of policies, so that a policy of Consul's does not
+become the one of Vault's that happens to have its name.`,
+		},
+		"role_prefix": {
+			Type:        framework.TypeString,
+			Description: "What is put before the names of roles.",
+		},
+	}
 }
 
-// importPlan is what an import comes to.
-type importPlan struct {
-	config *configEntry
-	rules  []string // what happens to each, a line
-	writes []plannedWrite
-	left   []string
-	// missing are roles that rules bind and that do not exist, a line each.
-	missing []string
+// importOptions are what the caller of an import asks for by name.
+type importOptions struct {
+	dryRun, skipUnsupported, removeMissing, replaceConfiguration bool
+	policyPrefix, rolePrefix                                     string
+}
+
+func importOptionsOf(data *framework.FieldData) importOptions {
+	return importOptions{
+		dryRun:               data.Get("dry_run").(bool),
+		skipUnsupported:      data.Get("skip_unsupported_rules").(bool),
+		removeMissing:        data.Get("remove_missing").(bool),
+		replaceConfiguration: data.Get("replace_configuration").(bool),
+		policyPrefix:         data.Get("policy_prefix").(string),
+		rolePrefix:           data.Get("role_prefix").(string),
+	}
+}
+
+// importRefusal says why nothing is written, a line for each reason.
+type importRefusal []string
+
+func (r importRefusal) Error() string {
+	return "nothing was written:\n" + strings.Join(r, "\n")
 }
 
 func (b *backend) importConsul(ctx context.Context, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
 	if response := refuseUnknown(req, data); response != nil {
 		return response, nil
 	}
-	b.writes.Lock()
-	defer b.writes.Unlock()
-
 	for _, field := range []string{"auth_method", "binding_rules"} {
 		if err := requireValue(field, data.Get(field).(string)); err != nil {
 			return respond(err)
@@ -104,161 +142,33 @@ func (b *backend) importConsul(ctx context.Context, req *logical.Request, data *
 	if err != nil {
 		return logical.ErrorResponse(err.Error()), nil
 	}
-	plan, response, err := b.planImport(ctx, req.Storage, imported)
-	if response != nil || err != nil {
-		return response, err
+	if imported.Method == "" {
+		return logical.ErrorResponse("auth_method: it has no Name"), nil
 	}
-	dryRun := data.Get("dry_run").(bool)
-	if !dryRun {
-		err := store(ctx, req.Storage, plan.writes)
-		for _, w := range plan.writes {
-			b.invalidate(ctx, w.entry.Key)
-		}
-		if err != nil {
-			return nil, err
-		}
+	options := importOptionsOf(data)
+	plan, err := b.planImport(ctx, req.Storage, imported, options)
+	if err == nil && !options.dryRun {
+		err = b.carryOut(ctx, req.Storage, plan)
 	}
+	var refusal importRefusal
+	switch {
+	case errors.As(err, &refusal):
+		return logical.ErrorResponse(refusal.Error()), nil
+	case err != nil:
+		return nil, err
+	}
+	return plan.response(options.dryRun), nil
+}
+
+func (p *importPlan) response(dryRun bool) *logical.Response {
 	return &logical.Response{
 		Data: map[string]any{
-			"dry_run":          dryRun,
-			"config":           plan.config.responseData(),
-			"rules":            plan.rules,
-			"not_carried_over": plan.left,
+			"dry_run":           dryRun,
+			"config":            p.config.responseData(),
+			"rules":             p.rules,
+			"not_carried_over":  p.left,
+			"missing_in_consul": p.missing,
 		},
-		Warnings: plan.missing,
-	}, nil
-}
-
-// planImport works out what to write. A response means that the import is refused.
-func (b *backend) planImport(ctx context.Context, s logical.Storage, imported *consul.Import) (*importPlan, *logical.Response, error) {
-	config, err := readConfig(ctx, s)
-	if err != nil {
-		return nil, nil, err
+		Warnings: p.warnings,
 	}
-	if config == nil {
-		config = &configEntry{DisableISSValidation: true}
-	}
-	config.takeOver(imported.Config)
-	if err := b.validateConfig(config); err != nil {
-		return nil, logical.ErrorResponse("auth_method: %s", err), nil
-	}
-	plan := &importPlan{config: config, rules: []string{}, left: slices.Clone(imported.Left)}
-	if err := plan.add(ctx, s, configPath, config); err != nil {
-		return nil, nil, err
-	}
-	for _, rule := range imported.Rules {
-		if err := b.planRule(ctx, s, plan, rule); err != nil {
-			return nil, nil, err
-		}
-	}
-	return plan, nil, nil
-}
-
-// takeOver sets what Consul's method has. It brings a reviewer's token of its own, so
-// the files of a pod that Vault may run in are not used.
-func (c *configEntry) takeOver(from consul.Config) {
-	c.Host = from.Host
-	c.CACert = from.CACert
-	c.TokenReviewerJWT = from.ReviewerJWT
-	c.DisableLocalCAJWT = true
-	c.ServiceNameAnnotation = consul.ServiceNameAnnotation
-	c.MapNamespaces = from.MapNamespaces
-	c.ConsulNamespacePrefix = from.NamespacePrefix
-	c.ConsulNamespaceOverrides = from.NamespaceOverrides
-	if !c.MapNamespaces {
-		c.ConsulNamespacePrefix, c.ConsulNamespaceOverrides = "", nil
-	}
-}
-
-func (b *backend) planRule(ctx context.Context, s logical.Storage, plan *importPlan, rule consul.Rule) error {
-	entry := &ruleEntry{
-		Description: rule.Description,
-		Selector:    rule.Selector,
-		BindType:    rule.BindType,
-		BindName:    rule.BindName,
-	}
-	if err := checkRuleName(rule.Name); err != nil {
-		plan.left = append(plan.left, err.Error())
-		return nil
-	}
-	if err := entry.validate(rule.Name); err != nil {
-		plan.left = append(plan.left, fmt.Sprintf("%s: %s", rule.Name, err))
-		return nil
-	}
-	if missing := b.missingRole(ctx, s, entry); missing != "" {
-		plan.missing = append(plan.missing, rule.Name+": "+missing)
-	}
-	before, err := readRule(ctx, s, rule.Name)
-	if err != nil {
-		return err
-	}
-	what := "create"
-	switch {
-	case before == nil:
-	case *before == *entry:
-		what = "unchanged"
-	default:
-		what = "update"
-	}
-	plan.rules = append(plan.rules, fmt.Sprintf("%s %s: %s %s if %s", what, rule.Name, entry.BindType, entry.BindName, orAlways(entry.Selector)))
-	if what == "unchanged" {
-		return nil
-	}
-	return plan.add(ctx, s, ruleKey(rule.Name), entry)
-}
-
-// checkRuleName refuses an ID of Consul's that cannot be a name here. It is in the
-// import alone that names do not come from the path.
-func checkRuleName(name string) error {
-	if len(name) > maxRoleNameBytes || !storableRoleName.MatchString(name) {
-		return fmt.Errorf("%.64q: the ID cannot be the name of a binding rule", name)
-	}
-	return nil
-}
-
-func orAlways(selector string) string {
-	if selector == "" {
-		return "always"
-	}
-	return selector
-}
-
-func (p *importPlan) add(ctx context.Context, s logical.Storage, key string, value any) error {
-	entry, err := logical.StorageEntryJSON(key, value)
-	if err != nil {
-		return err
-	}
-	before, err := s.Get(ctx, key)
-	if err != nil {
-		return err
-	}
-	p.writes = append(p.writes, plannedWrite{entry: entry, before: before})
-	return nil
-}
-
-// store writes all entries. If one cannot be written, those before it are put back
-// as they were, for a plugin has no transactions.
-func store(ctx context.Context, s logical.Storage, writes []plannedWrite) error {
-	for i, w := range writes {
-		if err := s.Put(ctx, w.entry); err != nil {
-			return errors.Join(err, undo(context.WithoutCancel(ctx), s, writes[:i+1]))
-		}
-	}
-	return nil
-}
-
-func undo(ctx context.Context, s logical.Storage, writes []plannedWrite) error {
-	var errs []error
-	for _, w := range slices.Backward(writes) {
-		var err error
-		if w.before == nil {
-			err = s.Delete(ctx, w.entry.Key)
-		} else {
-			err = s.Put(ctx, w.before)
-		}
-		if err != nil {
-			errs = append(errs, fmt.Errorf("%s could not be put back: %w", w.entry.Key, err))
-		}
-	}
-	return errors.Join(errs...)
 }

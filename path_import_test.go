@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/hashicorp/vault/sdk/logical"
+
+	"vault-plugin-auth-kubernetes/internal/consul"
 )
 
 // consulMethod is an auth method of Consul's for the fake API server.
@@ -23,9 +25,15 @@ func consulRule(id, selector, bindType, bindName string) string {
 
 func (m *mount) importConsul(dryRun bool, rules ...string) outcome {
 	m.t.Helper()
-	return m.do(logical.UpdateOperation, "import/consul", fields{
-		"auth_method": m.consulMethod(), "binding_rules": "[" + strings.Join(rules, ",") + "]", "dry_run": dryRun,
-	})
+	return m.importWith(fields{"dry_run": dryRun}, rules...)
+}
+
+// importWith is an import with options.
+func (m *mount) importWith(options fields, rules ...string) outcome {
+	m.t.Helper()
+	return m.do(logical.UpdateOperation, "import/consul", merge(fields{
+		"auth_method": m.consulMethod(), "binding_rules": "[" + strings.Join(rules, ",") + "]",
+	}, options))
 }
 
 func TestImportFromConsul(t *testing.T) {
@@ -33,9 +41,6 @@ func TestImportFromConsul(t *testing.T) {
 	rules := []string{
 		consulRule("A1", "serviceaccount.namespace==apps", "service", "${serviceaccount.name}"),
 		consulRule("a2", "", "policy", "base"),
-		consulRule("a3", "value.x==1", "policy", "unknown-attribute"),
-		consulRule("a4", "", "policy", "root"),
-		consulRule("../x", "", "policy", "traversal"),
 		consulRule("a5", "", "role", "missing"),
 	}
 
@@ -47,19 +52,14 @@ func TestImportFromConsul(t *testing.T) {
 	if done.status != http.StatusOK {
 		t.Fatalf("%d %s", done.status, done.message)
 	}
-	for _, key := range []string{"rules", "not_carried_over"} {
+	for _, key := range []string{"rules", "not_carried_over", "missing_in_consul"} {
 		if fmt.Sprint(planned.data[key]) != fmt.Sprint(done.data[key]) {
 			t.Errorf("%s: planned %v, done %v", key, planned.data[key], done.data[key])
 		}
 	}
-	if len(done.warnings) != 1 || !strings.Contains(done.warnings[0], `consul-a5: There is no role "missing"`) {
-		t.Errorf("warnings %q", done.warnings)
-	}
-	left := fmt.Sprint(done.data["not_carried_over"])
-	for _, reason := range []string{"MaxTokenTTL", "consul-a3: selector: column 1", "consul-a4: bind_name", `"consul-../x"`} {
-		if !strings.Contains(left, reason) {
-			t.Errorf("not carried over: %s, want a line with %q", left, reason)
-		}
+	wantWarnings(t, done, `consul-a2 becomes the policy "base" of Vault`, `consul-a5: There is no role "missing"`)
+	if left := fmt.Sprint(done.data["not_carried_over"]); !strings.Contains(left, "MaxTokenTTL") {
+		t.Errorf("not carried over: %s", left)
 	}
 	if strings.Contains(fmt.Sprint(done.data), m.api.Reviewer) {
 		t.Error("the reviewer's token is in the answer")
@@ -71,23 +71,224 @@ func TestImportFromConsul(t *testing.T) {
 	if got := m.read("config")["service_name_annotation"]; got != "consul.hashicorp.com/service-name" {
 		t.Errorf("service_name_annotation is %v", got)
 	}
+	if got := m.read("binding-rule/consul-a1"); got["use_service_name_annotation"] != true || got["imported_from"] != "k8s" {
+		t.Errorf("the rule is %v", got)
+	}
 
-	again := fmt.Sprint(m.importConsul(false, append(rules[:1:1], consulRule("a2", "", "policy", "other"))...).data["rules"])
+	again := m.importConsul(false, rules[0], consulRule("a2", "", "policy", "other"), rules[2])
 	for _, line := range []string{"unchanged consul-a1", "update consul-a2"} {
-		if !strings.Contains(again, line) {
-			t.Errorf("the second import says %s, want %q", again, line)
+		if lines := fmt.Sprint(again.data["rules"]); !strings.Contains(lines, line) {
+			t.Errorf("the second import says %s, want %q", lines, line)
 		}
+	}
+	writes := m.storage.writes.Load()
+	if m.importConsul(false, rules[0], consulRule("a2", "", "policy", "other"), rules[2]); m.storage.writes.Load() != writes {
+		t.Error("an import that changes nothing writes")
+	}
+}
+
+func wantWarnings(t *testing.T, got outcome, want ...string) {
+	t.Helper()
+	if len(got.warnings) != len(want) {
+		t.Errorf("warnings %q, want %q", got.warnings, want)
+		return
+	}
+	for i, warning := range got.warnings {
+		if !strings.Contains(warning, want[i]) {
+			t.Errorf("warning %q, want %q", warning, want[i])
+		}
+	}
+}
+
+// One rule that cannot be taken over, and nothing is, unless that was asked for.
+func TestImportIsAllOrNothing(t *testing.T) {
+	m := newMount(t)
+	var rules []string
+	for i := range 200 {
+		rules = append(rules, consulRule(fmt.Sprint("r", i), "", "service", fmt.Sprint("s", i)))
+	}
+	rules = append(rules,
+		consulRule("a3", "value.x==1", "service", "unknown-attribute"),
+		consulRule("a4", "", "policy", "root"),
+		consulRule("../x", "", "policy", "traversal"),
+		consulRule("a6", "", "templated-policy", "x"),
+		consulRule("r7", "", "service", "twice"),
+	)
+	reasons := []string{"consul-a3: selector: column 1", "consul-a4: bind_name", `"consul-../x"`, `bind type "templated-policy"`, "twice", "5 rules cannot be taken over"}
+	for _, dryRun := range []bool{true, false} {
+		got := m.importConsul(dryRun, rules...)
+		if got.status != http.StatusBadRequest || m.storage.writes.Load() != 0 {
+			t.Errorf("dry run %t: %d %s, %d writes", dryRun, got.status, got.message, m.storage.writes.Load())
+		}
+		for _, reason := range reasons {
+			if !strings.Contains(got.message, reason) {
+				t.Errorf("dry run %t: %s, want a line with %q", dryRun, got.message, reason)
+			}
+		}
+	}
+	skipped := m.importWith(fields{"skip_unsupported_rules": true}, rules...)
+	if skipped.status != http.StatusOK || len(skipped.data["rules"].([]string)) != 200 {
+		t.Fatalf("%d %s, %d rules", skipped.status, skipped.message, len(skipped.data["rules"].([]string)))
+	}
+	for _, reason := range reasons[:5] {
+		if left := fmt.Sprint(skipped.data["not_carried_over"]); !strings.Contains(left, reason) {
+			t.Errorf("not carried over: %s, want a line with %q", left, reason)
+		}
+	}
+	later := m.importWith(fields{"skip_unsupported_rules": true}, consulRule("r1", "", "policy", "root"))
+	if left := fmt.Sprint(later.data["not_carried_over"]); !strings.Contains(left, "consul-r1: there is a binding rule of that name, which stays as it is") {
+		t.Errorf("not carried over: %s", left)
+	}
+}
+
+func TestImportRefusesFieldsThatItDoesNotKnow(t *testing.T) {
+	m := newMount(t)
+	for _, field := range []string{"dryrun", "dry-run", "DRY_RUN", "remove_mising"} {
+		got := m.importWith(fields{field: true}, consulRule("a1", "", "service", "x"))
+		if got.status != http.StatusBadRequest || !strings.Contains(got.message, field) || m.storage.writes.Load() != 0 {
+			t.Errorf("%s: %d %s, %d writes", field, got.status, got.message, m.storage.writes.Load())
+		}
+	}
+}
+
+// What Consul has no more goes on granting until somebody says otherwise, and is told.
+func TestImportOfAListWithLess(t *testing.T) {
+	m := newMount(t)
+	one, two := consulRule("a1", "", "policy", "one"), consulRule("a2", "", "policy", "two")
+	m.importConsul(false, one, two)
+	m.rule("own", "", "policy", "own")
+	m.rule("consul-own", "", "policy", "named-alike")
+	for _, dryRun := range []bool{true, false} {
+		less := m.importConsul(dryRun, one)
+		wantWarnings(t, less, "consul-a2: an earlier import brought it")
+		if !slices.Equal(less.data["missing_in_consul"].([]string), []string{"consul-a2"}) {
+			t.Errorf("missing are %v", less.data["missing_in_consul"])
+		}
+	}
+	if policies := m.mustLoginByRules(m.token()).Policies; !slices.Equal(policies, []string{"named-alike", "one", "own", "two"}) {
+		t.Errorf("before: %q", policies)
+	}
+	planned := m.importWith(fields{"remove_missing": true, "dry_run": true}, one)
+	if lines := fmt.Sprint(planned.data["rules"]); !strings.Contains(lines, "delete consul-a2: policy two") || m.storage.text(t, "binding-rule/consul-a2") == "" {
+		t.Errorf("planned: %s", lines)
+	}
+	wantWarnings(t, m.importWith(fields{"remove_missing": true}, one))
+	if policies := m.mustLoginByRules(m.token()).Policies; !slices.Equal(policies, []string{"named-alike", "one", "own"}) {
+		t.Errorf("after: %q", policies)
+	}
+	other := m.do(logical.UpdateOperation, "import/consul", fields{
+		"auth_method": strings.Replace(m.consulMethod(), `"k8s"`, `"other"`, 1), "binding_rules": "[]", "remove_missing": true,
+	})
+	if other.status != http.StatusOK || m.storage.text(t, "binding-rule/consul-a1") == "" {
+		t.Errorf("another method's import: %d %s; it removes what is not its own", other.status, other.message)
+	}
+}
+
+// Names that mean something in Vault already.
+func TestImportOfNames(t *testing.T) {
+	m := newMount(t)
+	m.write("config", m.config(nil))
+	m.write("role/there", m.role(nil))
+	m.write("role/lent", fields{"only_by_binding_rules": true, "token_policies": "lent"})
+	rules := []string{
+		consulRule("a1", "", "policy", "global-management"), consulRule("a2", "", "policy", "Admin"), consulRule("a3", "", "policy", "web"),
+		consulRule("a4", "", "policy", "${serviceaccount.name}"),
+		consulRule("a5", "", "role", "there"), consulRule("a6", "", "role", "lent"), consulRule("a7", "", "service", "admin"),
+	}
+	wantWarnings(t, m.importConsul(true, rules...),
+		`consul-a1 becomes the policy "global-management" of Vault, a name that powerful policies have`,
+		`consul-a2 becomes the policy "Admin" of Vault, a name that powerful policies have`,
+		`consul-a3 becomes the policy "web" of Vault, where the name may mean something else`,
+		`consul-a4 computes names of policies of Vault`,
+		`consul-a5 binds the role "there", which this mount has already`)
+	prefixed := m.importWith(fields{"policy_prefix": "consul-", "role_prefix": "c-"}, rules...)
+	wantWarnings(t, prefixed, `There is no role "c-there"`, `There is no role "c-lent"`)
+	auth := m.mustLoginByRules(m.token())
+	if !slices.Equal(auth.Policies, []string{"consul-admin", "consul-global-management", "consul-web"}) || auth.Metadata[metadataConsulService] != "admin" {
+		t.Errorf("policies %q, services %q", auth.Policies, auth.Metadata[metadataConsulService])
+	}
+	for _, prefix := range []fields{{"policy_prefix": "a,b"}, {"policy_prefix": "x${"}, {"role_prefix": "a/"}} {
+		if got := m.importWith(prefix, rules...); got.status != http.StatusBadRequest {
+			t.Errorf("%v: %d", prefix, got.status)
+		}
+	}
+}
+
+// A mount that is in use for another cluster is not turned to this one in passing.
+func TestImportIntoAMountInUse(t *testing.T) {
+	rule := consulRule("a1", "", "policy", "p")
+	for name, row := range map[string]struct {
+		config  fields
+		options fields
+		refused string
+		reviews bool // with the reviewer of the method
+	}{
+		"no configuration":            {nil, nil, "", true},
+		"the same cluster":            {fields{}, nil, "", true},
+		"another cluster":             {fields{"kubernetes_host": "https://10.9.8.7:6443"}, nil, "https://10.9.8.7:6443", false},
+		"another cluster, by name":    {fields{"kubernetes_host": "https://10.9.8.7:6443"}, fields{"replace_configuration": true}, "", true},
+		"another mapping":             {fields{"map_namespaces": true}, nil, "maps namespaces", false},
+		"another mapping, by name":    {fields{"map_namespaces": true}, fields{"replace_configuration": true}, "", true},
+		"the method has no reviewer":  {fields{}, fields{"auth_method": "bare"}, "", true},
+		"the method has no mapping":   {fields{"cluster_name": "east"}, nil, "", true},
+		"a rule of the mount's there": {fields{"issuer": "x"}, fields{"binding_rules": "[" + consulRule("own", "", "policy", "p") + "]"}, "consul-own", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := newMount(t)
+			if row.config != nil {
+				m.write("config", m.config(row.config))
+			}
+			m.rule("consul-own", "", "policy", "own")
+			before := m.storage.text(t, "config")
+			if row.options["auth_method"] == "bare" {
+				row.options["auth_method"] = fmt.Sprintf(`{"Name":"k8s","Type":"kubernetes","Config":{"Host":%q}}`, m.api.URL+"/")
+			}
+			got := m.importWith(row.options, rule)
+			if row.refused != "" {
+				if got.status != http.StatusBadRequest || !strings.Contains(got.message, row.refused) || m.storage.text(t, "config") != before || m.storage.text(t, "binding-rule/consul-a1") != "" {
+					t.Errorf("%d %s; the configuration is %s", got.status, got.message, m.storage.text(t, "config"))
+				}
+				return
+			}
+			if got.status != http.StatusOK {
+				t.Fatalf("%d %s", got.status, got.message)
+			}
+			if name != "another mapping, by name" {
+				m.mustLoginByRules(m.token())
+			}
+		})
+	}
+}
+
+// Between plan and write the mount may change; then nothing is written.
+func TestImportOfWhatChangedMeanwhile(t *testing.T) {
+	m := newMount(t)
+	imported, err := consul.Read([]byte(m.consulMethod()), []byte("["+consulRule("a1", "", "policy", "p")+"]"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	plan, err := m.planImport(t.Context(), m.storage, imported, importOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.write("config", m.config(fields{"cluster_name": "mine"}))
+	if err := m.carryOut(t.Context(), m.storage, plan); !errors.As(err, new(importRefusal)) {
+		t.Errorf("the error is %v", err)
+	}
+	if m.read("config")["cluster_name"] != "mine" || m.storage.text(t, "binding-rule/consul-a1") != "" {
+		t.Error("what was written meanwhile is gone, or half of the import is there")
 	}
 }
 
 func TestImportRefuses(t *testing.T) {
 	m := newMount(t)
 	for name, data := range map[string]fields{
-		"no method":       {"binding_rules": "[]"},
-		"no rules":        {"auth_method": m.consulMethod()},
-		"method of jwt":   {"auth_method": `{"Type":"jwt"}`, "binding_rules": "[]"},
-		"no host":         {"auth_method": `{"Type":"kubernetes"}`, "binding_rules": "[]"},
-		"CA that is none": {"auth_method": `{"Type":"kubernetes","Config":{"Host":"h","CACert":"none"}}`, "binding_rules": "[]"},
+		"no method":             {"binding_rules": "[]"},
+		"no rules":              {"auth_method": m.consulMethod()},
+		"method of jwt":         {"auth_method": `{"Type":"jwt"}`, "binding_rules": "[]"},
+		"method without a name": {"auth_method": `{"Type":"kubernetes","Config":{"Host":"h"}}`, "binding_rules": "[]"},
+		"no host":               {"auth_method": `{"Name":"k8s","Type":"kubernetes"}`, "binding_rules": "[]"},
+		"CA that is none":       {"auth_method": `{"Name":"k8s","Type":"kubernetes","Config":{"Host":"h","CACert":"none"}}`, "binding_rules": "[]"},
 	} {
 		if got := m.do(logical.UpdateOperation, "import/consul", data); got.status != http.StatusBadRequest || m.storage.writes.Load() != 0 {
 			t.Errorf("%s: %d %s, %d writes", name, got.status, got.message, m.storage.writes.Load())

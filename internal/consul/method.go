@@ -17,6 +17,9 @@ import (
 // lets it take another service name. Consul's method always honors it.
 const ServiceNameAnnotation = "consul.hashicorp.com/service-name"
 
+// NamePrefix begins the names of rules that were taken over; their IDs follow.
+const NamePrefix = "consul-"
+
 // maxBytes bounds each of the two documents. It is room for tens of thousands of
 // rules.
 const maxBytes = 16 << 20
@@ -43,9 +46,17 @@ type Rule struct {
 
 // Import is what the two documents come to.
 type Import struct {
+	// Method is the name of the auth method.
+	Method string
 	Config Config
 	Rules  []Rule
-	// Left is what does not carry over, a line each, with the reason.
+	// Listed are the names of all rules of the auth method, in order, those included
+	// that do not carry over.
+	Listed []string
+	// Refused are the rules of the auth method that do not carry over, a line each,
+	// with the reason.
+	Refused []string
+	// Left is what else does not carry over, a line each, with the reason.
 	Left []string
 }
 
@@ -87,12 +98,13 @@ func Read(authMethod, bindingRules []byte) (*Import, error) {
 	if err := decode(bindingRules, &rules); err != nil {
 		return nil, fmt.Errorf("binding_rules: %w", err)
 	}
-	i := &Import{}
+	i := &Import{Method: m.Name}
 	if err := i.readMethod(&m); err != nil {
 		return nil, fmt.Errorf("auth_method: %w", err)
 	}
+	seen := make(map[string]bool, len(rules))
 	for _, r := range rules {
-		if err := i.readRule(&m, r); err != nil {
+		if err := i.readRule(&m, r, seen); err != nil {
 			return nil, fmt.Errorf("binding_rules: %w", err)
 		}
 	}
@@ -133,6 +145,10 @@ func (i *Import) left(format string, args ...any) {
 	i.Left = append(i.Left, fmt.Sprintf(format, args...))
 }
 
+func (i *Import) refused(format string, args ...any) {
+	i.Refused = append(i.Refused, fmt.Sprintf(format, args...))
+}
+
 func (i *Import) readMethod(m *method) error {
 	known := map[string]any{
 		"host":                     &i.Config.Host,
@@ -166,25 +182,32 @@ func (i *Import) readMethod(m *method) error {
 	return nil
 }
 
-func (i *Import) readRule(m *method, r rule) error {
+func (i *Import) readRule(m *method, r rule, seen map[string]bool) error {
 	if r.ID == "" {
 		return errors.New("a rule has no ID")
 	}
-	name := "binding rule " + r.ID
-	switch {
-	case r.AuthMethod != m.Name:
-		i.left("%s: it belongs to the auth method %q", name, r.AuthMethod)
-		return nil
-	case !slices.Contains([]string{"service", "node", "role", "policy"}, r.BindType):
-		i.left("%s: there is no bind type %q here", name, r.BindType)
-		return nil
-	case set(r.BindVars):
-		i.left("%s: BindVars go with templated policies, which Vault does not have", name)
+	what, name := "binding rule "+r.ID, NamePrefix+strings.ToLower(r.ID)
+	if r.AuthMethod != m.Name {
+		i.left("%s: it belongs to the auth method %q", what, r.AuthMethod)
 		return nil
 	}
-	i.place(name, r.Namespace, r.Partition)
+	twice := seen[name]
+	seen[name] = true
+	i.Listed = append(i.Listed, name)
+	switch {
+	case twice:
+		i.refused("%s: the ID is there twice", what)
+		return nil
+	case !slices.Contains([]string{"service", "node", "role", "policy"}, r.BindType):
+		i.refused("%s: there is no bind type %q here", what, r.BindType)
+		return nil
+	case set(r.BindVars):
+		i.refused("%s: BindVars go with templated policies, which Vault does not have", what)
+		return nil
+	}
+	i.place(what, r.Namespace, r.Partition)
 	i.Rules = append(i.Rules, Rule{
-		Name:        "consul-" + strings.ToLower(r.ID),
+		Name:        name,
 		Description: r.Description,
 		Selector:    r.Selector,
 		BindType:    r.BindType,

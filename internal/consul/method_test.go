@@ -18,6 +18,8 @@ func TestRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := &Import{
+		Method: "k8s",
+		Listed: []string{"consul-8d1b5a4e"},
 		Config: Config{Host: "https://10.0.0.1", CACert: "PEM", ReviewerJWT: "e.y.J"},
 		Rules: []Rule{{
 			Name: "consul-8d1b5a4e", Description: "d", Selector: "serviceaccount.name==web",
@@ -41,8 +43,6 @@ func TestReadLeavesOut(t *testing.T) {
 		"partition":           {`{"Name":"k8s","Type":"kubernetes","Partition":"p"}`, "[]", "Partition p", 0},
 		"unknown setting":     {`{"Name":"k8s","Type":"kubernetes","Config":{"New":1}}`, "[]", "Config.New", 0},
 		"another method's":    {method1, `[{"ID":"1","AuthMethod":"jwt","BindType":"service","BindName":"x"}]`, `"jwt"`, 0},
-		"templated policy":    {method1, `[{"ID":"1","AuthMethod":"k8s","BindType":"templated-policy","BindName":"x","BindVars":{"Name":"y"}}]`, "templated-policy", 0},
-		"variables of a role": {method1, `[{"ID":"1","AuthMethod":"k8s","BindType":"role","BindName":"x","BindVars":{"Name":"y"}}]`, "BindVars", 0},
 		"namespace of a rule": {method1, `[{"ID":"1","AuthMethod":"k8s","BindType":"role","BindName":"x","Namespace":"n"}]`, "Namespace n", 1},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -55,6 +55,30 @@ func TestReadLeavesOut(t *testing.T) {
 			}
 			if len(got.Rules) != row.rulesLeft {
 				t.Errorf("%d rules, want %d", len(got.Rules), row.rulesLeft)
+			}
+		})
+	}
+}
+
+func TestReadRefusesRules(t *testing.T) {
+	for name, row := range map[string]struct {
+		rules, reason string
+		taken         int
+	}{
+		"templated policy":    {`[{"ID":"1","AuthMethod":"k8s","BindType":"templated-policy","BindName":"x","BindVars":{"Name":"y"}}]`, "templated-policy", 0},
+		"variables of a role": {`[{"ID":"1","AuthMethod":"k8s","BindType":"role","BindName":"x","BindVars":{"Name":"y"}}]`, "BindVars", 0},
+		"the same ID again":   {`[{"ID":"a","AuthMethod":"k8s","BindType":"role","BindName":"x"},{"ID":"A","AuthMethod":"k8s","BindType":"role","BindName":"y"}]`, "twice", 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, err := Read([]byte(method1), []byte(row.rules))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(got.Refused) != 1 || !strings.Contains(got.Refused[0], row.reason) || len(got.Left) != 0 {
+				t.Errorf("refused: %q, want one line with %q; left out: %q", got.Refused, row.reason, got.Left)
+			}
+			if len(got.Rules) != row.taken || len(got.Listed) != row.taken+1 {
+				t.Errorf("%d rules of %q, want %d", len(got.Rules), got.Listed, row.taken)
 			}
 		})
 	}

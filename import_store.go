@@ -1,0 +1,117 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/hashicorp/vault/sdk/logical"
+	"golang.org/x/sync/errgroup"
+)
+
+// plannedWrite is one entry that an import is going to store or delete.
+type plannedWrite struct {
+	key    string
+	entry  *logical.StorageEntry // nil to delete it
+	before *logical.StorageEntry // nil if there is none
+}
+
+// add plans a write, or with nil a deletion. What is stored like that already is not
+// written again.
+func (p *importPlan) add(ctx context.Context, s logical.Storage, key string, value any) error {
+	w := plannedWrite{key: key}
+	var err error
+	if value != nil {
+		if w.entry, err = logical.StorageEntryJSON(key, value); err != nil {
+			return err
+		}
+	}
+	if w.before, err = s.Get(ctx, key); err != nil {
+		return err
+	}
+	p.writes = append(p.writes, w)
+	return nil
+}
+
+// keys are those of all planned writes.
+func (p *importPlan) keys() map[string]bool {
+	keys := make(map[string]bool, len(p.writes))
+	for _, w := range p.writes {
+		keys[w.key] = true
+	}
+	return keys
+}
+
+// changes tells whether the write makes a difference.
+func (w plannedWrite) changes() bool { return !sameEntry(w.entry, w.before) }
+
+func sameEntry(a, b *logical.StorageEntry) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	return bytes.Equal(a.Value, b.Value)
+}
+
+// errChangedMeanwhile answers an import whose plan was made of what is not so any more.
+var errChangedMeanwhile = importRefusal{"somebody else wrote to the mount meanwhile; import again"}
+
+// carryOut writes what was planned, if all that it was planned from is still as it was.
+func (b *backend) carryOut(ctx context.Context, s logical.Storage, plan *importPlan) error {
+	b.writes.Lock()
+	defer b.writes.Unlock()
+
+	if err := verifyUnchanged(ctx, s, plan.writes); err != nil {
+		return err
+	}
+	changes := slices.DeleteFunc(slices.Clone(plan.writes), func(w plannedWrite) bool { return !w.changes() })
+	err := store(ctx, s, changes)
+	for _, w := range changes {
+		b.invalidate(ctx, w.key)
+	}
+	return err
+}
+
+func verifyUnchanged(ctx context.Context, s logical.Storage, writes []plannedWrite) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(parallelRuleReads)
+	for _, w := range writes {
+		group.Go(func() error {
+			now, err := s.Get(ctx, w.key)
+			if err == nil && !sameEntry(now, w.before) {
+				err = errChangedMeanwhile
+			}
+			return err
+		})
+	}
+	return group.Wait()
+}
+
+// store writes all entries. If one cannot be written, those before it are put back
+// as they were, for a plugin has no transactions.
+func store(ctx context.Context, s logical.Storage, writes []plannedWrite) error {
+	for i, w := range writes {
+		if err := put(ctx, s, w.key, w.entry); err != nil {
+			return errors.Join(err, undo(context.WithoutCancel(ctx), s, writes[:i+1]))
+		}
+	}
+	return nil
+}
+
+func undo(ctx context.Context, s logical.Storage, writes []plannedWrite) error {
+	var errs []error
+	for _, w := range slices.Backward(writes) {
+		if err := put(ctx, s, w.key, w.before); err != nil {
+			errs = append(errs, fmt.Errorf("%s could not be put back: %w", w.key, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func put(ctx context.Context, s logical.Storage, key string, entry *logical.StorageEntry) error {
+	if entry == nil {
+		return s.Delete(ctx, key)
+	}
+	return s.Put(ctx, entry)
+}
