@@ -79,6 +79,13 @@ func (s *Server) Annotate(namespace, name string, annotations map[string]string)
 	s.serviceAccounts[objectKey{namespace, name}].Annotations = maps.Clone(annotations)
 }
 
+// Label replaces the labels of a service account that exists.
+func (s *Server) Label(namespace, name string, labels map[string]string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.serviceAccounts[objectKey{namespace, name}].Labels = maps.Clone(labels)
+}
+
 // DeleteServiceAccount removes a service account; its tokens are void from then on.
 func (s *Server) DeleteServiceAccount(namespace, name string) {
 	s.mu.Lock()
