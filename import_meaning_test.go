@@ -112,7 +112,7 @@ func TestImportKeepsTheMeaningOfOtherRules(t *testing.T) {
 		config := merge(mapping(), fields{"service_name_annotation": pick("", "", consul.ServiceNameAnnotation, "example.com/name")})
 		m.write("config", m.config(config))
 		selectors := []string{
-			"", `serviceaccount.name == "web"`, `serviceaccount.name != "db" and serviceaccount.namespace == "shop"`, `serviceaccount.name matches "^ad"`,
+			"*", `serviceaccount.name == "web"`, `serviceaccount.name != "db" and serviceaccount.namespace == "shop"`, `serviceaccount.name matches "^ad"`,
 			`serviceaccount.namespace == "bank"`, `consul.namespace == "k8s-shop"`, `not (pod.name == "x" or consul.namespace is empty)`, `consul.namespace != "retail"`,
 		}
 		for i := range 1 + r.IntN(3) {

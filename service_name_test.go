@@ -11,7 +11,7 @@ import (
 func TestRulesSayWhoseNameTheyMean(t *testing.T) {
 	m := newRules(t, nil)
 	const flag = "use_service_name_annotation"
-	rule := fields{"selector": `serviceaccount.name == "db"`, "bind_type": "policy", "bind_name": "p", flag: true}
+	rule := fields{"selector": `serviceaccount.namespace == "apps" and serviceaccount.name == "db"`, "bind_type": "policy", "bind_name": "p", flag: true}
 	written := m.do(logical.UpdateOperation, "binding-rule/r", rule)
 	if len(written.warnings) != 1 || !strings.Contains(written.warnings[0], "service_name_annotation of the configuration") {
 		t.Errorf("without the annotation's key: warnings %q", written.warnings)

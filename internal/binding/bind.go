@@ -73,10 +73,10 @@ func (b *binder) match() error {
 
 func (b *binder) matchPlain() error {
 	v := &b.attrs.plain
-	if err := b.consider(classPlain, byAccount(v), nil); err != nil {
+	if err := b.consider(byAccount(classPlain, v), nil); err != nil {
 		return err
 	}
-	return b.consider(classPlain, byOther(v), nil)
+	return b.consider(byOther(classPlain, v), nil)
 }
 
 // matchOverriding considers the rules for which an annotation may replace the name.
@@ -84,16 +84,19 @@ func (b *binder) matchPlain() error {
 // needs it, all of the namespace and all that name no namespace are considered, and
 // none of them can match.
 func (b *binder) matchOverriding() error {
+	if b.rules.overriding == 0 {
+		return nil
+	}
 	v := &b.attrs.overriding
 	if err := b.considerUnnamed(v); err != nil {
 		return err
 	}
 	if !v.nameUnknown() {
-		if err := b.consider(classOverriding, byAccount(v), nil); err != nil {
+		if err := b.consider(byAccount(classOverriding, v), nil); err != nil {
 			return err
 		}
 	}
-	return b.consider(classOverriding, byOther(v), nil)
+	return b.consider(byOther(classOverriding, v), nil)
 }
 
 // considerUnnamed looks for a rule that needs the name. What it finds before the name
@@ -103,19 +106,19 @@ func (b *binder) considerUnnamed(v *view) error {
 		return nil
 	}
 	matched, pending := len(b.matched), len(b.pending)
-	if err := b.consider(classOverriding, byAccount(v), v.nameUnknown); err != nil || v.nameUnknown() {
+	if err := b.consider(byAccount(classOverriding, v), v.nameUnknown); err != nil || v.nameUnknown() {
 		return err
 	}
 	b.matched, b.pending = b.matched[:matched], b.pending[:pending]
 	return nil
 }
 
-// consider evaluates the rules of a class under the prefixes, while the condition
-// holds if there is one.
-func (b *binder) consider(class string, prefixes []string, while func() bool) (err error) {
+// consider evaluates the rules under the prefixes, while the condition holds if
+// there is one.
+func (b *binder) consider(prefixes []string, while func() bool) (err error) {
 	more := true
 	for _, prefix := range prefixes {
-		b.rules.walk(class+prefix, func(e *entry) bool {
+		b.rules.walk(prefix, func(e *entry) bool {
 			err = b.evaluate(e)
 			more = err == nil && (while == nil || while())
 			return more

@@ -55,20 +55,19 @@ func indexKey(name string, selector *Selector) string {
 	return keyRest + name
 }
 
-// byAccount are the prefixes of the rules that pin serviceaccount.name and can
-// apply. While the name is unknown because an annotation may replace it, these
+// byAccount are the prefixes of the rules of a class that pin serviceaccount.name and
+// can apply. While the name is unknown because an annotation may replace it, these
 // are all that do not pin another namespace.
-func byAccount(v *view) []string {
-	inNamespace := keyBoth + v.id.Namespace() + end
+func byAccount(class string, v *view) []string {
 	if v.nameUnknown() {
-		return []string{inNamespace, keyAccount}
+		return []string{class + keyBoth + v.id.Namespace() + end, class + keyAccount}
 	}
-	account := v.serviceAccountName() + end
-	return []string{inNamespace + account, keyAccount + account}
+	account := v.serviceAccountName()
+	return []string{class + keyBoth + v.id.Namespace() + end + account + end, class + keyAccount + account + end}
 }
 
-// byOther are the prefixes of the rules that do not pin serviceaccount.name and
-// can apply.
-func byOther(v *view) []string {
-	return []string{keyNamespace + v.id.Namespace() + end, keyRest}
+// byOther are the prefixes of the rules of a class that do not pin
+// serviceaccount.name and can apply.
+func byOther(class string, v *view) []string {
+	return []string{class + keyNamespace + v.id.Namespace() + end, class + keyRest}
 }

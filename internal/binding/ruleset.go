@@ -18,6 +18,8 @@ type RuleSet struct {
 type snapshot struct {
 	tree  *iradix.Tree
 	count int
+	// overriding is how many rules let an annotation stand in for a name.
+	overriding int
 }
 
 // NewRuleSet returns a rule set without rules.
@@ -60,22 +62,31 @@ func (s *RuleSet) replace(name string, with *entry) {
 	s.writes.Lock()
 	defer s.writes.Unlock()
 	old := s.snapshot.Load()
-	count := old.count
+	next := &snapshot{count: old.count, overriding: old.overriding}
 	txn := old.tree.Txn()
 	if was, found := txn.Delete([]byte(keyName + name)); found {
-		count--
+		next.add(was.(*entry), -1)
 		if was := was.(*entry); was.rule != nil {
 			txn.Delete([]byte(was.rule.indexKey))
 		}
 	}
 	if with != nil {
-		count++
+		next.add(with, 1)
 		txn.Insert([]byte(keyName+name), with)
 		if with.rule != nil {
 			txn.Insert([]byte(with.rule.indexKey), with)
 		}
 	}
-	s.snapshot.Store(&snapshot{tree: txn.Commit(), count: count})
+	next.tree = txn.Commit()
+	s.snapshot.Store(next)
+}
+
+// add counts an entry in, or with -1 out.
+func (s *snapshot) add(e *entry, n int) {
+	s.count += n
+	if e.overriding {
+		s.overriding += n
+	}
 }
 
 // Len is the number of rules, broken ones included.

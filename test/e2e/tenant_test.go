@@ -212,7 +212,7 @@ func TestAnnotatedWildcardReadsNothing(t *testing.T) {
 			}
 			token := secret("Vault token", got.auth()["client_token"].(string))
 			for _, path := range []string{"pay/x", "own/x", "own/pay/x"} {
-				read := sendAs(t, token, http.MethodGet, m.path+"/"+path, nil)
+				read := m.server.sendAs(t, token, http.MethodGet, m.path+"/"+path, nil)
 				if (read.Status == http.StatusOK) != slices.Contains(row.reads, path) {
 					t.Errorf("reads %s: %v", path, read)
 				}
