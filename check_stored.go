@@ -76,6 +76,12 @@ func (c *checker) checkStored(ctx context.Context) error {
 		c.needs.namespaces = append(c.needs.namespaces, fmt.Sprintf("binding rule %q", name))
 	}
 	config := c.connection.config
+	if config.BindingRuleRole != "" {
+		r, err := c.b.loadRole(ctx, c.storage, roleCacheKey(config.BindingRuleRole))
+		if problem := config.ruleRoleProblem(r); err == nil && problem != "" {
+			problems = append(problems, problem)
+		}
+	}
 	if config.UseAnnotationsAsAliasMetadata {
 		c.needs.accounts = append(c.needs.accounts, "use_annotations_as_alias_metadata")
 	}

@@ -64,6 +64,9 @@ type configEntry struct {
 	TLSServerName        string        `json:"tls_server_name,omitempty"`
 	ProxyURL             string        `json:"proxy_url,omitempty"`
 
+	BindingRuleAudiences []string `json:"binding_rule_audiences,omitempty"`
+	BindingRuleRole      string   `json:"binding_rule_role,omitempty"`
+
 	// EnforcesDefaultIssuer is no field of the path: settleIssuer says what it is for.
 	EnforcesDefaultIssuer bool `json:"enforces_default_issuer,omitempty"`
 

@@ -62,8 +62,22 @@ reviewer then needs permission to get service accounts.`,
 		},
 		"require_audience": {
 			Type: framework.TypeBool,
-			Description: `Refuse roles without an audience, when they are written and when they are used. A
-login without a role then needs a token for the API server's own audience.`,
+			Description: `Refuse roles without an audience, when they are written and when they are used.
+Which audiences a login without a role needs, binding_rule_audiences says.`,
+		},
+		"binding_rule_audiences": {
+			Type: framework.TypeCommaStringSlice,
+			Description: `Audiences of which a token must have one to log in without a role, that is by the
+binding rules. If it is not set, those of binding_rule_role; without any, the API
+server's own.`,
+		},
+		"binding_rule_role": {
+			Type: framework.TypeString,
+			Description: `Name of a role that every login by the binding rules goes through, whatever the
+client sends: the login is refused if the bounds of the role do not hold; its
+policies join, its token settings and those of roles that rules bind count as the
+strictest of them; its alias_name_source and alias_metadata count, and so do quotas
+on it.`,
 		},
 		"cluster_name": {
 			Type:        framework.TypeString,
@@ -136,7 +150,7 @@ var addedConfigFields = []string{
 	"require_audience", "cluster_name", "service_name_annotation",
 	"map_namespaces", "consul_namespace_prefix", "consul_namespace_overrides",
 	"request_timeout", "max_concurrent_reviews", "renewal_check", "tls_server_name", "proxy_url",
-	"verify_with_cluster_keys", "token_review_cache_ttl",
+	"verify_with_cluster_keys", "token_review_cache_ttl", "binding_rule_audiences", "binding_rule_role",
 }
 
 // maxClusterNameBytes bounds cluster_name, which is in the metadata of every token.

@@ -54,6 +54,10 @@ type refusal struct {
 	// cause it. Its owner can cause as many as it likes, so such lines are limited
 	// for each namespace.
 	tenant string
+	// mismatch says that all was looked at, and the bounds of the role do not hold. It
+	// is the only refusal over which a role that a binding rule binds is left out; after
+	// any other, nobody knows whether the role would have narrowed what is granted.
+	mismatch bool
 	// remedy is one line on what the operator can do, if anything.
 	remedy string
 	// class is a short fixed word for log lines; it labels what happened
@@ -80,6 +84,11 @@ func refuseInvalid(reason, message string) error {
 
 func deny(reason string) error {
 	return &refusal{kind: denied, reason: reason, class: "denied"}
+}
+
+// notBound refuses since the bounds of a role do not hold.
+func notBound(reason string) error {
+	return &refusal{kind: denied, reason: reason, class: "denied", mismatch: true}
 }
 
 func denyFor(err error) error {

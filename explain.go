@@ -2,7 +2,9 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"slices"
+	"strings"
 
 	"vault-plugin-auth-kubernetes/internal/binding"
 )
@@ -92,4 +94,15 @@ func (e *explanation) account(role string, bound *explanation) {
 		e.roles = map[string]*explanation{}
 	}
 	e.roles[role] = bound
+}
+
+// reasons are those of the steps that refused, in one line.
+func (e *explanation) reasons() string {
+	var reasons []string
+	for _, v := range e.steps {
+		if v.err != nil {
+			reasons = append(reasons, fmt.Sprintf("%s: %s", v.step, v.err))
+		}
+	}
+	return strings.Join(reasons, "; ")
 }

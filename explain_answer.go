@@ -109,14 +109,21 @@ func (a *explainAnswer) clientSees() string {
 
 // addSteps adds one key a step, in the order of the login.
 func (a *explainAnswer) addSteps(data map[string]any) {
-	further := roleSteps
-	if a.role == "" {
-		further = ruleSteps
-	}
-	for i, s := range slices.Concat(beginSteps, further) {
+	for i, s := range a.stepsOfLogin() {
 		key := fmt.Sprintf("step_%02d_%s", i+1, strings.ReplaceAll(string(s.name), " ", "_"))
 		data[key] = a.verdict(s.name)
 	}
+}
+
+func (a *explainAnswer) stepsOfLogin() []loginStep {
+	if a.role != "" {
+		return slices.Concat(beginSteps, roleSteps)
+	}
+	steps := slices.Concat(ruleBeginSteps, ruleSteps)
+	if a.login != nil && a.login.role != nil {
+		return steps
+	}
+	return slices.DeleteFunc(steps, func(s loginStep) bool { return s.name == ruleRoleStep })
 }
 
 func (a *explainAnswer) verdict(name step) string {

@@ -45,7 +45,7 @@ func (a *explainAnswer) remedy() string {
 	case requestStep:
 		return a.remedyForRequest()
 	case addressStep:
-		return "log in from an address in token_bound_cidrs, or change it: vault read " + a.path("role/"+a.role)
+		return "log in from an address in token_bound_cidrs, or change it: vault read " + a.path("role/"+a.roleName())
 	case "configuration":
 		return fmt.Sprintf("vault write %s kubernetes_host=…", a.path("config"))
 	case "token form":
@@ -59,10 +59,16 @@ func (a *explainAnswer) remedy() string {
 		if errors.Is(a.err, identity.ErrNotServiceAccount) {
 			return "use the token of a service account: " + a.newToken()
 		}
+		if a.role == "" && a.login != nil && len(a.login.ruleAudiences()) == 0 {
+			return fmt.Sprintf("without a role, and with no binding_rule_audiences, use a token for the API server's own audience: %s; or name the audience of such tokens: vault patch %s binding_rule_audiences=…",
+				a.newToken(), a.path("config"))
+		}
 		return "see that the service account, and what the token is bound to, still exist, and that the token is of this cluster; a new one: " + a.newToken()
 	case "alias":
 		return fmt.Sprintf("take the annotation away: kubectl annotate serviceaccount %s -n %s %sKEY-",
 			a.login.identity.Name(), a.login.identity.Namespace(), aliasAnnotationPrefix)
+	case ruleRoleStep:
+		return "see whom the role is for that every login by rules goes through: vault read " + a.path("role/"+a.roleName())
 	case "binding rules":
 		return "see which rules there are: vault list -detailed " + a.path("binding-rule")
 	}
@@ -115,12 +121,33 @@ func (a *explainAnswer) newToken() string {
 	if a.login != nil && a.login.attributes != nil {
 		name, namespace = a.login.identity.Name(), a.login.identity.Namespace()
 	}
-	if a.login != nil && a.login.role != nil {
-		if audiences := a.login.role.audiences(); len(audiences) > 0 {
-			audience = " --audience=" + shellWord(audiences[0])
-		}
+	if audiences := a.audiencesAskedFor(); len(audiences) > 0 {
+		audience = " --audience=" + shellWord(audiences[0])
 	}
 	return fmt.Sprintf("kubectl create token %s -n %s%s", name, namespace, audience)
+}
+
+// audiencesAskedFor are those of which the token must have one, as far as they are
+// configured.
+func (a *explainAnswer) audiencesAskedFor() []string {
+	switch {
+	case a.login == nil:
+		return nil
+	case a.login.byRules && a.login.connection != nil:
+		return a.login.ruleAudiences()
+	case a.login.role != nil:
+		return a.login.role.audiences()
+	}
+	return nil
+}
+
+// roleName is that of the role of the login, which by rules is the one that all such
+// logins go through.
+func (a *explainAnswer) roleName() string {
+	if a.login.byRules {
+		return a.login.connection.config.BindingRuleRole
+	}
+	return a.role
 }
 
 // path is a path of the mount as it is given to the vault command.

@@ -1,9 +1,9 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"vault-plugin-auth-kubernetes/internal/binding"
 )
@@ -58,14 +58,9 @@ func (a *explainAnswer) whyNot(rule binding.Explanation) string {
 	case bound.refused == nil:
 		return ""
 	}
-	var bounds []string
-	for _, v := range bound.steps {
-		if v.err != nil {
-			bounds = append(bounds, fmt.Sprintf("%s: %s", v.step, v.err))
-		}
+	var refused *refusal
+	if errors.As(bound.refused, &refused) && refused.mismatch {
+		return fmt.Sprintf("skipped: the bounds of the role %q do not hold: %s", rule.Name, bound.reasons())
 	}
-	if k := kindOf(bound.refused); k != denied {
-		return fmt.Sprintf("%s about the role %q: %s", k, rule.Name, strings.Join(bounds, "; "))
-	}
-	return fmt.Sprintf("skipped: the bounds of the role %q do not hold: %s", rule.Name, strings.Join(bounds, "; "))
+	return fmt.Sprintf("%s about the role %q: %s", kindOf(bound.refused), rule.Name, bound.reasons())
 }

@@ -315,7 +315,7 @@ func TestExplainRules(t *testing.T) {
 		"note": "source addresses were not judged; a login may still be refused for its own, give remote_addr",
 	})
 	wantSteps(t, got,
-		"01_source_address allowed", "02_configuration allowed", "03_token_form allowed", "04_unverified_claims allowed",
+		"01_configuration allowed", "02_source_address allowed", "03_token_form allowed", "04_unverified_claims allowed",
 		"05_signature allowed", "06_token_review allowed", "07_binding_rules allowed", "08_alias allowed")
 	wantLines(t, got, "rules_matched", "a-policy: (use_service_name_annotation) grants policy p-front", "c-fits: grants role fits", "f-near: grants role near", "g-group: grants group team")
 	wantLines(t, got, "rules_not_matched",

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -13,7 +12,6 @@ import (
 	"github.com/hashicorp/vault/sdk/logical"
 
 	"vault-plugin-auth-kubernetes/internal/binding"
-	"vault-plugin-auth-kubernetes/internal/identity"
 )
 
 // granted is what the binding rules come to for one login, together with the
@@ -49,6 +47,12 @@ func (l *login) applyRules(ctx context.Context) error {
 	}
 	if g.Empty() {
 		return deny("no binding rule grants anything")
+	}
+	if l.role != nil {
+		g.join(l.role)
+	}
+	if err := l.checkAddresses(g); err != nil {
+		return err
 	}
 	for _, names := range [][]string{g.Services, g.Nodes} {
 		if len(joinedNames(names)) > maxAliasMetadataBytes {
@@ -93,12 +97,22 @@ func (l *login) joinRoles(ctx context.Context, g *granted) error {
 			return err
 		case holds:
 			g.Roles = append(g.Roles, name)
-			g.Policies = append(g.Policies, r.TokenPolicies...)
-			g.settings.join(r)
+			g.join(r)
 		}
 	}
+	return nil
+}
+
+// join adds the policies and settings of a role.
+func (g *granted) join(r *role) {
+	g.Policies = append(g.Policies, r.TokenPolicies...)
 	slices.Sort(g.Policies)
 	g.Policies = slices.Compact(g.Policies)
+	g.settings.join(r)
+}
+
+// checkAddresses refuses a token that could be used nowhere.
+func (l *login) checkAddresses(g *granted) error {
 	if g.settings.nowhere && l.explained.isLeftOpen() {
 		return refuseInvalid("the roles that were bound have token_bound_cidrs with nothing in common, so the address decides which of them count; give remote_addr", "")
 	}
@@ -108,43 +122,36 @@ func (l *login) joinRoles(ctx context.Context, g *granted) error {
 	return nil
 }
 
-// holds tells whether the bounds of a role hold for the login. On renewal there is
-// no source address; the host checks it against the token.
+// holds tells whether the bounds of a role hold for the login. Whatever else ends the
+// judgement, such as a look-up that was not allowed, ends the login: the role may be
+// there to narrow what other rules grant.
 func (l *login) holds(ctx context.Context, name string, r *role) (bool, error) {
 	attempt := *l
-	attempt.role, attempt.roleOfRule = r, true
+	attempt.role, attempt.byRules, attempt.roleOfRule = r, false, true
 	attempt.explained = l.explained.ofRole(name)
-	steps := boundSteps
-	if l.unverified != nil {
-		steps = slices.Concat([]loginStep{{addressStep, (*login).checkAddress}}, boundSteps)
-	}
-	err := attempt.run(ctx, steps)
+	err := attempt.run(ctx, slices.Concat([]loginStep{{addressStep, (*login).checkAddress}}, boundSteps))
 	var refused *refusal
-	if errors.As(err, &refused) && refused.kind == denied && !refused.operator {
+	if errors.As(err, &refused) && refused.mismatch {
 		return false, nil
 	}
 	return err == nil, err
 }
 
 // populate puts what was granted into the token that is to be issued.
-func (g *granted) populate(auth *logical.Auth, id identity.Identity) {
+func (g *granted) populate(auth *logical.Auth) {
 	auth.Policies = g.Policies
 	auth.Renewable = true
-	for _, group := range g.Groups {
-		auth.GroupAliases = append(auth.GroupAliases, &logical.Alias{Name: group})
-	}
+	auth.GroupAliases = groupAliases(g.Groups)
 	g.settings.populate(auth)
-	auth.InternalData[leaseIdentity] = id.ForLease()
-	auth.InternalData[leaseGrants] = g.fingerprint()
 }
 
-// fingerprint is the same for two logins that were granted the same.
-func (g *granted) fingerprint() string {
-	text, err := json.Marshal([][]string{g.Policies, g.Groups, g.Services, g.Nodes})
-	if err != nil {
-		panic(err) // strings always marshal
+// groupAliases is how the host is told of groups.
+func groupAliases(names []string) []*logical.Alias {
+	var aliases []*logical.Alias
+	for _, name := range names {
+		aliases = append(aliases, &logical.Alias{Name: name})
 	}
-	return string(text)
+	return aliases
 }
 
 // tokenSettings are the strictest of several roles' token settings.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/hashicorp/vault/sdk/helper/cidrutil"
 	"github.com/hashicorp/vault/sdk/logical"
 
 	"vault-plugin-auth-kubernetes/internal/binding"
@@ -17,8 +16,11 @@ import (
 // step names a part of a login, in logs and wherever a login is explained.
 type step string
 
-// addressStep is also judged of each role that a binding rule binds.
-const addressStep step = "source address"
+const (
+	// addressStep is also judged of each role that a binding rule binds.
+	addressStep  step = "source address"
+	ruleRoleStep step = "binding rule role"
+)
 
 // loginStep is one part of a login. It returns a refusal to end the login.
 type loginStep struct {
@@ -26,12 +28,16 @@ type loginStep struct {
 	run  func(*login, context.Context) error
 }
 
-// beginSteps come before the cluster of the mount is known, and with it how long the
-// rest may take.
+// beginSteps come before anything is asked of the cluster of the mount, whose
+// configuration says how long the rest may take.
 var beginSteps = []loginStep{
 	{addressStep, (*login).checkAddress},
 	{"configuration", (*login).findConnection},
 }
+
+// ruleBeginSteps are those of a login without a role: it is the configuration that
+// names the role whose addresses count.
+var ruleBeginSteps = []loginStep{beginSteps[1], beginSteps[0]}
 
 // identifySteps find out whose the token is. What stands before the review may
 // only refuse.
@@ -62,19 +68,24 @@ var roleSteps = slices.Concat(
 var ruleSteps = slices.Concat(
 	identifySteps,
 	[]loginStep{
+		{ruleRoleStep, (*login).checkRuleRole},
 		{"binding rules", (*login).applyRules},
 		{"alias", (*login).nameAlias},
 	},
 )
 
-// login is one attempt to log in with a token: under a role, or, where role is
-// nil, by the binding rules. The fields fill as the steps pass.
+// login is one attempt to log in with a token: under a role, or by the binding
+// rules. The fields fill as the steps pass.
 type login struct {
 	b       *backend
 	storage logical.Storage
-	role    *role
-	jwt     string
-	remote  *logical.Connection
+	// byRules is whether no role was named.
+	byRules bool
+	// role is the one that was named. By rules it is the mount's binding_rule_role,
+	// and nil if the mount has none.
+	role   *role
+	jwt    string
+	remote *logical.Connection
 	// roleOfRule tells that the role is one that a binding rule binds.
 	roleOfRule bool
 
@@ -126,34 +137,16 @@ func (l *login) run(ctx context.Context, steps []loginStep) error {
 // logIn goes through all steps. However many requests the steps make, together they
 // take no longer than two attempts at one.
 func (l *login) logIn(ctx context.Context) error {
-	if err := l.run(ctx, beginSteps); err != nil {
+	begin, further := beginSteps, roleSteps
+	if l.byRules {
+		begin, further = ruleBeginSteps, ruleSteps
+	}
+	if err := l.run(ctx, begin); err != nil {
 		return err
 	}
 	ctx, cancel := l.connection.deadline(ctx)
 	defer cancel()
-	if l.role == nil {
-		return l.run(ctx, ruleSteps)
-	}
-	return l.run(ctx, roleSteps)
-}
-
-// checkAddress has nothing to check where no role was named; roles that binding rules
-// grant are checked then.
-func (l *login) checkAddress(context.Context) error {
-	if l.role == nil || len(l.role.TokenBoundCIDRs) == 0 {
-		return nil
-	}
-	if l.explained != nil && l.remote == nil {
-		l.explained.leftOpen(l.role)
-		return nil
-	}
-	if l.remote == nil {
-		return deny("the role has token_bound_cidrs and the host reported no source address")
-	}
-	if !cidrutil.RemoteAddrIsOk(l.remote.RemoteAddr, l.role.TokenBoundCIDRs) {
-		return deny("the source address is not in the role's token_bound_cidrs")
-	}
-	return nil
+	return l.run(ctx, further)
 }
 
 // errNoConfiguration is in Vault's own words, and has its status: 500.
@@ -168,7 +161,10 @@ func (l *login) findConnection(ctx context.Context) error {
 		return errNoConfiguration
 	}
 	l.connection = c
-	return nil
+	if l.byRules {
+		l.role, err = l.b.ruleRole(ctx, l.storage, c.config)
+	}
+	return err
 }
 
 func (l *login) parseToken(context.Context) error {
@@ -189,6 +185,9 @@ func (l *login) checkClaims(context.Context) error {
 		if err := l.unverified.CheckIssuer(l.connection.issuer); err != nil {
 			return denyFor(err)
 		}
+	}
+	if want := l.connection.config.BindingRuleAudiences; l.byRules && len(want) > 0 && l.unverified.CheckAudience(want...) != nil {
+		return deny(fmt.Sprintf("the token's audiences are %q, and binding_rule_audiences asks for one of %q", l.unverified.UnverifiedAudiences(), want))
 	}
 	if l.role == nil {
 		return nil
@@ -247,20 +246,16 @@ func (l *login) identify(id identity.Identity) {
 // audiences are the ones to review the token for. A role without an audience
 // takes a token for any, so the API server is asked about the token's own: left
 // to itself it would insist on its own audience and refuse tokens meant for Vault.
-// So are binding rules, which can look at the audiences; with require_audience
-// there has to be some audience that counts, and it is the API server's.
+// Not so by rules, where no role says whom it is for: a token that was made for
+// somebody else would be good for whatever rules grant.
 func (l *login) audiences() ([]string, error) {
-	required := l.connection.config.RequireAudience
-	if l.role == nil {
-		if required {
-			return nil, nil
-		}
-		return l.unverified.UnverifiedAudiences(), nil
+	if l.byRules {
+		return l.ruleAudiences(), nil
 	}
 	if want := l.role.audiences(); len(want) > 0 {
 		return want, nil
 	}
-	if required {
+	if l.connection.config.RequireAudience {
 		return nil, &refusal{
 			kind: denied, operator: true, class: "configuration",
 			reason: "the configuration has require_audience set, and the role has no audience",
@@ -270,89 +265,12 @@ func (l *login) audiences() ([]string, error) {
 	return l.unverified.UnverifiedAudiences(), nil
 }
 
-// checkAudience looks at the verified audiences. For the role of a login the
-// review was asked for the same; a role that a binding rule grants has its own.
-func (l *login) checkAudience(context.Context) error {
-	want := l.role.audiences()
-	if len(want) == 0 && l.connection.config.RequireAudience {
-		return deny("the configuration has require_audience set, and the role has no audience")
+// ruleAudiences are those of which a token must have one to log in by rules: the
+// mount's, else those of the role that these logins go through. With none, the review
+// names no audience, and the API server asks for its own.
+func (l *login) ruleAudiences() []string {
+	if want := l.connection.config.BindingRuleAudiences; len(want) > 0 || l.role == nil {
+		return want
 	}
-	if len(want) > 0 && !slices.ContainsFunc(want, func(w string) bool { return slices.Contains(l.identity.Audiences(), w) }) {
-		return deny(fmt.Sprintf("the token's audiences are %q, the role asks for one of %q", l.identity.Audiences(), want))
-	}
-	return nil
-}
-
-func (l *login) checkName(context.Context) error {
-	if l.role.OnlyByBindingRules && !l.roleOfRule {
-		return deny("only binding rules give the role (only_by_binding_rules), and the login names it")
-	}
-	if l.role.leavesBoundsToRules() {
-		return nil
-	}
-	if !l.role.bindsName(l.identity) && !l.role.bindsPair(l.identity) {
-		return deny(fmt.Sprintf("the role is not bound to the service account name %q", l.identity.Name()))
-	}
-	return nil
-}
-
-// checkNamespace asks for the labels of the namespace only if they can make a
-// difference.
-func (l *login) checkNamespace(ctx context.Context) error {
-	if l.role.leavesBoundsToRules() || l.role.bindsPair(l.identity) || l.role.bindsNamespace(l.identity) {
-		return nil
-	}
-	selector := l.role.namespaceSelector
-	if selector == nil {
-		return deny(fmt.Sprintf("the role is not bound to the namespace %q", l.identity.Namespace()))
-	}
-	namespace, err := l.objects.namespace(ctx)
-	if err != nil {
-		return err
-	}
-	if !selector.matches(namespace.Labels) {
-		return deny(fmt.Sprintf("the labels of the namespace %q do not match the role's selector", l.identity.Namespace()))
-	}
-	return nil
-}
-
-func (l *login) checkSelector(ctx context.Context) error {
-	if l.role.unusable != nil {
-		return &refusal{
-			kind: denied, operator: true, class: "configuration", err: l.role.unusable,
-			reason: "the role's selector cannot be read", remedy: "write the role anew",
-		}
-	}
-	if l.role.selector == nil {
-		return nil
-	}
-	matched, err := l.role.selector.Match(ctx, l.attributes, l.fetch)
-	if err != nil {
-		return err
-	}
-	if !matched {
-		return deny("the role's selector does not match: " + l.role.selector.Mismatch(l.attributes))
-	}
-	return nil
-}
-
-// nameAlias finds what the entity alias is called and which metadata it has.
-func (l *login) nameAlias(ctx context.Context) (err error) {
-	l.aliasName = l.identity.UID()
-	if l.role != nil {
-		if l.aliasName, err = l.role.aliasName(l.identity); err != nil {
-			return err
-		}
-	}
-	if !l.connection.config.UseAnnotationsAsAliasMetadata {
-		return nil
-	}
-	account, err := l.objects.serviceAccount(ctx)
-	if err != nil {
-		return err
-	}
-	if l.annotations, err = annotationMetadata(account.Annotations); err == nil {
-		l.logLeftOut()
-	}
-	return err
+	return l.role.audiences()
 }

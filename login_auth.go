@@ -46,7 +46,11 @@ func (l *login) auth(roleName string) *logical.Auth {
 		InternalData: map[string]any{leaseRole: roleName},
 	}
 	if l.granted != nil {
-		l.granted.populate(auth, l.identity)
+		if l.role != nil && len(l.role.AliasMetadata) > 0 {
+			auth.Alias.CustomMetadata = maps.Clone(l.role.AliasMetadata)
+		}
+		l.granted.populate(auth)
+		l.leaveInLease(auth.InternalData)
 		return auth
 	}
 	auth.Metadata[metadataRole] = roleName
@@ -54,17 +58,31 @@ func (l *login) auth(roleName string) *logical.Auth {
 	return auth
 }
 
+// leaveInLease keeps what the renewal of a token by rules goes by: all that rules, and
+// the bounds of roles, looked at and that nobody could tell then.
+func (l *login) leaveInLease(lease map[string]any) {
+	lease[leaseIdentity] = l.identity.ForLease()
+	lease[leaseGrants] = fingerprint(l.granted.Grants)
+	if l.remote != nil {
+		lease[leaseAddress] = l.remote.RemoteAddr
+	}
+}
+
+// secretName is that of the secret that holds the token, "" for other tokens.
+func (l *login) secretName() string {
+	if l.unverified == nil {
+		return ""
+	}
+	return l.unverified.LegacySecretName(l.identity.Namespace(), l.identity.Name(), l.identity.UID())
+}
+
 // identityMetadata is what alias and token have in common.
 func (l *login) identityMetadata() map[string]string {
-	secret := ""
-	if l.unverified != nil {
-		secret = l.unverified.LegacySecretName(l.identity.Namespace(), l.identity.Name(), l.identity.UID())
-	}
 	metadata := map[string]string{
 		metadataUID:        l.identity.UID(),
 		metadataName:       l.identity.Name(),
 		metadataNamespace:  l.identity.Namespace(),
-		metadataSecretName: secret,
+		metadataSecretName: l.secretName(),
 	}
 	setIfAny(metadata, metadataCluster, l.connection.config.ClusterName)
 	setIfAny(metadata, metadataConsulNamespace, l.connection.config.consulNamespace(l.identity.Namespace()))

@@ -73,8 +73,8 @@ func TestLoginByRules(t *testing.T) {
 	if len(auth.GroupAliases) != 1 || auth.GroupAliases[0].Name != "team" {
 		t.Errorf("group aliases %v", auth.GroupAliases)
 	}
-	if auth.Alias.Name != auth.Metadata[metadataUID] || auth.Alias.Name == "" {
-		t.Errorf("the alias is named %q, want the uid", auth.Alias.Name)
+	if !strings.HasPrefix(auth.Alias.Name, auth.Metadata[metadataUID]+":rules:") {
+		t.Errorf("the alias is named %q, want the uid and what the entity bears", auth.Alias.Name)
 	}
 	for _, metadata := range []map[string]string{auth.Metadata, auth.Alias.Metadata} {
 		for key, want := range map[string]string{
@@ -119,8 +119,8 @@ func TestLoginByRulesRefusals(t *testing.T) {
 			prepare: func(m *mount) { m.api.Fail(kubetest.Status(http.StatusInternalServerError), kubetest.Namespaces) },
 			status:  http.StatusServiceUnavailable, level: "warn",
 		},
-		"audience of somebody else where one is required": {
-			config: fields{"require_audience": true},
+		"audience of somebody else": {
+			config: fields{"binding_rule_audiences": "sts.amazonaws.com"},
 			rules:  [][3]string{{"", "policy", "p"}},
 			status: http.StatusForbidden, level: "debug",
 		},
@@ -276,22 +276,6 @@ func TestRequireAudience(t *testing.T) {
 	m.write("role/new", m.role(fields{"audience": nil, "bound_audiences": "vault"}))
 	if got := m.login("new", m.token()); got.auth == nil {
 		t.Errorf("login under a role with an audience: %d %s", got.status, got.message)
-	}
-}
-
-// A login without a role is then for the API server's own audience, and a role that
-// a rule binds still needs one.
-func TestRequireAudienceWithoutARole(t *testing.T) {
-	m := newRules(t, nil)
-	m.write("role/none", fields{"bound_service_account_names": "*", "bound_service_account_namespaces": "*", "token_policies": "none"})
-	m.write("role/own", fields{"bound_service_account_names": "*", "bound_service_account_namespaces": "*", "token_policies": "own", "audience": m.api.Issuer})
-	m.write("config", m.config(fields{"require_audience": true}))
-	m.rule("none", "", "role", "none")
-	m.rule("own", "", "role", "own")
-	wantRefused(t, m.loginByRules(m.token()), http.StatusForbidden)
-	auth := m.mustLoginByRules(m.token(kubetest.Audience(m.api.Issuer)))
-	if !slices.Equal(auth.Policies, []string{"own"}) {
-		t.Errorf("policies %q", auth.Policies)
 	}
 }
 

@@ -67,7 +67,7 @@ func likelyEnds() []loginEnd {
 		{kind(0), requestStep, "storage"},
 		{couldNotAsk, "configuration", "configuration"},
 	}
-	for _, s := range slices.Concat(beginSteps[:1], identifySteps, boundSteps, []loginStep{{name: "binding rules"}}) {
+	for _, s := range slices.Concat(beginSteps[:1], identifySteps, boundSteps, []loginStep{{name: ruleRoleStep}, {name: "binding rules"}}) {
 		ends = append(ends, loginEnd{denied, s.name, "denied"})
 	}
 	for _, failure := range kube.Failures {

@@ -84,6 +84,8 @@ func (m *mount) config(changes fields) fields {
 		"kubernetes_ca_cert":   m.api.CAPEM,
 		"token_reviewer_jwt":   m.api.Reviewer,
 		"disable_local_ca_jwt": true,
+		// That of the tokens that token makes.
+		"binding_rule_audiences": []string{"vault"},
 	}, changes)
 }
 

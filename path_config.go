@@ -86,6 +86,9 @@ func (c *configEntry) responseData() map[string]any {
 	if shown.ConsulNamespaceOverrides == nil {
 		shown.ConsulNamespaceOverrides = map[string]string{}
 	}
+	if shown.BindingRuleAudiences == nil {
+		shown.BindingRuleAudiences = []string{}
+	}
 	for field, target := range shown.fields() {
 		if field == "token_reviewer_jwt" {
 			continue
@@ -211,6 +214,8 @@ func (c *configEntry) fields() map[string]any {
 		"proxy_url":                         &c.ProxyURL,
 		"verify_with_cluster_keys":          &c.VerifyWithClusterKeys,
 		"token_review_cache_ttl":            &c.TokenReviewCacheTTL,
+		"binding_rule_audiences":            &c.BindingRuleAudiences,
+		"binding_rule_role":                 &c.BindingRuleRole,
 	}
 }
 
@@ -269,6 +274,7 @@ func (b *backend) configStore(ctx context.Context, req *logical.Request, data *f
 		b.Logger().Warn("issuers are validated and none is named, so only tokens with the default issuer can log in, which those of pods do not have",
 			"issuer", defaultIssuer, "remedy", "name the cluster's issuer, or set disable_iss_validation=true")
 	}
+	warnings = append(warnings, b.ruleRoleWarnings(ctx, s, config)...)
 	return answerWrite(req, data, warnings), nil
 }
 
@@ -317,7 +323,7 @@ func (c *configEntry) validateAdded() error {
 			return errors.New("consul_namespace_prefix, consul_namespace_overrides: + and * are wildcards in the paths of policies, and templated policies may be built on them")
 		}
 	}
-	if err := c.validateRequests(); err != nil {
+	if err := errors.Join(c.validateRequests(), c.validateRules()); err != nil {
 		return err
 	}
 	if !c.MapNamespaces && (c.ConsulNamespacePrefix != "" || len(c.ConsulNamespaceOverrides) > 0) {

@@ -64,7 +64,7 @@ func TestImportFromConsul(t *testing.T) {
 	if strings.Contains(fmt.Sprint(done.data), m.api.Reviewer) {
 		t.Error("the reviewer's token is in the answer")
 	}
-	auth := m.mustLoginByRules(m.token())
+	auth := m.mustLoginByRules(m.api.Token("apps", "web"))
 	if !slices.Equal(auth.Policies, []string{"base"}) || auth.Alias.Metadata[metadataConsulService] != "web" {
 		t.Errorf("policies %q, metadata %v", auth.Policies, auth.Alias.Metadata)
 	}
@@ -313,7 +313,7 @@ func TestImportPutsBack(t *testing.T) {
 	if m.storage.text(t, "binding-rule/consul-a2") != "" {
 		t.Error("a rule of the import that failed is left")
 	}
-	if auth := m.mustLoginByRules(m.token()); !slices.Equal(auth.Policies, []string{"before"}) {
+	if auth := m.mustLoginByRules(m.api.Token("apps", "web")); !slices.Equal(auth.Policies, []string{"before"}) {
 		t.Errorf("policies %q", auth.Policies)
 	}
 }

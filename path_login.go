@@ -76,11 +76,21 @@ func (b *backend) loginAliasLookahead(ctx context.Context, req *logical.Request,
 
 // loginResolveRole tells the host which role a login names, for quotas, in the letter case
 // of stored roles: in another one it would be a role without a quota, and log in all the
-// same. It does not look whether there is such a role: to the host a role without a quota
-// and no role at all are the same, and it asks this after each login that gets a service
-// token.
-func (b *backend) loginResolveRole(_ context.Context, _ *logical.Request, data *framework.FieldData) (*logical.Response, error) {
-	return logical.ResolveRoleResponse(roleCacheKey(data.Get("role").(string)))
+// same. One that names none counts for the role that logins by rules go through. It does
+// not look whether there is such a role: to the host a role without a quota and no role at
+// all are the same, and it asks this after each login that gets a service token.
+func (b *backend) loginResolveRole(ctx context.Context, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
+	name := data.Get("role").(string)
+	if name == "" {
+		c, err := b.connection(ctx, req.Storage)
+		if err != nil {
+			return nil, err // the login fails by it as well
+		}
+		if c != nil {
+			name = c.config.BindingRuleRole
+		}
+	}
+	return logical.ResolveRoleResponse(roleCacheKey(name))
 }
 
 // loginBody is what a client sends to log in.
@@ -103,8 +113,8 @@ func (b *backend) authenticate(ctx context.Context, req *logical.Request, body l
 
 // newLogin is an attempt with what the request names.
 func (b *backend) newLogin(ctx context.Context, req *logical.Request, body loginBody) (*login, error) {
-	attempt := &login{b: b, storage: req.Storage, jwt: body.jwt, remote: req.Connection}
-	if body.role == "" {
+	attempt := &login{b: b, storage: req.Storage, byRules: body.role == "", jwt: body.jwt, remote: req.Connection}
+	if attempt.byRules {
 		if err := b.requireRules(ctx, req.Storage); err != nil {
 			return nil, err
 		}
@@ -112,7 +122,7 @@ func (b *backend) newLogin(ctx context.Context, req *logical.Request, body login
 	if err := requireValue("jwt", body.jwt); err != nil {
 		return nil, err
 	}
-	if body.role != "" {
+	if !attempt.byRules {
 		var err error
 		if attempt.role, err = b.findRole(ctx, req.Storage, body.role); err != nil {
 			return nil, err

@@ -293,6 +293,8 @@ func TestAliasLookahead(t *testing.T) {
 // quotas: one that no role has is as good as none.
 func TestRoleResolution(t *testing.T) {
 	m := newDemo(t, nil, nil)
+	m.mustLogin(m.token()) // so that the configuration was read
+	m.api.Forget()
 	m.storage.reads.Store(0)
 	for name, row := range map[string]struct {
 		data fields

@@ -18,6 +18,7 @@ const (
 	leaseRole     = "role"
 	leaseIdentity = "identity"
 	leaseGrants   = "grants"
+	leaseAddress  = "source_address"
 )
 
 // pathLoginRenew is called by the host when a token of this mount is to be renewed.
@@ -123,9 +124,10 @@ func renewalVerdict(err error, over renewalOver) error {
 	return err
 }
 
-// renewByRules evaluates the binding rules of today for the identity of the login.
-// They have to grant the same; the settings of the roles that they bind count as
-// they are now.
+// renewByRules evaluates the binding rules of today for the identity of the login, and
+// the address that it came from: whoever renews may be elsewhere, and the host checks
+// that by itself. They have to grant the same; the settings of roles count as they are
+// now.
 func (b *backend) renewByRules(ctx context.Context, req *logical.Request, leased string) (*logical.Response, error) {
 	id, err := identity.FromLease(leased)
 	if err != nil {
@@ -135,7 +137,8 @@ func (b *backend) renewByRules(ctx context.Context, req *logical.Request, leased
 		return nil, err
 	}
 	response := &logical.Response{Auth: req.Auth}
-	g, err := b.grantedNow(ctx, req.Storage, id)
+	response.Auth.GroupAliases = groupAliases(grantedAgain(req.Auth.InternalData[leaseGrants]))
+	g, err := b.grantedNow(ctx, req, id)
 	switch {
 	case err != nil && couldNotLook(err):
 		b.metrics.skipped.Inc()
@@ -143,24 +146,35 @@ func (b *backend) renewByRules(ctx context.Context, req *logical.Request, leased
 		return response, nil
 	case err != nil:
 		return nil, renewalVerdict(err, nothingLeft)
-	case g.fingerprint() != req.Auth.InternalData[leaseGrants]:
+	case fingerprint(g.Grants) != req.Auth.InternalData[leaseGrants]:
 		return nil, otherGrants
 	}
 	response.Auth.TTL, response.Auth.MaxTTL, response.Auth.Period = g.settings.ttl, g.settings.maxTTL, g.settings.period
 	return response, nil
 }
 
-// grantedNow is what the binding rules of today grant to an identity.
-func (b *backend) grantedNow(ctx context.Context, s logical.Storage, id identity.Identity) (*granted, error) {
-	attempt := &login{b: b, storage: s}
+// grantedNow is what the binding rules of today grant to an identity, if the role that
+// logins by rules go through lets it pass.
+func (b *backend) grantedNow(ctx context.Context, req *logical.Request, id identity.Identity) (*granted, error) {
+	attempt := &login{b: b, storage: req.Storage, byRules: true}
+	if address, ok := req.Auth.InternalData[leaseAddress].(string); ok {
+		attempt.remote = &logical.Connection{RemoteAddr: address}
+	}
 	if err := attempt.findConnection(ctx); err != nil {
 		return nil, err
 	}
 	attempt.identify(id)
 	ctx, cancel := attempt.connection.deadline(ctx)
 	defer cancel()
-	err := attempt.run(ctx, []loginStep{{"binding rules", (*login).applyRules}})
+	err := attempt.run(ctx, grantSteps)
 	return attempt.granted, err
+}
+
+// grantSteps are the steps of a login by rules that need no token.
+var grantSteps = []loginStep{
+	{addressStep, (*login).checkAddress},
+	{ruleRoleStep, (*login).checkRuleRole},
+	{"binding rules", (*login).applyRules},
 }
 
 // couldNotLook tells whether an error leaves open what the cluster would have said:

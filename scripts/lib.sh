@@ -172,7 +172,7 @@ create_mount() {
 	local ca=()
 	[[ -f ca.crt ]] && ca=(kubernetes_ca_cert=@ca.crt)
 	run vault write "auth/$mount/config" kubernetes_host="$KUBERNETES_HOST" ${ca[@]+"${ca[@]}"} \
-		token_reviewer_jwt=@reviewer.jwt disable_local_ca_jwt=true
+		token_reviewer_jwt=@reviewer.jwt disable_local_ca_jwt=true binding_rule_audiences=vault
 	run vault write "auth/$mount/role/demo" bound_service_account_names=app \
 		bound_service_account_namespaces="$id" audience=vault token_policies="$id" token_ttl=10m
 }

@@ -49,6 +49,9 @@ resource "vault_generic_endpoint" "web_selector" {
   })
 }
 
+# Logins by rules take tokens for the API server's own audience. The provider does not
+# know the setting for others:
+# vault patch auth/clusters/prod/config binding_rule_audiences=vault
 resource "vault_generic_endpoint" "namespace_policies" {
   depends_on           = [vault_kubernetes_auth_backend_config.prod]
   path                 = "auth/${vault_auth_backend.prod.path}/binding-rule/namespaces"

@@ -204,7 +204,7 @@ func (v *vaultOf) expect(when string, names []string, works func(feature) bool) 
 // and a role or a rule at path.
 func (v *vaultOf) configure(config fields, path string, entry fields) {
 	v.t.Helper()
-	base := with(v.c.config(), fields{"token_reviewer_jwt": v.reviewer})
+	base := with(v.c.config(), fields{"token_reviewer_jwt": v.reviewer, "binding_rule_audiences": audience})
 	if v.reviewer == "" {
 		base = with(base, fields{"token_reviewer_jwt": nil})
 	}

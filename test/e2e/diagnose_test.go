@@ -152,7 +152,7 @@ func (d diagnosis) prepare(t *testing.T) *fixture {
 	c := mainCluster(t)
 	f := &fixture{t: t, cluster: c, mounts: mounts{ours: newMount(t, testbed.PluginName, bed.PluginVersion)}}
 	f.account = c.newAccount(t, "", "app", nil)
-	config := with(c.config(), fields{"token_reviewer_jwt": c.lastingReviewer(t)})
+	config := with(c.config(), fields{"token_reviewer_jwt": c.lastingReviewer(t), "binding_rule_audiences": audience})
 	if d.config != nil {
 		config = with(config, d.config(f))
 	}

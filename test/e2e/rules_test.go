@@ -23,7 +23,7 @@ const serviceNameAnnotation = "consul.hashicorp.com/service-name"
 func newRuleMount(t *testing.T, rules map[string][3]string) mount {
 	t.Helper()
 	m := newMount(t, testbed.PluginName, bed.PluginVersion)
-	m.must(t, http.MethodPost, "config", with(mainCluster(t).config(), fields{"service_name_annotation": serviceNameAnnotation}))
+	m.must(t, http.MethodPost, "config", with(mainCluster(t).config(), fields{"service_name_annotation": serviceNameAnnotation, "binding_rule_audiences": audience}))
 	for name, rule := range rules {
 		m.must(t, http.MethodPost, "binding-rule/"+name, fields{"selector": cmp.Or(rule[0], "*"), "bind_type": rule[1], "bind_name": rule[2]})
 	}

@@ -23,7 +23,7 @@ kubectl create token visitor -n lab --audience=vault >visitor.jwt
 
 vault auth enable -path=clusters/prod "$PLUGIN_NAME"
 vault write auth/clusters/prod/config kubernetes_host="$KUBERNETES_HOST" kubernetes_ca_cert=@"$KUBERNETES_CA_FILE" \
-	token_reviewer_jwt=@reviewer.jwt disable_local_ca_jwt=true cluster_name=prod
+	token_reviewer_jwt=@reviewer.jwt disable_local_ca_jwt=true cluster_name=prod binding_rule_audiences=vault
 vault write auth/clusters/prod/role/web bound_service_account_names=web bound_service_account_namespaces=shop \
 	audience=vault token_policies=web token_ttl=20m
 # Names are lists of any strings, so markup is a name that nobody has.

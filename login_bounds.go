@@ -1,0 +1,95 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/hashicorp/vault/sdk/helper/cidrutil"
+)
+
+// checkAddress has nothing to check where there is no role; those that binding rules
+// bind are checked then.
+func (l *login) checkAddress(context.Context) error {
+	if l.role == nil || len(l.role.TokenBoundCIDRs) == 0 {
+		return nil
+	}
+	if l.explained != nil && l.remote == nil {
+		l.explained.leftOpen(l.role)
+		return nil
+	}
+	if l.remote == nil {
+		return notBound("the role has token_bound_cidrs and the host reported no source address")
+	}
+	if !cidrutil.RemoteAddrIsOk(l.remote.RemoteAddr, l.role.TokenBoundCIDRs) {
+		return notBound("the source address is not in the role's token_bound_cidrs")
+	}
+	return nil
+}
+
+// checkAudience looks at the verified audiences. For the role of a login the
+// review was asked for the same; a role that binding rules bind, or that all logins
+// by rules go through, has its own. The latter needs none: the mount says which count.
+func (l *login) checkAudience(context.Context) error {
+	want := l.role.audiences()
+	if len(want) == 0 && l.connection.config.RequireAudience && !l.byRules {
+		return notBound("the configuration has require_audience set, and the role has no audience")
+	}
+	if len(want) > 0 && !slices.ContainsFunc(want, func(w string) bool { return slices.Contains(l.identity.Audiences(), w) }) {
+		return notBound(fmt.Sprintf("the token's audiences are %q, the role asks for one of %q", l.identity.Audiences(), want))
+	}
+	return nil
+}
+
+func (l *login) checkName(context.Context) error {
+	if l.role.OnlyByBindingRules && !l.roleOfRule && !l.byRules {
+		return deny("only binding rules give the role (only_by_binding_rules), and the login names it")
+	}
+	if l.role.leavesBoundsToRules() {
+		return nil
+	}
+	if !l.role.bindsName(l.identity) && !l.role.bindsPair(l.identity) {
+		return notBound(fmt.Sprintf("the role is not bound to the service account name %q", l.identity.Name()))
+	}
+	return nil
+}
+
+// checkNamespace asks for the labels of the namespace only if they can make a
+// difference.
+func (l *login) checkNamespace(ctx context.Context) error {
+	if l.role.leavesBoundsToRules() || l.role.bindsPair(l.identity) || l.role.bindsNamespace(l.identity) {
+		return nil
+	}
+	selector := l.role.namespaceSelector
+	if selector == nil {
+		return notBound(fmt.Sprintf("the role is not bound to the namespace %q", l.identity.Namespace()))
+	}
+	namespace, err := l.objects.namespace(ctx)
+	if err != nil {
+		return err
+	}
+	if !selector.matches(namespace.Labels) {
+		return notBound(fmt.Sprintf("the labels of the namespace %q do not match the role's selector", l.identity.Namespace()))
+	}
+	return nil
+}
+
+func (l *login) checkSelector(ctx context.Context) error {
+	if l.role.unusable != nil {
+		return &refusal{
+			kind: denied, operator: true, class: "configuration", err: l.role.unusable,
+			reason: "the role's selector cannot be read", remedy: "write the role anew",
+		}
+	}
+	if l.role.selector == nil {
+		return nil
+	}
+	matched, err := l.role.selector.Match(ctx, l.attributes, l.fetch)
+	if err != nil {
+		return err
+	}
+	if !matched {
+		return notBound("the role's selector does not match: " + l.role.selector.Mismatch(l.attributes))
+	}
+	return nil
+}

@@ -1,0 +1,91 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/vault/sdk/logical"
+)
+
+// ruleRole is the role that every login by rules goes through; nil if the
+// configuration names none. One that is not there must not let everybody pass.
+func (b *backend) ruleRole(ctx context.Context, s logical.Storage, config *configEntry) (*role, error) {
+	name := config.BindingRuleRole
+	if name == "" {
+		return nil, nil
+	}
+	r, err := b.roles.get(ctx, s, roleCacheKey(name))
+	if err == nil && r == nil {
+		err = &refusal{
+			kind: denied, operator: true, class: "configuration",
+			reason: fmt.Sprintf("there is no role %q, which binding_rule_role names", name),
+			remedy: "write the role, or patch binding_rule_role in the configuration",
+		}
+	}
+	return r, err
+}
+
+// checkRuleRole refuses a login by rules that the mount's binding_rule_role is not
+// meant for. Its addresses are a step of their own.
+func (l *login) checkRuleRole(ctx context.Context) error {
+	if l.role == nil {
+		return nil
+	}
+	attempt := *l
+	attempt.explained = nil
+	err := attempt.run(ctx, boundSteps)
+	var r *refusal
+	if !errors.As(err, &r) || !r.mismatch {
+		return err
+	}
+	return deny(fmt.Sprintf("the bounds of the role %q, which every login by rules goes through, do not hold: %v", l.connection.config.BindingRuleRole, err))
+}
+
+// maxRuleAudiences bounds what each review asks for.
+const maxRuleAudiences = 32
+
+// validateRules refuses what no login by rules could use.
+func (c *configEntry) validateRules() error {
+	if len(c.BindingRuleAudiences) > maxRuleAudiences {
+		return fmt.Errorf("binding_rule_audiences: more than %d", maxRuleAudiences)
+	}
+	for _, audience := range c.BindingRuleAudiences {
+		if strings.TrimSpace(audience) == "" || len(audience) > maxClusterNameBytes || strings.ContainsFunc(audience, isNotPrintable) {
+			return fmt.Errorf("binding_rule_audiences: one is empty, has more than %d bytes, or is not printable", maxClusterNameBytes)
+		}
+	}
+	if name := c.BindingRuleRole; name != "" && (len(name) > maxRoleNameBytes || isRelative(name) || !storableRoleName.MatchString(name)) {
+		return errors.New("binding_rule_role: not the name of a role")
+	}
+	return nil
+}
+
+// ruleRoleProblem says why no login by rules can pass binding_rule_role, or "" if
+// nothing is known against it.
+func (c *configEntry) ruleRoleProblem(r *role) string {
+	switch name := c.BindingRuleRole; {
+	case name == "":
+		return ""
+	case r == nil:
+		return fmt.Sprintf("there is no role %q, which binding_rule_role names; logins by rules are refused until there is", name)
+	case len(c.BindingRuleAudiences) > 0 && len(r.audiences()) > 0 &&
+		!slices.ContainsFunc(r.audiences(), func(a string) bool { return slices.Contains(c.BindingRuleAudiences, a) }):
+		return fmt.Sprintf("binding_rule_audiences has none of the audiences %q of the role %q, which binding_rule_role names; logins by rules are refused", r.audiences(), name)
+	}
+	return ""
+}
+
+// ruleRoleWarnings are what whoever writes the configuration should know of the role.
+func (b *backend) ruleRoleWarnings(ctx context.Context, s logical.Storage, config *configEntry) []string {
+	if config.BindingRuleRole == "" {
+		return nil
+	}
+	r, err := b.roles.get(ctx, s, roleCacheKey(config.BindingRuleRole))
+	if problem := config.ruleRoleProblem(r); err == nil && problem != "" {
+		return []string{problem}
+	}
+	return nil // that a role cannot be read now is no fault of the configuration's
+}
