@@ -55,6 +55,20 @@ var annotated = map[string]map[string]string{
 	"prod/other-note":  {"consul.hashicorp.com/service-meta": "payments"},
 }
 
+// foreign are accounts that log in with a token for other audiences, by the name
+// that rows give them. A token of the others is for the API server's own.
+var foreign = map[string]struct {
+	account   string
+	audiences []string
+}{
+	"prod/web for a cloud":      {"prod/web", []string{"sts.amazonaws.com"}},
+	"prod/web for vault":        {"prod/web", []string{"vault"}},
+	"prod/web for cloud and us": {"prod/web", []string{"sts.amazonaws.com", ownAudience}},
+}
+
+// ownAudience is what the API server takes for its own: its issuer.
+const ownAudience = testbed.DefaultIssuer
+
 // roles and policies exist on both sides, policies in Consul only: Vault binds
 // a policy by its name, whether it exists or not.
 //
@@ -117,6 +131,13 @@ func (f *fixture) fillCluster(ctx context.Context) error {
 			return fmt.Errorf("service account %s: %w", id, err)
 		}
 	}
+	for id, one := range foreign {
+		a := f.accounts[one.account]
+		if a.jwt, err = newToken(ctx, kube, one.account, one.audiences); err != nil {
+			return fmt.Errorf("token %s: %w", id, err)
+		}
+		f.accounts[id] = a
+	}
 	reviewer, err := newAccount(ctx, kube, "reviewers/reviewer", nil)
 	if err != nil {
 		return err
@@ -134,11 +155,18 @@ func newAccount(ctx context.Context, kube kubernetes.Interface, id string, annot
 	if err != nil {
 		return account{}, err
 	}
-	token, err := client.CreateToken(ctx, name, &authv1.TokenRequest{}, metav1.CreateOptions{})
+	jwt, err := newToken(ctx, kube, id, nil)
+	return account{uid: string(object.UID), jwt: jwt}, err
+}
+
+func newToken(ctx context.Context, kube kubernetes.Interface, id string, audiences []string) (string, error) {
+	namespace, name, _ := strings.Cut(id, "/")
+	request := &authv1.TokenRequest{Spec: authv1.TokenRequestSpec{Audiences: audiences}}
+	token, err := kube.CoreV1().ServiceAccounts(namespace).CreateToken(ctx, name, request, metav1.CreateOptions{})
 	if err != nil {
-		return account{}, err
+		return "", err
 	}
-	return account{uid: string(object.UID), jwt: token.Status.Token}, nil
+	return token.Status.Token, nil
 }
 
 // permit lets the reviewer do what Consul's documentation asks for.

@@ -91,6 +91,8 @@ func consulRefusal(t *testing.T, err error) outcome {
 		return nothing
 	case strings.Contains(answer.Body, "invalid bind name"):
 		return badName
+	case strings.Contains(answer.Body, "lookup failed"):
+		return notForIt
 	}
 	t.Fatalf("a login failed for a reason that no rule gives: %v", err)
 	return ""

@@ -32,6 +32,7 @@ type outcome string
 const (
 	nothing         outcome = "refused: no rule grants anything"
 	badName         outcome = "refused: a matching rule computes an invalid name"
+	notForIt        outcome = "refused: the API server does not take the token for its own"
 	refusedByPlugin outcome = "refused"
 )
 

@@ -34,7 +34,7 @@ func asDiffers(id, account string, consul, plugin outcome) login {
 }
 
 func handmade() []row {
-	return slices.Concat(selectorRows, joinRows, nameRows, annotationRows)
+	return slices.Concat(selectorRows, joinRows, nameRows, annotationRows, audienceRows)
 }
 
 func TestParity(t *testing.T) {
