@@ -88,6 +88,7 @@ func (b *backend) planConfig(ctx context.Context, s logical.Storage, plan *impor
 		return importRefusal{"auth_method: " + err.Error()}
 	}
 	plan.config = config
+	plan.left = append(plan.left, config.narrowerThanConsul()...)
 	if before != nil && !plan.options.replaceConfiguration {
 		plan.conflicts = append(plan.conflicts, config.replaces(before)...)
 	}

@@ -89,3 +89,16 @@ func (b *backend) ruleRoleWarnings(ctx context.Context, s logical.Storage, confi
 	}
 	return nil // that a role cannot be read now is no fault of the configuration's
 }
+
+// narrowerThanConsul says what lets fewer log in by rules than Consul does, a line each.
+// An import leaves it as it is: it was set for the rules that the mount has already.
+func (c *configEntry) narrowerThanConsul() []string {
+	var lines []string
+	if len(c.BindingRuleAudiences) > 0 {
+		lines = append(lines, fmt.Sprintf("tokens for the API server's own audience: binding_rule_audiences asks for one of %q, and stays", c.BindingRuleAudiences))
+	}
+	if c.BindingRuleRole != "" {
+		lines = append(lines, fmt.Sprintf("logins without bounds: all go through binding_rule_role %q, which stays", c.BindingRuleRole))
+	}
+	return lines
+}

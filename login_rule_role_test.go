@@ -302,3 +302,23 @@ func TestConfigOfRules(t *testing.T) {
 		})
 	}
 }
+
+// An import lets in by its rules whom Consul lets in, and nobody else; what the mount
+// asks for besides stays, and the answer says so.
+func TestImportKeepsWhoMayLogIn(t *testing.T) {
+	m := newMount(t)
+	m.importConsul(false, consulRule("a1", "", "policy", "base"))
+	own, foreign := m.api.Token("apps", "web"), m.token(kubetest.Audience("sts.amazonaws.com"))
+	m.mustLoginByRules(own)
+	wantRefused(t, m.loginByRules(foreign), http.StatusForbidden)
+	m.write("role/gate", fields{"bound_service_account_names": "*", "bound_service_account_namespaces": "*"})
+	m.do(logical.PatchOperation, "config", fields{"binding_rule_audiences": "vault", "binding_rule_role": "gate"})
+	again := fmt.Sprint(m.importConsul(false, consulRule("a1", "", "policy", "base")).data)
+	for _, want := range []string{`binding_rule_audiences asks for one of ["vault"], and stays`, `all go through binding_rule_role "gate"`} {
+		if !strings.Contains(again, want) {
+			t.Errorf("importing again says %s, want %q", again, want)
+		}
+	}
+	wantRefused(t, m.loginByRules(own), http.StatusForbidden)
+	m.mustLoginByRules(m.token())
+}

@@ -34,6 +34,20 @@ func tokenDiagnoses() []diagnosis {
 			finds: []found{{"binding_rules", "warn", `binding rule "pods": bind_name takes pod.name`, "selector='pod.name is not empty'"}},
 		},
 		{
+			name: "wrong audience by rules", step: "unverified claims", verdict: explainDenied,
+			rules: map[string][3]string{"all": {"", "policy", "all"}}, token: tokenFor("elsewhere"),
+		},
+		{
+			name: "audience that nobody named for rules", step: "token review", verdict: explainDenied,
+			config: always(fields{"binding_rule_audiences": ""}),
+			rules:  map[string][3]string{"all": {"", "policy", "all"}},
+		},
+		{
+			name: "not for the role that rules go through", step: "binding rule role", verdict: explainDenied,
+			config: always(fields{"binding_rule_role": "app"}), role: always(fields{"bound_service_account_names": "other"}),
+			rules: map[string][3]string{"all": {"", "policy", "all"}},
+		},
+		{
 			name: "rules that grant nothing", step: "binding rules", verdict: explainDenied,
 			rules: map[string][3]string{"pods": {`serviceaccount.name == "other"`, "policy", "other"}},
 		},
