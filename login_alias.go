@@ -78,8 +78,8 @@ func (b borneByEntity) aliasName(base string, throughRole bool) string {
 		panic(err) // strings always marshal
 	}
 	sum := sha256.Sum256(text)
-	// Half of it: names of services may come from whoever names pods, and who can
-	// make two of them collide shares one entity with himself.
+	// Who names pods may name services, so the hash has to withstand one who looks for
+	// a name that collides with another pod's: 128 bits do.
 	return base + aliasByRules + ":" + hex.EncodeToString(sum[:aliasHashBytes])
 }
 
@@ -88,10 +88,10 @@ const (
 	aliasHashBytes = 16
 )
 
-// grantedAgain are the groups of a lease of rules, for its renewal: the host keeps in
+// leasedGroups are the groups of a lease of rules, for its renewal: the host keeps in
 // the lease only those that existed at login, and would take the entity, which newer
 // tokens have too, out of any that came later.
-func grantedAgain(leased any) []string {
+func leasedGroups(leased any) []string {
 	text, _ := leased.(string)
 	var lists [][]string
 	if json.Unmarshal([]byte(text), &lists) != nil || len(lists) <= fingerprintGroups {

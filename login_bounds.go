@@ -27,6 +27,38 @@ func (l *login) checkAddress(context.Context) error {
 	return nil
 }
 
+// audiences are the ones to review the token for. A role without an audience
+// takes a token for any, so the API server is asked about the token's own: left
+// to itself it would insist on its own audience and refuse tokens meant for Vault.
+// Not so by rules, where no role says whom it is for: a token that was made for
+// somebody else would be good for whatever rules grant.
+func (l *login) audiences() ([]string, error) {
+	if l.byRules {
+		return l.ruleAudiences(), nil
+	}
+	if want := l.role.audiences(); len(want) > 0 {
+		return want, nil
+	}
+	if l.connection.config.RequireAudience {
+		return nil, &refusal{
+			kind: denied, operator: true, class: "configuration",
+			reason: "the configuration has require_audience set, and the role has no audience",
+			remedy: "give the role an audience",
+		}
+	}
+	return l.unverified.UnverifiedAudiences(), nil
+}
+
+// ruleAudiences are those of which a token must have one to log in by rules: the
+// mount's, else those of the role that these logins go through. With none, the review
+// names no audience, and the API server asks for its own.
+func (l *login) ruleAudiences() []string {
+	if want := l.connection.config.BindingRuleAudiences; len(want) > 0 || l.role == nil {
+		return want
+	}
+	return l.role.audiences()
+}
+
 // checkAudience looks at the verified audiences. For the role of a login the
 // review was asked for the same; a role that binding rules bind, or that all logins
 // by rules go through, has its own. The latter needs none: the mount says which count.

@@ -137,7 +137,7 @@ func (b *backend) renewByRules(ctx context.Context, req *logical.Request, leased
 		return nil, err
 	}
 	response := &logical.Response{Auth: req.Auth}
-	response.Auth.GroupAliases = groupAliases(grantedAgain(req.Auth.InternalData[leaseGrants]))
+	response.Auth.GroupAliases = groupAliases(leasedGroups(req.Auth.InternalData[leaseGrants]))
 	g, err := b.grantedNow(ctx, req, id)
 	switch {
 	case err != nil && couldNotLook(err):
@@ -145,6 +145,9 @@ func (b *backend) renewByRules(ctx context.Context, req *logical.Request, leased
 		b.log.unchecked(b.Logger(), req.MountPoint, "", err)
 		return response, nil
 	case err != nil:
+		if r := new(refusal); errors.As(err, &r) && r.operator {
+			b.log.refused(b.Logger(), req.MountPoint, "", err) // logins end by it as well
+		}
 		return nil, renewalVerdict(err, nothingLeft)
 	case fingerprint(g.Grants) != req.Auth.InternalData[leaseGrants]:
 		return nil, otherGrants
