@@ -29,17 +29,18 @@ type entity struct {
 
 // issued is a token: what its own login was granted, and the entity that it has.
 type issued struct {
-	auth     *logical.Auth
-	by       string // "rules", or the name of a role
-	pod      string
+	auth *logical.Auth
+	// ofRole tells that the alias is that of roles' logins: under one, or by rules
+	// that go through one.
+	ofRole   bool
 	entity   *entity
 	metadata map[string]string // of the alias, as its login brought it
 	granted  []string          // groups
 	existed  []string          // of them, at login
 }
 
-func (e *entities) login(auth *logical.Auth, by, pod string) *issued {
-	i := &issued{auth: auth, by: by, pod: pod, metadata: auth.Alias.Metadata}
+func (e *entities) login(auth *logical.Auth, ofRole bool) *issued {
+	i := &issued{auth: auth, ofRole: ofRole, metadata: auth.Alias.Metadata}
 	for _, group := range auth.GroupAliases {
 		i.granted = append(i.granted, group.Name)
 	}
@@ -86,14 +87,14 @@ func (i *issued) fault() string {
 	}
 	// Between two roles the secret's name is as in Vault's own method.
 	for _, key := range []string{metadataConsulService, metadataConsulNode, metadataSecretName} {
-		if key == metadataSecretName && i.by != "rules" {
+		if key == metadataSecretName && i.ofRole {
 			continue
 		}
 		if i.entity.metadata[key] != i.metadata[key] {
 			return fmt.Sprintf("%s is %q and was %q", key, i.entity.metadata[key], i.metadata[key])
 		}
 	}
-	if team := i.entity.custom["team"]; (team != "") != (i.by != "rules") {
+	if team := i.entity.custom["team"]; (team != "") != i.ofRole {
 		return fmt.Sprintf("custom metadata is %v", i.entity.custom)
 	}
 	return ""
@@ -103,6 +104,7 @@ func (i *issued) fault() string {
 type world struct {
 	*mount
 	*rand.Rand
+	gate     bool // whether logins by rules go through a role
 	entities *entities
 	tokens   []*issued
 	log      []string
@@ -120,8 +122,9 @@ var (
 
 func pick[T any](r *rand.Rand, list []T) T { return list[r.IntN(len(list))] }
 
-func newWorld(t *testing.T, seed uint64) *world {
+func newWorld(t *testing.T, seed uint64, gate bool) *world {
 	w := &world{
+		gate:  gate,
 		mount: newRules(t, fields{"binding_rule_audiences": nil}), Rand: rand.New(rand.NewPCG(seed, 1)),
 		entities: &entities{byAlias: map[string]*entity{}, exists: map[string]bool{"g1": true}},
 	}
@@ -136,6 +139,9 @@ func newWorld(t *testing.T, seed uint64) *world {
 	// Both have the same: which of two roles' custom metadata an alias gets is Vault's way.
 	for _, name := range []string{"a", "b"} {
 		w.write("role/"+name, merge(maps.Clone(everybody), fields{"token_policies": name, "alias_metadata": map[string]any{"team": "ops"}}))
+	}
+	if gate {
+		w.do(logical.PatchOperation, "config", fields{"binding_rule_role": "b"})
 	}
 	w.rule("base", "", "policy", "base")
 	return w
@@ -161,7 +167,7 @@ func (w *world) logIn(by, account, pod string) {
 		w.t.Fatalf("%s: %d %s; logged: %v", w.log, o.status, o.message, w.logs.take())
 	}
 	w.log = append(w.log, fmt.Sprintf("#%d is %s/%s by %s", len(w.tokens), account, pod, by))
-	w.tokens = append(w.tokens, w.entities.login(o.auth, by, pod))
+	w.tokens = append(w.tokens, w.entities.login(o.auth, w.gate || by != "rules"))
 }
 
 func (w *world) renewOne() {
@@ -205,7 +211,7 @@ func (w *world) act() {
 // what its own login was granted, and nothing else.
 func TestEachTokenHasWhatItsLoginWasGranted(t *testing.T) {
 	for seed := range uint64(40) {
-		w := newWorld(t, seed)
+		w := newWorld(t, seed, seed%4 == 3)
 		for range 80 {
 			w.act()
 			for at, i := range w.tokens {
@@ -219,7 +225,7 @@ func TestEachTokenHasWhatItsLoginWasGranted(t *testing.T) {
 
 // Logins that were there before write nothing to Vault's storage.
 func TestLoginsInTurnWriteNoEntity(t *testing.T) {
-	w := newWorld(t, 1)
+	w := newWorld(t, 1, false)
 	w.rule("runner", `pod.name matches "^runner-"`, "group", "g1")
 	w.rule("front", `pod.name matches "^front-"`, "service", "front")
 	round := func() {

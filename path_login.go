@@ -12,7 +12,9 @@ const (
 	loginHelpDescription = `
 Send the token as jwt and the name of a role as role. The Kubernetes API server is
 asked whose the token is; the role says whether that service account may use it.
-Without a role, the binding rules of the mount decide what it gets.
+Without a role, the binding rules of the mount decide what it gets; the token then
+has to be for one of binding_rule_audiences of the configuration, by default for the
+API server's own audience.
 
 A refusal that depends on the token is always "permission denied"; the reason is
 in Vault's server log, at the debug level where a client caused it and as a warning
