@@ -22,6 +22,7 @@ func added() fields {
 		"map_namespaces": true, "consul_namespace_prefix": "k8s-", "consul_namespace_overrides": map[string]string{"a": "b"},
 		"request_timeout": int64(7), "max_concurrent_reviews": 9, "renewal_check": "none", "tls_server_name": "kubernetes.default.svc",
 		"proxy_url": "http://proxy.example:3128", "verify_with_cluster_keys": true, "token_review_cache_ttl": int64(11),
+		"binding_rule_audiences": []string{"vault"}, "binding_rule_role": "gate",
 	}
 }
 
@@ -33,6 +34,7 @@ func TestConfigWriteKeepsWhatVaultDoesNotHave(t *testing.T) {
 			t.Errorf("%s has no value here", field)
 		}
 	}
+	m.write("role/gate", fields{"bound_service_account_names": "*", "bound_service_account_namespaces": "*"})
 	m.write("config", m.config(added()))
 	want := asRead(m.config(added()))
 	wantData(t, m.read("config"), want)
@@ -72,6 +74,7 @@ func TestConfigFieldsAreReset(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := newMount(t)
+			m.write("role/gate", fields{"bound_service_account_names": "*", "bound_service_account_namespaces": "*"})
 			reset := func(f fields) {
 				m.write("config", m.config(added()))
 				o := write(m, f)

@@ -38,6 +38,7 @@ func asRead(written fields) fields {
 		"map_namespaces": false, "consul_namespace_prefix": "", "consul_namespace_overrides": map[string]string{},
 		"request_timeout": int64(10), "max_concurrent_reviews": 256, "renewal_check": "service_account",
 		"tls_server_name": "", "proxy_url": "", "verify_with_cluster_keys": false, "token_review_cache_ttl": int64(0),
+		"binding_rule_audiences": []string{}, "binding_rule_role": "",
 	}
 	for field, value := range written {
 		if field == "token_reviewer_jwt" {
@@ -84,7 +85,9 @@ func TestConfigWriteReplaces(t *testing.T) {
 	m.write("config", m.allConfig())
 	config := fields{"kubernetes_host": "https://k8s.example.com", "disable_local_ca_jwt": true, "token_reviewer_jwt": ""}
 	m.write("config", config)
-	wantData(t, m.read("config"), asRead(config))
+	want := asRead(config)
+	want["binding_rule_audiences"] = []string{"vault"} // which Vault's own method does not have
+	wantData(t, m.read("config"), want)
 }
 
 func TestConfigBeforeItIsWritten(t *testing.T) {
