@@ -82,7 +82,7 @@ func TestImportTakesObjects(t *testing.T) {
 		t.Errorf("%d %s: %v, as text %v", o.status, o.message, o.data, asText.data)
 	}
 	m.do(logical.UpdateOperation, "import/consul", fields{"auth_method": method, "binding_rules": rules})
-	m.mustLoginByRules(m.token())
+	m.mustLoginByRules(m.api.Token("apps", "web"))
 }
 
 // A certificate that no CA of the mount vouches for can have any name, and to ask for it
