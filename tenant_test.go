@@ -26,6 +26,7 @@ func newTenancy(t *testing.T) *tenancy {
 	m := newRules(t, fields{
 		"cluster_name": "east", "map_namespaces": true, "consul_namespace_prefix": "k8s-",
 		"service_name_annotation": "consul.hashicorp.com/service-name",
+		"binding_rule_audiences":  "vault,vault-admin",
 	})
 	m.api.AddNamespace("ci", map[string]string{"team": "ci"})
 	m.api.AddNamespace("evil", map[string]string{"team": "evil"})
