@@ -49,7 +49,7 @@ func (m *mount) meanings() map[string]string {
 		attributes.SetServiceAccount(nil, annotations[i])
 		attributes.SetNamespace(nil)
 		nothing := func(context.Context, binding.Source) error { return nil }
-		account, _, _ := set.Explain(m.t.Context(), attributes.ForRules(config.ServiceNameAnnotation), nothing) //nolint:errcheck // of names that are not valid the account tells
+		account, _, _ := set.Explain(m.t.Context(), attributes.ForRules(config.ServiceNameAnnotation), nothing)
 		for _, rule := range account {
 			said["rule "+rule.Rule+" of "+id.UID()] = fmt.Sprint(rule.Outcome, rule.Name, rule.Reason)
 		}

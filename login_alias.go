@@ -73,7 +73,7 @@ func (b borneByEntity) aliasName(base string, throughRole bool) string {
 	case !granted && b.Secret == "":
 		return base + aliasByRules
 	}
-	text, err := json.Marshal(b)
+	text, err := json.Marshal(b) //nolint:gosec // Secret is the name of one
 	if err != nil {
 		panic(err) // strings always marshal
 	}

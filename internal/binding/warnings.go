@@ -31,7 +31,7 @@ func (c *CompiledRule) Warnings(mount Setting) []string {
 	if line := c.collisionLine(mount); line != "" {
 		lines = append(lines, line)
 	}
-	if line := c.chosenLine(mount); line != "" {
+	if line := c.chosenLine(); line != "" {
 		lines = append(lines, line)
 	}
 	return lines
@@ -124,7 +124,7 @@ func (t *Template) refs() []ref {
 
 // chosenLine says who chooses what the rule asks for, if that is people in any
 // namespace, since the rule names none.
-func (c *CompiledRule) chosenLine(mount Setting) string {
+func (c *CompiledRule) chosenLine() string {
 	if namesNamespace(c.selector.root) {
 		return ""
 	}

@@ -136,5 +136,5 @@ func hexByte(text string, digits int) (char byte, ok bool) {
 	if n > 0x7f {
 		n = 0
 	}
-	return byte(n), true
+	return byte(n), true //nolint:gosec // it is below 0x80
 }

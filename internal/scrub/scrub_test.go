@@ -37,7 +37,7 @@ var encodings = map[string]func(string) string{
 	"base64 twice":    func(s string) string { return encodeTwice("a" + s) },
 	"hex":             func(s string) string { return hex.EncodeToString([]byte(s)) },
 	"upper hex":       func(s string) string { return fmt.Sprintf("% X", s) },
-	"Go's bytes":      func(s string) string { return fmt.Sprint([]byte(s)) },
+	"Go's bytes":      func(s string) string { return fmt.Sprintf("%d", []byte(s)) },
 	"Go's quotes":     func(s string) string { return fmt.Sprintf("%q", fmt.Sprintf("%q", s)) },
 	"JSON":            func(s string) string { text, _ := json.Marshal(map[string]string{"m": s}); return string(text) },
 	"query":           url.QueryEscape,

@@ -51,7 +51,7 @@ type ending struct {
 
 func newEnding(grace, quiet time.Duration, exit func()) *ending {
 	e := &ending{grace: grace, quiet: quiet, exit: exit, done: make(chan struct{}), late: make(chan struct{}, 1)}
-	e.cut, e.cutOff = context.WithCancel(context.Background())
+	e.cut, e.cutOff = context.WithCancel(context.Background()) //nolint:gosec // it lives as long as the process
 	return e
 }
 
