@@ -101,6 +101,29 @@ func (s *RuleSet) Get(name string) (Rule, bool) {
 	return value.(*entry).rule.rule, true
 }
 
+// Find returns the rule of that name, or why it is broken.
+func (s *RuleSet) Find(name string) (rule Rule, found bool, broken error) {
+	value, ok := s.snapshot.Load().tree.Get([]byte(keyName + name))
+	if !ok {
+		return Rule{}, false, nil
+	}
+	if e := value.(*entry); e.rule == nil {
+		return Rule{}, true, e.err
+	}
+	return value.(*entry).rule.rule, true, nil
+}
+
+// Names returns the names of all rules, sorted.
+func (s *RuleSet) Names() []string {
+	snapshot := s.snapshot.Load()
+	names := make([]string, 0, snapshot.count)
+	snapshot.walk(keyName, func(e *entry) bool {
+		names = append(names, e.name)
+		return true
+	})
+	return names
+}
+
 // BrokenRule is a stored rule that cannot be compiled.
 type BrokenRule struct {
 	Name string

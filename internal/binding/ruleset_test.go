@@ -265,3 +265,21 @@ func TestExplainReportsTheFirstFailure(t *testing.T) {
 		t.Errorf("bound with %v", err)
 	}
 }
+
+func TestRuleSetFind(t *testing.T) {
+	set := rulesOf(t, Rule{Name: "b", BindType: BindPolicy, BindName: "p"})
+	broken := errors.New("broken")
+	set.PutBroken("a", broken)
+	if rule, found, err := set.Find("b"); rule.BindName != "p" || !found || err != nil {
+		t.Errorf("b: %+v, %t, %v", rule, found, err)
+	}
+	if _, found, err := set.Find("a"); !found || !errors.Is(err, broken) {
+		t.Errorf("a: %t, %v", found, err)
+	}
+	if _, found, err := set.Find("c"); found || err != nil {
+		t.Errorf("c: %t, %v", found, err)
+	}
+	if names := set.Names(); !slices.Equal(names, []string{"a", "b"}) {
+		t.Errorf("the names are %q", names)
+	}
+}
