@@ -5,15 +5,17 @@ import (
 	"encoding/json"
 	"strconv"
 	"strings"
-	"sync"
+	"sync/atomic"
 	"time"
 
-	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/vault/sdk/framework"
 	"github.com/hashicorp/vault/sdk/logical"
 
+	"vault-plugin-auth-kubernetes/internal/cache"
 	"vault-plugin-auth-kubernetes/internal/kube"
+	"vault-plugin-auth-kubernetes/internal/rules"
 	"vault-plugin-auth-kubernetes/internal/token"
+	"vault-plugin-auth-kubernetes/internal/turn"
 )
 
 const (
@@ -43,14 +45,17 @@ answers decides which role the service account may use.
 type backend struct {
 	*framework.Backend
 
-	connections *cache[connection] // one entry, under configPath
-	roles       *cache[role]       // by lower-case name
-	rules       *ruleStore
+	connections *cache.Cache[logical.Storage, connection] // one entry, under configPath
+	roles       *cache.Cache[logical.Storage, role]       // by lower-case name
+	rules       *rules.Store
 	tokens      token.Parser
 
-	// writes keeps two writes that read before they write from undoing each
-	// other. Logins and reads never take it.
-	writes sync.Mutex
+	// made is the connection that was made last. While the configuration is stored as
+	// it was, and the pod's CA is the same, it is not made anew.
+	made atomic.Pointer[connection]
+
+	// turns are those of whoever changes storage, by key. Logins and reads take none.
+	turns turn.Keys
 
 	// ctx ends with the mount; what several logins wait for runs under it, and not
 	// under one of theirs.
@@ -82,11 +87,10 @@ func newBackend() *backend {
 		now:      time.Now,
 	}
 	b.ctx, b.end = context.WithCancel(context.Background())
-	b.connections = newCache(b.loadConnection)
-	b.roles = newCache(b.loadRole)
-	b.rules = newRuleStore(func() hclog.Logger { return b.Logger() })
-	b.metrics = newMetrics(b.rules.count)
-	b.rules.onRead = b.metrics.ruleLoads.Inc
+	b.connections = cache.New(b.ctx, storageReadTimeout, b.time, b.loadConnection)
+	b.roles = cache.New(b.ctx, storageReadTimeout, b.time, b.loadRole)
+	b.rules = b.newRules()
+	b.metrics = newMetrics(b.rules.Len)
 	b.Backend = &framework.Backend{
 		Help:           strings.TrimSpace(backendHelp),
 		BackendType:    logical.TypeCredential,
@@ -158,26 +162,28 @@ func isRelative(path string) bool { return strings.Contains(path, "..") }
 
 // invalidate is called by the host when another node of the cluster wrote key.
 func (b *backend) invalidate(_ context.Context, key string) {
-	switch {
-	case key == configPath:
-		b.dropConnection()
-	case strings.HasPrefix(key, rolePrefix):
-		b.roles.drop(strings.TrimPrefix(key, rolePrefix))
-	case strings.HasPrefix(key, rulePrefix):
-		b.rules.changed(strings.TrimPrefix(key, rulePrefix))
+	b.doubt(key)
+	if key == configPath {
+		b.closeConnection()
 	}
 }
 
 // clean is called when the mount goes away, or the plugin is reloaded.
 func (b *backend) clean(context.Context) {
 	b.end()
-	b.dropConnection()
+	b.connections.Drop(configPath)
+	b.closeConnection()
 }
 
-// dropConnection makes the next login read the configuration anew. Logins in
-// flight end on the connection that they began with.
-func (b *backend) dropConnection() {
-	if c := b.connections.drop(configPath); c != nil {
-		c.client.Close()
+// closeConnection makes the next login that reads the configuration make a connection
+// of it anew. Logins in flight end on the one that they began with.
+func (b *backend) closeConnection() { b.replaceConnection(nil) }
+
+func (b *backend) replaceConnection(with *connection) {
+	if before := b.made.Swap(with); before != nil {
+		before.client.Close()
 	}
 }
+
+// time is what b.now says, which tests replace.
+func (b *backend) time() time.Time { return b.now() }

@@ -16,6 +16,9 @@ import (
 // host's storage.
 const maxRolesChecked = 1000
 
+// parallelRoleReads is how many of them are read at a time.
+const parallelRoleReads = 16
+
 // needs are the reasons why the reviewer needs permissions beyond TokenReview, each a
 // few words that name a setting, a role or a rule.
 type needs struct {
@@ -61,7 +64,7 @@ func (c *checker) checkStored(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	rules, err := c.b.rules.get(ctx, c.storage)
+	rules, err := c.b.rules.Get(ctx, c.storage)
 	if err != nil {
 		return err
 	}
@@ -141,11 +144,11 @@ func (c *checker) readRoles(ctx context.Context) (problems []string, err error) 
 	roles, damaged := make([]*role, len(names)), make([]error, len(names))
 	var mu sync.Mutex
 	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(parallelRuleReads)
+	group.SetLimit(parallelRoleReads)
 	for i, name := range names {
 		group.Go(func() error {
 			// Past the cache, which is for roles that logins use.
-			r, err := c.b.loadRole(ctx, c.storage, name)
+			r, err := c.b.loadRole(ctx, c.storage, name, nil)
 			if err != nil {
 				if _, ofStorage := c.storage.Get(ctx, roleKey(name)); ofStorage != nil {
 					return ofStorage

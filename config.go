@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
@@ -151,6 +152,8 @@ type connection struct {
 	// podCA is the pod's CA bundle that the client trusts, or "" if it does
 	// not use the pod's.
 	podCA string
+	// stored is the digest of the entry that it was made of.
+	stored [sha256.Size]byte
 }
 
 // deadline bounds everything that a login or a renewal asks the cluster.
@@ -164,6 +167,10 @@ func readConfig(ctx context.Context, s logical.Storage) (*configEntry, error) {
 	if err != nil || entry == nil {
 		return nil, err
 	}
+	return decodeConfig(entry)
+}
+
+func decodeConfig(entry *logical.StorageEntry) (*configEntry, error) {
 	config := &configEntry{}
 	if err := entry.DecodeJSON(config); err != nil {
 		return nil, fmt.Errorf("the stored configuration cannot be read: %w", err)
@@ -174,12 +181,12 @@ func readConfig(ctx context.Context, s logical.Storage) (*configEntry, error) {
 // connection returns what logins use now, or nil if the mount has no
 // configuration. A pod CA that was replaced on disk is picked up here.
 func (b *backend) connection(ctx context.Context, s logical.Storage) (*connection, error) {
-	c, err := b.connections.get(ctx, s, configPath)
+	c, err := b.connections.Get(ctx, s, configPath)
 	if err != nil || c == nil || !b.podCAChanged(c) {
 		return c, err
 	}
-	b.dropConnection()
-	return b.connections.get(ctx, s, configPath)
+	b.connections.Drop(configPath)
+	return b.connections.Get(ctx, s, configPath)
 }
 
 func (b *backend) podCAChanged(c *connection) bool {
@@ -194,13 +201,32 @@ func (b *backend) podCAChanged(c *connection) bool {
 
 // loadConnection is the cache's loader. A configuration that cannot work is an
 // error each time, so that it heals as soon as its cause does.
-func (b *backend) loadConnection(ctx context.Context, s logical.Storage, _ string) (*connection, error) {
+func (b *backend) loadConnection(ctx context.Context, s logical.Storage, _ string, _ *connection) (*connection, error) {
 	b.metrics.configLoads.Inc()
-	config, err := readConfig(ctx, s)
-	if err != nil || config == nil {
+	entry, err := s.Get(ctx, configPath)
+	if err != nil || entry == nil {
 		return nil, err
 	}
-	c := &connection{config: config}
+	stored := sha256.Sum256(entry.Value)
+	if made := b.made.Load(); made != nil && made.stored == stored && !b.podCAChanged(made) {
+		return made, nil
+	}
+	config, err := decodeConfig(entry)
+	if err != nil {
+		return nil, err
+	}
+	c, err := b.newConnection(config)
+	if err != nil {
+		return nil, err
+	}
+	c.stored = stored
+	b.replaceConnection(c)
+	return c, nil
+}
+
+// newConnection makes a configuration ready for logins.
+func (b *backend) newConnection(config *configEntry) (c *connection, err error) {
+	c = &connection{config: config}
 	c.issuer = config.enforcedIssuer()
 	if c.keys, err = token.ParseKeys(config.PEMKeys); err != nil {
 		return nil, misconfigured("pem_keys cannot be used", "write the configuration anew", err)

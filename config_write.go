@@ -1,8 +1,6 @@
 package main
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
 	"reflect"
 	"slices"
@@ -75,13 +73,3 @@ func (c *configEntry) hasReviewer() bool { return strings.TrimSpace(c.TokenRevie
 const reviewerDropped = "token_reviewer_jwt was not named, and a write replaces it: the reviewer's token that was stored is gone. " +
 	"Each login now reviews itself with its own token, and is refused where its service account may not. " +
 	"Name token_reviewer_jwt again, or, if it is to be so, confirm it with token_reviewer_jwt=\"\"; vault patch changes single fields."
-
-// equalConfig tells whether two configurations are stored as the same.
-func equalConfig(a, b *configEntry) bool {
-	one, err := json.Marshal(a)
-	if err != nil {
-		return false
-	}
-	other, err := json.Marshal(b)
-	return err == nil && bytes.Equal(one, other)
-}

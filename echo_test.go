@@ -54,7 +54,7 @@ var echoDrives = map[string]func(e *echoMount) outcome{
 					o := e.do(logical.UpdateOperation, "config", e.config(fields{field: text}))
 					e.want("config with a secret as "+field, o)
 					e.storage.put(e.test, "config", before)
-					e.dropConnection()
+					e.InvalidateKey(e.test.Context(), "config")
 				}
 			}
 		}
@@ -179,7 +179,7 @@ func TestEcho(t *testing.T) {
 
 // freshKeys makes the next login ask for the cluster's keys.
 func (e *echoMount) freshKeys() {
-	e.dropConnection()
+	e.InvalidateKey(e.test.Context(), "config")
 }
 
 // TestEchoInAReview has the API server itself, or a webhook behind it, repeat tokens in

@@ -26,11 +26,7 @@ func joinedNames(names []string) string { return strings.Join(names, ",") }
 
 // applyRules finds what the binding rules grant. Nothing at all is a refusal.
 func (l *login) applyRules(ctx context.Context) error {
-	rules, err := l.b.rules.get(ctx, l.storage)
-	if err != nil {
-		return err
-	}
-	grants, err := l.bind(ctx, rules)
+	grants, err := l.bindConfirmed(ctx)
 	var invalidName *binding.InvalidNameError
 	if errors.As(err, &invalidName) {
 		return &refusal{
@@ -67,6 +63,29 @@ func (l *login) applyRules(ctx context.Context) error {
 	return nil
 }
 
+// bindConfirmed evaluates the rules, until those that grant something are known to be
+// what storage holds.
+func (l *login) bindConfirmed(ctx context.Context) (binding.Grants, error) {
+	for {
+		rules, err := l.b.rules.Get(ctx, l.storage)
+		if err != nil {
+			return binding.Grants{}, err
+		}
+		grants, err := l.bind(ctx, rules)
+		matched := grants.Rules
+		if invalid := (*binding.InvalidNameError)(nil); errors.As(err, &invalid) {
+			matched = []string{invalid.Rule}
+		}
+		again, unread := l.b.rules.Confirm(ctx, l.storage, matched)
+		if unread != nil {
+			return binding.Grants{}, unread
+		}
+		if !again {
+			return grants, err
+		}
+	}
+}
+
 // bind evaluates the rules, with an account of each where the login is explained.
 func (l *login) bind(ctx context.Context, rules *binding.RuleSet) (binding.Grants, error) {
 	attributes := l.attributes.ForRules(l.connection.config.ServiceNameAnnotation)
@@ -84,7 +103,7 @@ func (l *login) joinRoles(ctx context.Context, g *granted) error {
 	names := g.Roles
 	g.Roles = nil
 	for _, name := range names {
-		r, err := l.b.roles.get(ctx, l.storage, roleCacheKey(name))
+		r, err := l.b.roles.Get(ctx, l.storage, roleCacheKey(name))
 		if err != nil {
 			return err
 		}

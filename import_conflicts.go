@@ -51,7 +51,7 @@ func (b *backend) changedMeanings(ctx context.Context, s logical.Storage, plan *
 	if before.ServiceNameAnnotation == plan.config.ServiceNameAnnotation && plan.config.mapsAlike(before) {
 		return nil, nil
 	}
-	rules, err := b.rules.get(ctx, s)
+	rules, err := b.rules.Get(ctx, s)
 	if err != nil {
 		return nil, err
 	}
@@ -117,7 +117,7 @@ func (b *backend) importWarning(ctx context.Context, s logical.Storage, options 
 		if strings.Contains(entry.BindName, "${") {
 			return ""
 		}
-		if r, err := b.roles.get(ctx, s, roleCacheKey(entry.BindName)); err == nil && r != nil && !r.OnlyByBindingRules {
+		if r, err := b.roles.Get(ctx, s, roleCacheKey(entry.BindName)); err == nil && r != nil && !r.OnlyByBindingRules {
 			return fmt.Sprintf("binds the role %q, which this mount has already: see whether it is meant, or give role_prefix", entry.BindName)
 		}
 	}

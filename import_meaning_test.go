@@ -39,7 +39,7 @@ func (m *mount) meanings() map[string]string {
 	if err != nil {
 		m.t.Fatal(err)
 	}
-	set, err := m.rules.get(m.t.Context(), m.storage)
+	set, err := m.rules.Get(m.t.Context(), m.storage)
 	if err != nil {
 		m.t.Fatal(err)
 	}
@@ -55,7 +55,7 @@ func (m *mount) meanings() map[string]string {
 		}
 		roles, _ := m.do(logical.ListOperation, "role/", nil).data["keys"].([]string) // absent where there is none
 		for _, name := range roles {
-			r, err := m.loadRole(m.t.Context(), m.storage, name)
+			r, err := m.loadRole(m.t.Context(), m.storage, name, nil)
 			if err != nil {
 				m.t.Fatal(err)
 			}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/hashicorp/vault/sdk/logical"
@@ -59,23 +60,20 @@ var errChangedMeanwhile = importRefusal{"somebody else wrote to the mount meanwh
 
 // carryOut writes what was planned, if all that it was planned from is still as it was.
 func (b *backend) carryOut(ctx context.Context, s logical.Storage, plan *importPlan) error {
-	b.writes.Lock()
-	defer b.writes.Unlock()
-
-	if err := verifyUnchanged(ctx, s, plan.writes); err != nil {
-		return err
-	}
-	changes := slices.DeleteFunc(slices.Clone(plan.writes), func(w plannedWrite) bool { return !w.changes() })
-	err := store(ctx, s, changes)
-	for _, w := range changes {
-		b.invalidate(ctx, w.key)
-	}
+	keys := slices.Collect(maps.Keys(plan.keys()))
+	_, err := b.change(ctx, s, keys, func(s logical.Storage) (*logical.Response, error) {
+		if err := verifyUnchanged(ctx, s, plan.writes); err != nil {
+			return nil, err
+		}
+		changes := slices.DeleteFunc(slices.Clone(plan.writes), func(w plannedWrite) bool { return !w.changes() })
+		return nil, store(ctx, s, changes)
+	})
 	return err
 }
 
 func verifyUnchanged(ctx context.Context, s logical.Storage, writes []plannedWrite) error {
 	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(parallelRuleReads)
+	group.SetLimit(parallelRoleReads)
 	for _, w := range writes {
 		group.Go(func() error {
 			now, err := s.Get(ctx, w.key)
@@ -88,18 +86,26 @@ func verifyUnchanged(ctx context.Context, s logical.Storage, writes []plannedWri
 	return group.Wait()
 }
 
-// store writes all entries. If one cannot be written, those before it are put back
-// as they were, for a plugin has no transactions.
+// store writes all entries, also where the client that asked for it goes away
+// meanwhile. If one cannot be written, those before it are put back as they were, for a
+// plugin has no transactions.
 func store(ctx context.Context, s logical.Storage, writes []plannedWrite) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	storing, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeAllTimeout)
+	defer cancel()
 	for i, w := range writes {
-		if err := put(ctx, s, w.key, w.entry); err != nil {
-			return errors.Join(err, undo(context.WithoutCancel(ctx), s, writes[:i+1]))
+		if err := put(storing, s, w.key, w.entry); err != nil {
+			return errors.Join(err, undo(ctx, s, writes[:i+1]))
 		}
 	}
 	return nil
 }
 
 func undo(ctx context.Context, s logical.Storage, writes []plannedWrite) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeAllTimeout)
+	defer cancel()
 	var errs []error
 	for _, w := range slices.Backward(writes) {
 		if err := put(ctx, s, w.key, w.before); err != nil {

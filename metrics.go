@@ -83,7 +83,7 @@ func newMetrics(rules func() int) *metrics {
 	m.countLogins()
 	m.countReviews()
 	m.countRequests()
-	loads := m.counterVec("storage_loads_total", "Reads of Vault's storage, by what was read. Logins read what they need once.", "object")
+	loads := m.counterVec("storage_loads_total", "Reads of Vault's storage, by what was read. Logins read what they need once, and look again about once a minute.", "object")
 	m.configLoads, m.roleLoads, m.ruleLoads = loads.WithLabelValues("config"), loads.WithLabelValues("role"), loads.WithLabelValues("binding_rule")
 	m.gauge("binding_rules", "Binding rules in memory; 0 until the first login without a role.", func() float64 { return float64(rules()) })
 	info := m.gaugeVec("build_info", "1, with the version of the plugin.", "version")

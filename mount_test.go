@@ -117,6 +117,12 @@ type outcome struct {
 // do makes a request as Vault does.
 func (m *mount) do(operation logical.Operation, path string, data fields) outcome {
 	m.t.Helper()
+	return m.as(m.t.Context(), operation, path, data)
+}
+
+// as is do for a client that waits for as long as a context says.
+func (m *mount) as(ctx context.Context, operation logical.Operation, path string, data fields) outcome {
+	m.t.Helper()
 	request := &logical.Request{
 		Operation:  operation,
 		Path:       path,
@@ -126,7 +132,7 @@ func (m *mount) do(operation logical.Operation, path string, data fields) outcom
 		Connection: &logical.Connection{RemoteAddr: "192.0.2.1"},
 	}
 	if operation == logical.UpdateOperation {
-		checked, exists, err := m.HandleExistenceCheck(m.t.Context(), request)
+		checked, exists, err := m.HandleExistenceCheck(ctx, request)
 		if err != nil {
 			return outcomeOf(request, nil, err)
 		}
@@ -134,7 +140,7 @@ func (m *mount) do(operation logical.Operation, path string, data fields) outcom
 			request.Operation = logical.CreateOperation
 		}
 	}
-	response, err := m.HandleRequest(m.t.Context(), request)
+	response, err := m.HandleRequest(ctx, request)
 	return outcomeOf(request, response, err)
 }
 

@@ -114,7 +114,7 @@ func (b *backend) ruleList(ctx context.Context, req *logical.Request, _ *framewo
 	if err != nil {
 		return nil, err
 	}
-	rules, err := b.rules.get(ctx, req.Storage)
+	rules, err := b.rules.Get(ctx, req.Storage)
 	if err != nil {
 		return nil, err
 	}
@@ -150,12 +150,10 @@ func (b *backend) ruleRead(ctx context.Context, req *logical.Request, data *fram
 }
 
 func (b *backend) ruleDelete(ctx context.Context, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
-	name := data.Get("name").(string)
-	if err := req.Storage.Delete(ctx, ruleKey(name)); err != nil {
-		return nil, err
-	}
-	b.rules.changed(name)
-	return nil, nil
+	key := ruleKey(data.Get("name").(string))
+	return b.change(ctx, req.Storage, []string{key}, func(s logical.Storage) (*logical.Response, error) {
+		return nil, s.Delete(ctx, key)
+	})
 }
 
 // ruleWrite creates a rule, or changes the fields that are named.
@@ -172,10 +170,14 @@ func (b *backend) ruleChange(ctx context.Context, req *logical.Request, data *fr
 	if response := refuseUnknown(req, data); response != nil {
 		return response, nil
 	}
-	s := req.Storage
-	b.writes.Lock()
-	defer b.writes.Unlock()
+	key := ruleKey(data.Get("name").(string))
+	return b.change(ctx, req.Storage, []string{key}, func(s logical.Storage) (*logical.Response, error) {
+		return b.ruleMerge(ctx, s, req, data, create)
+	})
+}
 
+// ruleMerge changes the fields of a rule that are named.
+func (b *backend) ruleMerge(ctx context.Context, s logical.Storage, req *logical.Request, data *framework.FieldData, create bool) (*logical.Response, error) {
 	name := strings.ToLower(data.Get("name").(string))
 	r, err := readRule(ctx, s, name)
 	if err != nil {
@@ -238,11 +240,7 @@ func (b *backend) ruleStore(ctx context.Context, s logical.Storage, name string,
 	if err != nil {
 		return err
 	}
-	if err := s.Put(ctx, entry); err != nil {
-		return err
-	}
-	b.rules.changed(name)
-	return nil
+	return s.Put(ctx, entry)
 }
 
 // ruleWarnings tells the writer of a rule what it does not do yet, and what it does
@@ -273,7 +271,7 @@ func (b *backend) missingRole(ctx context.Context, s logical.Storage, r *ruleEnt
 	if r.BindType != string(binding.BindRole) || strings.Contains(r.BindName, "${") {
 		return ""
 	}
-	role, err := b.roles.get(ctx, s, roleCacheKey(r.BindName))
+	role, err := b.roles.Get(ctx, s, roleCacheKey(r.BindName))
 	if err != nil || role != nil {
 		return "" // that a role cannot be read now is no fault of the rule's
 	}

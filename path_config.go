@@ -109,10 +109,13 @@ func (c *configEntry) responseData() map[string]any {
 // whoever writes Vault's fields, such as Terraform, knows of no more, and must not switch
 // require_audience off by it.
 func (b *backend) configWrite(ctx context.Context, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
-	b.writes.Lock()
-	defer b.writes.Unlock()
+	return b.change(ctx, req.Storage, []string{configPath}, func(s logical.Storage) (*logical.Response, error) {
+		return b.configReplace(ctx, s, req, data)
+	})
+}
 
-	before, err := req.Storage.Get(ctx, configPath)
+func (b *backend) configReplace(ctx context.Context, s logical.Storage, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
+	before, err := s.Get(ctx, configPath)
 	if err != nil {
 		return nil, err
 	}
@@ -131,7 +134,7 @@ func (b *backend) configWrite(ctx context.Context, req *logical.Request, data *f
 	if lost := config.lostFrom(stored, data.Raw); len(lost) > 0 {
 		warnings = append(warnings, fmt.Sprintf("A write replaces what it does not name: now at their defaults are %s. vault patch changes single fields.", strings.Join(lost, ", ")))
 	}
-	return b.configStore(ctx, req, data, config, warnings...)
+	return b.configStore(ctx, s, req, data, config, warnings...)
 }
 
 // decodedConfig is a stored configuration; nil if there is none, or it cannot be read,
@@ -149,10 +152,14 @@ func (b *backend) configPatch(ctx context.Context, req *logical.Request, data *f
 	if response := refuseUnknown(req, data); response != nil {
 		return response, nil
 	}
-	b.writes.Lock()
-	defer b.writes.Unlock()
+	return b.change(ctx, req.Storage, []string{configPath}, func(s logical.Storage) (*logical.Response, error) {
+		return b.configMerge(ctx, s, req, data)
+	})
+}
 
-	config, err := readConfig(ctx, req.Storage)
+// configMerge changes the fields that are named.
+func (b *backend) configMerge(ctx context.Context, s logical.Storage, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
+	config, err := readConfig(ctx, s)
 	if err != nil {
 		return nil, err
 	}
@@ -166,7 +173,7 @@ func (b *backend) configPatch(ctx context.Context, req *logical.Request, data *f
 	}
 	config.settleIssuer(&before)
 	config.settleReviewer(&before, named("token_reviewer_jwt"))
-	return b.configStore(ctx, req, data, config)
+	return b.configStore(ctx, s, req, data, config)
 }
 
 // patched tells which fields a patch names. A field that is null is taken out of
@@ -183,11 +190,9 @@ func patched(data *framework.FieldData) func(field string) bool {
 }
 
 func (b *backend) configDelete(ctx context.Context, req *logical.Request, _ *framework.FieldData) (*logical.Response, error) {
-	if err := req.Storage.Delete(ctx, configPath); err != nil {
-		return nil, err
-	}
-	b.dropConnection()
-	return nil, nil
+	return b.change(ctx, req.Storage, []string{configPath}, func(s logical.Storage) (*logical.Response, error) {
+		return nil, s.Delete(ctx, configPath)
+	})
 }
 
 // fields maps the fields of the path to those of the entry.
@@ -244,25 +249,21 @@ func (c *configEntry) set(data *framework.FieldData, named func(field string) bo
 }
 
 // configStore validates and writes a configuration.
-func (b *backend) configStore(ctx context.Context, req *logical.Request, data *framework.FieldData, config *configEntry, warnings ...string) (*logical.Response, error) {
+func (b *backend) configStore(
+	ctx context.Context, s logical.Storage, req *logical.Request, data *framework.FieldData, config *configEntry, warnings ...string,
+) (*logical.Response, error) {
 	if err := b.validateConfig(config); err != nil {
 		return logical.ErrorResponse(err.Error()), nil
 	}
 	if b.reviewerCredential(config)() != "" {
 		config.ReviewerDropped = false // the files of a pod serve
 	}
-	s := req.Storage
 	entry, err := logical.StorageEntryJSON(configPath, config)
 	if err != nil {
 		return nil, err
 	}
 	if err := s.Put(ctx, entry); err != nil {
 		return nil, err
-	}
-	if c, ok := b.connections.peek(configPath); !ok || !equalConfig(c.config, config) {
-		// Where the connection is of just this configuration it goes on; its keys and
-		// what it remembers are worth more than a new one.
-		b.dropConnection()
 	}
 	if config.ReviewerDropped {
 		b.Logger().Warn("the configuration was written without token_reviewer_jwt, and the reviewer's token that was stored is gone",

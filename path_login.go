@@ -136,7 +136,7 @@ func (b *backend) newLogin(ctx context.Context, req *logical.Request, body login
 // requireRules answers a login without a role as Vault's own method does where
 // there are no binding rules to go by.
 func (b *backend) requireRules(ctx context.Context, s logical.Storage) error {
-	rules, err := b.rules.get(ctx, s)
+	rules, err := b.rules.Get(ctx, s)
 	if err != nil {
 		return err
 	}

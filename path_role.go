@@ -199,20 +199,23 @@ func (r *roleEntry) responseData() map[string]any {
 }
 
 func (b *backend) roleDelete(ctx context.Context, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
-	name := data.Get("name").(string)
-	if err := req.Storage.Delete(ctx, roleKey(name)); err != nil {
-		return nil, err
-	}
-	b.roles.drop(roleCacheKey(name))
-	return nil, nil
+	key := roleKey(data.Get("name").(string))
+	return b.change(ctx, req.Storage, []string{key}, func(s logical.Storage) (*logical.Response, error) {
+		return nil, s.Delete(ctx, key)
+	})
 }
 
 func (b *backend) roleWrite(ctx context.Context, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
-	b.writes.Lock()
-	defer b.writes.Unlock()
+	key := roleKey(data.Get("name").(string))
+	return b.change(ctx, req.Storage, []string{key}, func(s logical.Storage) (*logical.Response, error) {
+		return b.roleChange(ctx, s, req, data)
+	})
+}
 
+// roleChange creates a role, or changes the fields that are named.
+func (b *backend) roleChange(ctx context.Context, s logical.Storage, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
 	name := data.Get("name").(string)
-	r, err := readRole(ctx, req.Storage, name)
+	r, err := readRole(ctx, s, name)
 	if err != nil {
 		return nil, err
 	}
@@ -235,7 +238,7 @@ func (b *backend) roleWrite(ctx context.Context, req *logical.Request, data *fra
 	if err := r.setAliasNameSource(data); err != nil {
 		return logical.ErrorResponse(err.Error()), nil
 	}
-	config, err := readConfig(ctx, req.Storage)
+	config, err := readConfig(ctx, s)
 	if err != nil {
 		return nil, err
 	}
@@ -246,10 +249,9 @@ func (b *backend) roleWrite(ctx context.Context, req *logical.Request, data *fra
 	if err != nil {
 		return nil, err
 	}
-	if err := req.Storage.Put(ctx, entry); err != nil {
+	if err := s.Put(ctx, entry); err != nil {
 		return nil, err
 	}
-	b.roles.drop(roleCacheKey(name))
 	warnings := r.warnings(name, b.System())
 	if _, named := data.GetOk("selector"); create && named && r.Selector == "" {
 		warnings = append(warnings, "selector is empty, so it narrows nothing: the role is for all that its other bounds allow.")

@@ -60,7 +60,7 @@ func (b *backend) renewByRole(ctx context.Context, req *logical.Request) (*logic
 	if name == "" {
 		return nil, errors.New("failed to fetch role_name during renewal")
 	}
-	r, err := b.roles.get(ctx, req.Storage, roleCacheKey(name))
+	r, err := b.roles.Get(ctx, req.Storage, roleCacheKey(name))
 	if err != nil {
 		return nil, fmt.Errorf("failed to validate role %s during renewal: %w", name, err)
 	}

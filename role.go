@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"regexp"
@@ -65,6 +66,8 @@ type role struct {
 	selector *binding.Selector
 	// unusable says why no login can use the role; nil if some can.
 	unusable error
+	// stored is the digest of the entry that it was read from.
+	stored [sha256.Size]byte
 }
 
 // audiences are those of which a token must have one; none means any.
@@ -107,6 +110,10 @@ func readRole(ctx context.Context, s logical.Storage, name string) (*roleEntry, 
 	if err != nil || entry == nil {
 		return nil, err
 	}
+	return decodeRole(entry, name)
+}
+
+func decodeRole(entry *logical.StorageEntry, name string) (*roleEntry, error) {
 	r := &roleEntry{}
 	if err := entry.DecodeJSON(r); err != nil {
 		return nil, fmt.Errorf("the stored role %q cannot be read: %w", name, err)
@@ -139,7 +146,7 @@ func setIfZero[T int | time.Duration](target *T, old T) {
 // is looked at only where no role is remembered by just this one, which must be a good
 // one then.
 func (b *backend) findRole(ctx context.Context, s logical.Storage, name string) (*role, error) {
-	if r, ok := b.roles.peek(name); ok {
+	if r, ok := b.roles.Peek(name); ok {
 		return r, nil
 	}
 	unknown := refuseInvalid("there is no role of that name", fmt.Sprintf("invalid role name %q", name))
@@ -149,7 +156,7 @@ func (b *backend) findRole(ctx context.Context, s logical.Storage, name string) 
 	if isRelative(name) {
 		return nil, refuseInvalid(relativePath, relativePath)
 	}
-	r, err := b.roles.get(ctx, s, roleCacheKey(name))
+	r, err := b.roles.Get(ctx, s, roleCacheKey(name))
 	if err != nil {
 		return nil, err
 	}
@@ -159,16 +166,24 @@ func (b *backend) findRole(ctx context.Context, s logical.Storage, name string) 
 	return r, nil
 }
 
-// loadRole is the cache's loader. A selector that Vault's own method stored is
+// loadRole is the cache's loader; last is the role as it was read before. A selector that Vault's own method stored is
 // parsed as leniently as Vault parses it; one that cannot be parsed at all matches
 // nothing.
-func (b *backend) loadRole(ctx context.Context, s logical.Storage, name string) (*role, error) {
+func (b *backend) loadRole(ctx context.Context, s logical.Storage, name string, last *role) (*role, error) {
 	b.metrics.roleLoads.Inc()
-	entry, err := readRole(ctx, s, name)
-	if err != nil || entry == nil {
+	found, err := s.Get(ctx, roleKey(name))
+	if err != nil || found == nil {
 		return nil, err
 	}
-	r := &role{roleEntry: entry}
+	stored := sha256.Sum256(found.Value)
+	if last != nil && last.stored == stored {
+		return last, nil
+	}
+	entry, err := decodeRole(found, name)
+	if err != nil {
+		return nil, err
+	}
+	r := &role{roleEntry: entry, stored: stored}
 	if text := entry.ServiceAccountNamespaceSelector; text != "" {
 		r.namespaceSelector, err = parseStoredNamespaceSelector(text)
 		if err != nil {

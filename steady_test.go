@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/hashicorp/vault/sdk/helper/consts"
 	"github.com/hashicorp/vault/sdk/logical"
@@ -178,4 +179,127 @@ func TestLoginsWhileEverythingChanges(t *testing.T) {
 	wantRefused(t, m.login("demo", token), http.StatusForbidden)
 	m.write("role/demo", fields{"bound_service_account_names": "web"})
 	m.mustLogin(token)
+}
+
+// newClockedStored is newStored with a clock that stands still.
+func newClockedStored(t *testing.T) (*mount, *clock) {
+	m := newMount(t)
+	c := &clock{at: time.Now()}
+	m.now = c.now
+	m.write("config", m.config(nil))
+	m.write("role/demo", m.role(nil))
+	m.write("binding-rule/r", fields{"bind_type": "policy", "bind_name": "p"})
+	m.write("binding-rule/s", fields{"bind_type": "policy", "bind_name": "q"})
+	m.wantLogins(http.StatusOK, http.StatusOK)
+	return m, c
+}
+
+// wantLogins logs in under the role demo, and by rules.
+func (m *mount) wantLogins(byRole, byRules int) {
+	m.t.Helper()
+	for role, want := range map[string]int{"demo": byRole, "": byRules} {
+		if o := m.login(role, m.token()); o.status != want {
+			m.t.Errorf("the login under %q: %d %s, want %d", role, o.status, o.message, want)
+		}
+	}
+}
+
+// Once in a minute storage is asked whether what is remembered is still so. Where it is,
+// connections and compiled roles stay what they are.
+func TestOneLookAMinute(t *testing.T) {
+	m, c := newClockedStored(t)
+	connection, _ := m.connections.Peek(configPath)
+	role, _ := m.roles.Peek("demo")
+	for range 3 {
+		m.storage.reads.Store(0)
+		m.wantLogins(http.StatusOK, http.StatusOK)
+		if reads := m.storage.reads.Load(); reads != 0 {
+			t.Errorf("%d reads within a minute", reads)
+		}
+		c.advance(time.Minute)
+		m.wantLogins(http.StatusOK, http.StatusOK)
+		if reads := m.storage.reads.Load(); reads != 1+1+1+2 {
+			t.Errorf("%d reads after a minute, want one of the configuration, one of the role, a list, and two of rules", reads)
+		}
+	}
+	if now, ok := m.connections.Peek(configPath); !ok || now != connection {
+		t.Error("the connection was made anew")
+	}
+	if now, ok := m.roles.Peek("demo"); !ok || now != role {
+		t.Error("the role was compiled anew")
+	}
+}
+
+// What another node changed, and nobody told of, counts within a minute.
+func TestLostInvalidation(t *testing.T) {
+	for name, row := range map[string]struct {
+		happens         func(m *mount)
+		byRole, byRules int
+	}{
+		"role narrowed":  {func(m *mount) { m.stored("role/demo", strings.Replace(vaultRole, `["web"]`, `["other"]`, 1)) }, http.StatusForbidden, http.StatusOK},
+		"role deleted":   {func(m *mount) { m.lose("role/demo") }, http.StatusBadRequest, http.StatusOK},
+		"config changed": {func(m *mount) { m.stored("config", strings.Replace(vaultConfig, "REVIEWER", "garbage", 1)) }, http.StatusForbidden, http.StatusForbidden},
+		"config deleted": {func(m *mount) { m.lose("config") }, http.StatusInternalServerError, http.StatusInternalServerError},
+		"rules deleted":  {func(m *mount) { m.lose("binding-rule/r"); m.lose("binding-rule/s") }, http.StatusOK, http.StatusBadRequest},
+		"rules narrowed": {func(m *mount) {
+			for _, key := range []string{"binding-rule/r", "binding-rule/s"} {
+				m.storage.put(m.t, key, `{"selector":"serviceaccount.name==other","bind_type":"policy","bind_name":"p"}`)
+			}
+		}, http.StatusOK, http.StatusForbidden},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m, c := newClockedStored(t)
+			row.happens(m)
+			c.advance(time.Minute)
+			m.wantLogins(row.byRole, row.byRules)
+		})
+	}
+}
+
+// lose deletes an entry as somebody else does.
+func (m *mount) lose(key string) {
+	m.t.Helper()
+	if err := m.storage.InmemStorage.Delete(m.t.Context(), key); err != nil {
+		m.t.Fatal(err)
+	}
+}
+
+// Where storage cannot be read, nobody logs in by what was true more than a minute ago.
+func TestStorageThatCannotBeRead(t *testing.T) {
+	for prefix, want := range map[string][2]int{
+		"config":        {http.StatusInternalServerError, http.StatusInternalServerError},
+		"role/":         {http.StatusInternalServerError, http.StatusOK},
+		"binding-rule/": {http.StatusOK, http.StatusInternalServerError},
+	} {
+		t.Run(prefix, func(t *testing.T) {
+			m, c := newClockedStored(t)
+			m.storage.fail(prefix)
+			c.advance(49 * time.Second)
+			m.wantLogins(http.StatusOK, http.StatusOK)
+			c.advance(11 * time.Second)
+			m.wantLogins(want[0], want[1])
+			m.storage.fail("")
+			m.wantLogins(http.StatusOK, http.StatusOK)
+		})
+	}
+}
+
+// Many rules, of which nobody told that they are gone: none grants anything a minute
+// later, although a look reads only some of them.
+func TestLostInvalidationAmongManyRules(t *testing.T) {
+	m, c := newClockedStored(t)
+	for i := range 2500 {
+		m.storage.put(t, fmt.Sprintf("binding-rule/many-%04d", i), `{"selector":"serviceaccount.name==other","bind_type":"policy","bind_name":"p"}`)
+	}
+	c.advance(time.Minute)
+	m.wantLogins(http.StatusOK, http.StatusOK)
+	for _, key := range []string{"binding-rule/r", "binding-rule/s"} {
+		m.storage.put(t, key, `{"selector":"serviceaccount.name==other","bind_type":"policy","bind_name":"p"}`)
+	}
+	c.advance(time.Minute)
+	m.storage.reads.Store(0)
+	m.wantLogins(http.StatusOK, http.StatusForbidden)
+	if reads := m.storage.reads.Load(); reads > 1+1+1+1000+2 {
+		t.Errorf("%d reads", reads)
+	}
 }

@@ -22,7 +22,14 @@ type storage struct {
 	failing atomic.Value
 	// failingPut is like failing, for writes alone.
 	failingPut atomic.Value
+	// around may come between the mount and its storage; nil does not.
+	around atomic.Pointer[between]
 }
+
+// between does what a storage does with an operation: do reads, or commits. What it
+// does before or instead, and what it answers, is up to it. op is get, list, put or
+// delete.
+type between func(ctx context.Context, op, key string, do func() error) error
 
 func newStorage() *storage {
 	s := &storage{}
@@ -35,6 +42,21 @@ func (s *storage) failPut(key string) { s.failingPut.Store(key) }
 
 func (s *storage) fail(key string) { s.failing.Store(key) }
 
+// does makes what come between the mount and its storage.
+func (s *storage) does(what between) { s.around.Store(&what) }
+
+// operate does an operation, with what comes between. An operation whose context has
+// ended is not done, as in the host's storage.
+func (s *storage) operate(ctx context.Context, op, key string, do func() error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if around := s.around.Load(); around != nil {
+		return (*around)(ctx, op, key, do)
+	}
+	return do()
+}
+
 func (s *storage) check(key string) error {
 	if failing := s.failing.Load().(string); failing != "" && strings.HasPrefix(key, failing) {
 		return errStorage
@@ -42,20 +64,34 @@ func (s *storage) check(key string) error {
 	return nil
 }
 
-func (s *storage) Get(ctx context.Context, key string) (*logical.StorageEntry, error) {
+func (s *storage) Get(ctx context.Context, key string) (entry *logical.StorageEntry, err error) {
 	s.reads.Add(1)
 	if err := s.check(key); err != nil {
 		return nil, err
 	}
-	return s.InmemStorage.Get(ctx, key)
+	err = s.operate(ctx, "get", key, func() (err error) {
+		entry, err = s.InmemStorage.Get(ctx, key)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return entry, nil
 }
 
-func (s *storage) List(ctx context.Context, prefix string) ([]string, error) {
+func (s *storage) List(ctx context.Context, prefix string) (names []string, err error) {
 	s.reads.Add(1)
 	if err := s.check(prefix); err != nil {
 		return nil, err
 	}
-	return s.InmemStorage.List(ctx, prefix)
+	err = s.operate(ctx, "list", prefix, func() (err error) {
+		names, err = s.InmemStorage.List(ctx, prefix)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return names, nil
 }
 
 func (s *storage) Put(ctx context.Context, entry *logical.StorageEntry) error {
@@ -66,7 +102,7 @@ func (s *storage) Put(ctx context.Context, entry *logical.StorageEntry) error {
 	if failing := s.failingPut.Load().(string); failing != "" && strings.HasPrefix(entry.Key, failing) {
 		return errStorage
 	}
-	return s.InmemStorage.Put(ctx, entry)
+	return s.operate(ctx, "put", entry.Key, func() error { return s.InmemStorage.Put(ctx, entry) })
 }
 
 func (s *storage) Delete(ctx context.Context, key string) error {
@@ -74,7 +110,7 @@ func (s *storage) Delete(ctx context.Context, key string) error {
 	if err := s.check(key); err != nil {
 		return err
 	}
-	return s.InmemStorage.Delete(ctx, key)
+	return s.operate(ctx, "delete", key, func() error { return s.InmemStorage.Delete(ctx, key) })
 }
 
 // put stores an entry as somebody else wrote it.

@@ -36,6 +36,16 @@ func (k *Keys) Take(ctx context.Context, keys ...string) (release func(), err er
 	return func() { k.release(sorted) }, nil
 }
 
+// Waiting is how many have the turn of key or wait for it.
+func (k *Keys) Waiting(key string) int {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if held := k.keys[key]; held != nil {
+		return held.users
+	}
+	return 0
+}
+
 func setOf(names []string) map[string]struct{} {
 	set := make(map[string]struct{}, len(names))
 	for _, name := range names {
