@@ -126,9 +126,12 @@ func (s *Store) Len() int {
 // storage now, and the rest was looked at less than cache.BelieveFor ago. The error is
 // storage's, or wraps cache.ErrGaveUp.
 func (s *Store) Get(ctx context.Context, source Storage) (*binding.RuleSet, error) {
-	since := s.since()
+	asked := since{at: s.options.Now()}
+	s.mu.Lock()
+	asked.changes = s.changes
+	set, ahead := s.ready(asked, asked.at)
+	s.mu.Unlock()
 	for {
-		set, ahead := s.ready(since)
 		if ahead {
 			s.readings.Begin(struct{}{}, s.readFrom(source))
 		}
@@ -138,26 +141,22 @@ func (s *Store) Get(ctx context.Context, source Storage) (*binding.RuleSet, erro
 		if _, err := s.readings.Do(ctx, struct{}{}, s.readFrom(source)); err != nil {
 			return nil, err
 		}
+		now := s.options.Now()
+		s.mu.Lock()
+		set, ahead = s.ready(asked, now)
+		s.mu.Unlock()
 	}
 }
 
-// since is when somebody asked for the rules.
+// since is when somebody asked for the rules: after how many changes, and at what time.
 type since struct {
 	changes uint64
 	at      time.Time
 }
 
-func (s *Store) since() since {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return since{changes: s.changes, at: s.options.Now()}
-}
-
-// ready returns the rules if who asked at that time may have them as they are, and
-// whether to look at storage meanwhile.
-func (s *Store) ready(asked since) (set *binding.RuleSet, ahead bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+// ready returns the rules if who asked at that time may have them as they are now, and
+// whether to look at storage meanwhile. It is called with the lock held.
+func (s *Store) ready(asked since, now time.Time) (set *binding.RuleSet, ahead bool) {
 	if s.lookedAt.IsZero() {
 		return nil, false
 	}
@@ -166,7 +165,6 @@ func (s *Store) ready(asked since) (set *binding.RuleSet, ahead bool) {
 			return nil, false
 		}
 	}
-	now := s.options.Now()
 	age := now.Sub(s.lookedAt)
 	if age >= cache.BelieveFor && s.lookedAt.Before(asked.at) {
 		return nil, false
@@ -188,7 +186,11 @@ func (s *Store) Confirm(ctx context.Context, source Storage, names []string) (ag
 	return true, err
 }
 
+// doubt makes those of names stale that are to be read again, and tells whether any is.
 func (s *Store) doubt(names []string) (doubted bool) {
+	if len(names) == 0 {
+		return false
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.set.Len() <= readsOfALook {
