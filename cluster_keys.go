@@ -5,8 +5,7 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sync/singleflight"
-
+	"vault-plugin-auth-kubernetes/internal/cache"
 	"vault-plugin-auth-kubernetes/internal/kube"
 	"vault-plugin-auth-kubernetes/internal/token"
 )
@@ -26,9 +25,7 @@ type clusterKeys struct {
 	fetch      func(ctx context.Context, loginToken string) ([]byte, error)
 	selfReview func() bool
 	now        func() time.Time
-	// ctx is the mount's: several logins may wait for one reading.
-	ctx     context.Context
-	reading singleflight.Group
+	reading    *cache.Group[struct{}, struct{}]
 
 	mu     sync.Mutex
 	keys   token.Keys
@@ -37,8 +34,9 @@ type clusterKeys struct {
 	failed error     // of that attempt
 }
 
+// newClusterKeys makes keys whose readings end with ctx.
 func newClusterKeys(ctx context.Context, client *kube.Client, selfReview func() bool, now func() time.Time) *clusterKeys {
-	return &clusterKeys{fetch: client.SigningKeys, selfReview: selfReview, now: now, ctx: ctx}
+	return &clusterKeys{fetch: client.SigningKeys, selfReview: selfReview, now: now, reading: cache.NewGroup[struct{}, struct{}](ctx, 0)}
 }
 
 // verify refuses a token that the cluster did not sign. Without any keys it cannot
@@ -79,18 +77,16 @@ func (c *clusterKeys) current() (keys token.Keys, fresh bool, failed error) {
 // read reads the keys, or waits for another login that does. It does nothing if that
 // was tried a moment ago. An error is the caller's own deadline.
 func (c *clusterKeys) read(ctx context.Context, loginToken string) error {
-	done := c.reading.DoChan("", func() (any, error) {
+	_, err := c.reading.Do(ctx, struct{}{}, cache.Read[struct{}]{From: func(ctx context.Context) (struct{}, error) {
 		if c.begin() {
-			c.finish(fetchKeys(c.ctx, c.fetch, loginToken))
+			c.finish(fetchKeys(ctx, c.fetch, loginToken))
 		}
-		return nil, nil
-	})
-	select {
-	case <-done:
-		return nil
-	case <-ctx.Done():
+		return struct{}{}, nil
+	}})
+	if err != nil {
 		return &refusal{kind: couldNotAsk, class: string(kube.Timeout), reason: "waiting for the cluster's keys", err: ctx.Err()}
 	}
+	return nil
 }
 
 func (c *clusterKeys) begin() bool {

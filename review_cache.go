@@ -6,11 +6,12 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/binary"
+	"errors"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru"
-	"golang.org/x/sync/singleflight"
 
+	"vault-plugin-auth-kubernetes/internal/cache"
 	"vault-plugin-auth-kubernetes/internal/identity"
 	"vault-plugin-auth-kubernetes/internal/kube"
 	"vault-plugin-auth-kubernetes/internal/token"
@@ -27,13 +28,12 @@ type rememberingReviewer struct {
 	next tokenReviewer
 	ttl  time.Duration
 	now  func() time.Time
-	ctx  context.Context // the mount's: several logins may wait for one review
 	// looked is told whether a review was remembered.
 	looked func(hit bool)
 
 	key     [32]byte
 	entries *lru.Cache
-	reviews singleflight.Group
+	reviews *cache.Group[[sha256.Size]byte, identity.Identity]
 }
 
 type rememberedReview struct {
@@ -41,8 +41,10 @@ type rememberedReview struct {
 	until    time.Time
 }
 
+// newRememberingReviewer makes one whose reviews end with ctx.
 func newRememberingReviewer(ctx context.Context, next tokenReviewer, ttl time.Duration, now func() time.Time, looked func(hit bool)) *rememberingReviewer {
-	r := &rememberingReviewer{next: next, ttl: ttl, now: now, ctx: ctx, looked: looked}
+	r := &rememberingReviewer{next: next, ttl: ttl, now: now, looked: looked}
+	r.reviews = cache.NewGroup[[sha256.Size]byte, identity.Identity](ctx, 0)
 	if _, err := rand.Read(r.key[:]); err != nil {
 		panic(err) // documented never to happen
 	}
@@ -62,25 +64,23 @@ func (r *rememberingReviewer) Review(ctx context.Context, t *token.Unverified, a
 	if ok {
 		return id, nil
 	}
-	done := r.reviews.DoChan(string(key[:]), func() (any, error) {
+	id, err := r.reviews.Do(ctx, key, cache.Read[identity.Identity]{From: func(ctx context.Context) (identity.Identity, error) {
 		// The review of another login may have ended since the look above.
 		if id, ok := r.remembered(key); ok {
 			return id, nil
 		}
-		id, err := r.next.Review(r.ctx, t, audiences)
+		id, err := r.next.Review(ctx, t, audiences)
 		if err == nil {
 			r.entries.Add(key, rememberedReview{identity: id, until: r.until(t)})
 		}
 		return id, err
-	})
-	select {
-	case result := <-done:
-		return result.Val.(identity.Identity), result.Err
-	case <-ctx.Done():
+	}})
+	if errors.Is(err, cache.ErrGaveUp) {
 		return identity.Identity{}, &refusal{
 			kind: couldNotAsk, class: string(kube.Timeout), reason: "waiting for a review that another login began", err: ctx.Err(),
 		}
 	}
+	return id, err
 }
 
 func (r *rememberingReviewer) remembered(key [sha256.Size]byte) (identity.Identity, bool) {
