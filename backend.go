@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -52,7 +53,8 @@ type backend struct {
 
 	// made is the connection that was made last. While the configuration is stored as
 	// it was, and the pod's CA is the same, it is not made anew.
-	made atomic.Pointer[connection]
+	made   atomic.Pointer[connection]
+	making sync.Mutex // is held while one is made, which asks nobody
 
 	// turns are those of whoever changes storage, by key. Logins and reads take none.
 	turns turn.Keys

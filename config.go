@@ -208,6 +208,8 @@ func (b *backend) loadConnection(ctx context.Context, s logical.Storage, _ strin
 		return nil, err
 	}
 	stored := sha256.Sum256(entry.Value)
+	b.making.Lock() // of several that read it at once, one makes a connection
+	defer b.making.Unlock()
 	if made := b.made.Load(); made != nil && made.stored == stored && !b.podCAChanged(made) {
 		return made, nil
 	}
