@@ -80,7 +80,7 @@ func (c *checker) checkStored(ctx context.Context) error {
 	}
 	config := c.connection.config
 	if config.BindingRuleRole != "" {
-		r, err := c.b.loadRole(ctx, c.storage, roleCacheKey(config.BindingRuleRole))
+		r, err := c.b.loadRole(ctx, c.storage, roleCacheKey(config.BindingRuleRole), nil)
 		if problem := config.ruleRoleProblem(r); err == nil && problem != "" {
 			problems = append(problems, problem)
 		}

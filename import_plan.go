@@ -17,10 +17,12 @@ import (
 type importPlan struct {
 	options importOptions
 	method  string
-	config  *configEntry
-	rules   []string // what happens to each, a line
-	writes  []plannedWrite
-	left    []string
+	// stored is what the plan is made of.
+	stored *readOnce
+	config *configEntry
+	rules  []string // what happens to each, a line
+	writes []plannedWrite
+	left   []string
 	// missing are the names of rules that an earlier import brought, and that Consul
 	// has no more.
 	missing  []string
@@ -35,15 +37,15 @@ type importPlan struct {
 // an importRefusal says why nothing is to be written.
 func (b *backend) planImport(ctx context.Context, s logical.Storage, imported *consul.Import, options importOptions) (*importPlan, error) {
 	plan := &importPlan{
-		options: options, method: imported.Method,
+		options: options, method: imported.Method, stored: newReadOnce(s),
 		rules: []string{}, missing: []string{},
 		left: slices.Clone(imported.Left), refused: slices.Clone(imported.Refused),
 	}
-	before, err := readConfig(ctx, s)
+	before, err := readConfig(ctx, plan.stored)
 	if err != nil {
 		return nil, err
 	}
-	if err := b.planConfig(ctx, s, plan, before, imported.Config); err != nil {
+	if err := b.planConfig(ctx, plan, before, imported.Config); err != nil {
 		return nil, err
 	}
 	for _, rule := range imported.Rules {
@@ -78,7 +80,7 @@ func (p *importPlan) settle() (*importPlan, error) {
 	return p, nil
 }
 
-func (b *backend) planConfig(ctx context.Context, s logical.Storage, plan *importPlan, before *configEntry, from consul.Config) error {
+func (b *backend) planConfig(ctx context.Context, plan *importPlan, before *configEntry, from consul.Config) error {
 	config := &configEntry{DisableISSValidation: true}
 	if before != nil {
 		*config = *before
@@ -92,7 +94,7 @@ func (b *backend) planConfig(ctx context.Context, s logical.Storage, plan *impor
 	if before != nil && !plan.options.replaceConfiguration {
 		plan.conflicts = append(plan.conflicts, config.replaces(before)...)
 	}
-	return plan.add(ctx, s, configPath, config)
+	return plan.add(ctx, configPath, config)
 }
 
 // takeOver sets what Consul's method has. It brings a reviewer's token of its own, so
@@ -135,7 +137,7 @@ func (b *backend) planRule(ctx context.Context, s logical.Storage, plan *importP
 		plan.refused = append(plan.refused, fmt.Sprintf("%s: %s", rule.Name, err))
 		return nil
 	}
-	before, err := readRule(ctx, s, rule.Name)
+	before, err := readRule(ctx, plan.stored, rule.Name)
 	unreadable := errors.Is(err, errUnreadable)
 	if err != nil && !unreadable {
 		return err
@@ -159,7 +161,7 @@ func (b *backend) planRule(ctx context.Context, s logical.Storage, plan *importP
 	} else if warning := b.importWarning(ctx, s, plan.options, entry); warning != "" && what != "unchanged" {
 		plan.warnings = append(plan.warnings, rule.Name+" "+warning)
 	}
-	return plan.add(ctx, s, ruleKey(rule.Name), entry)
+	return plan.add(ctx, ruleKey(rule.Name), entry)
 }
 
 func describeImported(what, name string, entry *ruleEntry) string {
@@ -201,7 +203,7 @@ func (b *backend) planMissing(ctx context.Context, s logical.Storage, plan *impo
 			plan.left = append(plan.left, name+": there is a binding rule of that name, which stays as it is")
 			continue
 		}
-		entry, err := readRule(ctx, s, name)
+		entry, err := readRule(ctx, plan.stored, name)
 		if errors.Is(err, errUnreadable) {
 			continue // nobody knows whose it is
 		}
@@ -217,7 +219,7 @@ func (b *backend) planMissing(ctx context.Context, s logical.Storage, plan *impo
 			continue
 		}
 		plan.rules = append(plan.rules, describeImported("delete", name, entry))
-		if err := plan.add(ctx, s, ruleKey(name), nil); err != nil {
+		if err := plan.add(ctx, ruleKey(name), nil); err != nil {
 			return err
 		}
 	}

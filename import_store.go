@@ -19,9 +19,31 @@ type plannedWrite struct {
 	before *logical.StorageEntry // nil if there is none
 }
 
+// readOnce is storage of which each entry is read once, so that what a plan was made of,
+// and what it is compared with before it is carried out, are the same.
+type readOnce struct {
+	logical.Storage
+	entries map[string]*logical.StorageEntry
+}
+
+func newReadOnce(s logical.Storage) *readOnce {
+	return &readOnce{Storage: s, entries: map[string]*logical.StorageEntry{}}
+}
+
+func (r *readOnce) Get(ctx context.Context, key string) (*logical.StorageEntry, error) {
+	if entry, ok := r.entries[key]; ok {
+		return entry, nil
+	}
+	entry, err := r.Storage.Get(ctx, key)
+	if err == nil {
+		r.entries[key] = entry
+	}
+	return entry, err
+}
+
 // add plans a write, or with nil a deletion. What is stored like that already is not
 // written again.
-func (p *importPlan) add(ctx context.Context, s logical.Storage, key string, value any) error {
+func (p *importPlan) add(ctx context.Context, key string, value any) error {
 	w := plannedWrite{key: key}
 	var err error
 	if value != nil {
@@ -29,7 +51,7 @@ func (p *importPlan) add(ctx context.Context, s logical.Storage, key string, val
 			return err
 		}
 	}
-	if w.before, err = s.Get(ctx, key); err != nil {
+	if w.before, err = p.stored.Get(ctx, key); err != nil {
 		return err
 	}
 	p.writes = append(p.writes, w)

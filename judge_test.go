@@ -118,7 +118,8 @@ func (h *history) committing(by *operation, key string, do func() error) func() 
 // bring nothing back, and change nothing else. Only an import makes a configuration.
 func (h *history) judgePartial(by *operation, key, before, after string) {
 	imports := by.path == "import/consul"
-	if before != after && !(imports && (before == "" || after == "")) {
+	made := imports && (before == "" || after == "")
+	if before != after && !made {
 		h.t.Errorf("%s %s, which changes something else, makes %q of %q in %s", by.operation, by.path, after, before, key)
 	}
 }

@@ -17,7 +17,7 @@ func (b *backend) ruleRole(ctx context.Context, s logical.Storage, config *confi
 	if name == "" {
 		return nil, nil
 	}
-	r, err := b.roles.get(ctx, s, roleCacheKey(name))
+	r, err := b.roles.Get(ctx, s, roleCacheKey(name))
 	if err == nil && r == nil {
 		err = &refusal{
 			kind: denied, operator: true, class: "configuration",
@@ -83,7 +83,7 @@ func (b *backend) ruleRoleWarnings(ctx context.Context, s logical.Storage, confi
 	if config.BindingRuleRole == "" {
 		return nil
 	}
-	r, err := b.roles.get(ctx, s, roleCacheKey(config.BindingRuleRole))
+	r, err := b.roles.Get(ctx, s, roleCacheKey(config.BindingRuleRole))
 	if problem := config.ruleRoleProblem(r); err == nil && problem != "" {
 		return []string{problem}
 	}
