@@ -4,7 +4,7 @@
 # make test    unit tests, race detector on, and the end-to-end suite
 # make test-consul  the same rules and logins given to a real Consul
 # make test-web     the web page in a real Chromium, installed where it is missing
-# make test-faults  the same processes with faults injected, 4 minutes
+# make test-faults  the same processes with faults injected, 8 minutes
 # make bench   this plugin beside Vault's own method, 20 minutes; BENCH_FLAGS=-short: a minute
 # make fuzz    every fuzz target for FUZZTIME, 10s unless told otherwise
 # make check   format, vet, lint, tidy, known vulnerabilities

@@ -58,7 +58,7 @@ func vouches(w http.ResponseWriter, r *http.Request) {
 			Audiences:     review.Spec.Audiences,
 			User: authv1.UserInfo{
 				Username: "system:serviceaccount:" + kube.namespace + ":" + kube.account,
-				UID:      "2f1e6a0e-7a52-4a3c-9c39-0c1d5a6f3b11",
+				UID:      kube.uid,
 				Groups:   []string{"system:serviceaccounts", "system:serviceaccounts:" + kube.namespace, "system:authenticated"},
 			},
 		}
@@ -84,13 +84,14 @@ func answerReview(w http.ResponseWriter, r *http.Request, change func(*authv1.To
 }
 
 // decodeReview reads a review from the body of a request, in any encoding that
-// client-go chooses.
+// client-go chooses. Vault's own method does not say of what kind its reviews are.
 func decodeReview(r *http.Request) (*authv1.TokenReview, error) {
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
 		return nil, err
 	}
-	object, _, err := scheme.Codecs.UniversalDeserializer().Decode(body, nil, nil)
+	kind := authv1.SchemeGroupVersion.WithKind("TokenReview")
+	object, _, err := scheme.Codecs.UniversalDeserializer().Decode(body, &kind, nil)
 	if err != nil {
 		return nil, err
 	}

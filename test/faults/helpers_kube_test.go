@@ -25,6 +25,7 @@ type cluster struct {
 	client             *kubernetes.Clientset
 	reviewer           string // token of an account that may do what a mount can need
 	namespace, account string
+	uid                string // of the account
 }
 
 func newCluster(ctx context.Context, running *testbed.Cluster) (*cluster, error) {
@@ -41,10 +42,13 @@ func newCluster(ctx context.Context, running *testbed.Cluster) (*cluster, error)
 	}
 	c.namespace = namespace.Name
 	for _, name := range []string{c.account, "reviewer"} {
-		_, err := client.CoreV1().ServiceAccounts(c.namespace).
+		account, err := client.CoreV1().ServiceAccounts(c.namespace).
 			Create(ctx, &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: name}}, metav1.CreateOptions{})
 		if err != nil {
 			return nil, err
+		}
+		if name == c.account {
+			c.uid = string(account.UID)
 		}
 	}
 	return c, c.makeReviewer(ctx)

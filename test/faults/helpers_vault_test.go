@@ -2,6 +2,7 @@ package faults
 
 import (
 	"bytes"
+	"context"
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
@@ -37,7 +38,12 @@ var vaultClient = &http.Client{
 
 // ask makes one request to the Vault at addr. The error is about the connection
 // to Vault; any status is an answer.
-func ask(addr, token, method, path string, body any) (a answer, err error) {
+func ask(addr, token, method, path string, body any) (answer, error) {
+	return askUntil(context.Background(), addr, token, method, path, body)
+}
+
+// askUntil is ask by a client that hangs up when ctx ends.
+func askUntil(ctx context.Context, addr, token, method, path string, body any) (a answer, err error) {
 	var content io.Reader
 	switch body := body.(type) {
 	case nil:
@@ -50,7 +56,7 @@ func ask(addr, token, method, path string, body any) (a answer, err error) {
 		}
 		content = bytes.NewReader(encoded)
 	}
-	request, err := http.NewRequest(method, addr+"/v1/"+path, content)
+	request, err := http.NewRequestWithContext(ctx, method, addr+"/v1/"+path, content)
 	if err != nil {
 		return a, err
 	}
@@ -67,7 +73,13 @@ func ask(addr, token, method, path string, body any) (a answer, err error) {
 	return answer{status: response.StatusCode, body: string(text), took: time.Since(start)}, err
 }
 
-// mount is an auth mount of this plugin.
+// The methods of a mount.
+const (
+	ours    = testbed.PluginName
+	builtIn = "kubernetes"
+)
+
+// mount is an auth mount of this plugin, or of Vault's own method beside it.
 type mount struct {
 	path  string // without auth/ and without slashes around it
 	addr  string // of the Vault
@@ -88,10 +100,16 @@ func newMount(t testing.TB) mount {
 
 func (m mount) enable(t testing.TB) {
 	t.Helper()
-	m.must(t, http.MethodPost, "sys/auth/"+m.path, fields{
-		"type":   testbed.PluginName,
-		"config": fields{"plugin_version": bed.PluginVersion},
-	})
+	m.enableMethod(t, ours)
+}
+
+func (m mount) enableMethod(t testing.TB, method string) {
+	t.Helper()
+	body := fields{"type": method}
+	if method == ours {
+		body["config"] = fields{"plugin_version": bed.PluginVersion}
+	}
+	m.must(t, http.MethodPost, "sys/auth/"+m.path, body)
 }
 
 // must makes a request that a test needs and does not test.
@@ -141,7 +159,16 @@ func role() fields {
 
 // tryLogin sends no Vault token, as a pod that logs in has none.
 func (m mount) tryLogin(jwt string) (answer, error) {
-	return ask(m.addr, "", http.MethodPost, "auth/"+m.path+"/login", fields{"role": roleName, "jwt": jwt})
+	return m.tryLoginAs(roleName, jwt)
+}
+
+// tryLoginAs logs in under a role; without a name, by rules.
+func (m mount) tryLoginAs(role, jwt string) (answer, error) {
+	body := fields{"jwt": jwt}
+	if role != "" {
+		body["role"] = role
+	}
+	return ask(m.addr, "", http.MethodPost, "auth/"+m.path+"/login", body)
 }
 
 func (m mount) login(t testing.TB, jwt string) answer {

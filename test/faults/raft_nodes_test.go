@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -23,17 +24,25 @@ type raftCluster struct {
 type node struct {
 	name, addr string
 	pid        int
+	dir        string
 	logPath    string
 	client     *vault.Client
 	exited     chan struct{}
 }
 
+// How soon nodes of a raftCluster take a silent one for dead, as Vault's
+// performance_multiplier: in a second or so, or five times as late, its default.
+const (
+	hasty   = 1
+	patient = 5
+)
+
 // newRaftCluster starts nodes that are joined, unsealed and able to vote.
-func newRaftCluster(t *testing.T, names ...string) *raftCluster {
+func newRaftCluster(t *testing.T, pace int, names ...string) *raftCluster {
 	t.Helper()
 	c := &raftCluster{}
 	for _, name := range names {
-		c.nodes = append(c.nodes, startNode(t, name))
+		c.nodes = append(c.nodes, startNode(t, pace, name))
 	}
 	first := c.nodes[0]
 	keys, err := first.client.Sys().Init(&vault.InitRequest{SecretShares: 1, SecretThreshold: 1})
@@ -58,7 +67,7 @@ func newRaftCluster(t *testing.T, names ...string) *raftCluster {
 }
 
 // startNode runs a server until the end of the test, at the latest.
-func startNode(t *testing.T, name string) *node {
+func startNode(t *testing.T, pace int, name string) *node {
 	t.Helper()
 	// A directory in the bed's, whose guard ends what is on record in run/ if this
 	// process cannot do so itself.
@@ -69,9 +78,9 @@ func startNode(t *testing.T, name string) *node {
 		}
 	}
 	ports := freePorts(t, 2)
-	n := &node{name: name, addr: "http://" + ports[0], logPath: filepath.Join(dir, "vault.log"), exited: make(chan struct{})}
+	n := &node{name: name, addr: "http://" + ports[0], dir: dir, logPath: filepath.Join(dir, "vault.log")}
 	config, err := json.Marshal(fields{
-		"storage":          fields{"raft": fields{"path": filepath.Join(dir, "data"), "node_id": name, "performance_multiplier": "1"}},
+		"storage":          fields{"raft": fields{"path": filepath.Join(dir, "data"), "node_id": name, "performance_multiplier": strconv.Itoa(pace)}},
 		"listener":         fields{"tcp": fields{"address": ports[0], "cluster_address": ports[1], "tls_disable": true}},
 		"api_addr":         n.addr,
 		"cluster_addr":     "https://" + ports[1],
@@ -85,7 +94,13 @@ func startNode(t *testing.T, name string) *node {
 	if err != nil {
 		t.Fatal(err)
 	}
-	n.start(t, dir)
+	n.start(t)
+	t.Cleanup(func() {
+		n.killGroup()
+		if content, err := os.ReadFile(n.logPath); err == nil && t.Failed() {
+			t.Logf("the end of %s's log:\n%s", n.name, content[max(0, len(content)-3000):])
+		}
+	})
 	settings := vault.DefaultConfig()
 	settings.Address, settings.MaxRetries = n.addr, 0
 	if n.client, err = vault.NewClient(settings); err != nil {
@@ -98,44 +113,77 @@ func startNode(t *testing.T, name string) *node {
 	return n
 }
 
-func (n *node) start(t *testing.T, dir string) {
+func (n *node) start(t *testing.T) {
 	t.Helper()
-	log, err := os.Create(n.logPath)
+	log, err := os.OpenFile(n.logPath, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer log.Close() // the server has its own copy
-	cmd := exec.Command("/bin/sh", "-c", `echo $$ >"$0" && exec "$@"`, filepath.Join(dir, "run", "vault.pid"),
-		bed.Tools.Vault, "server", "-config", filepath.Join(dir, "vault.json"))
+	cmd := exec.Command("/bin/sh", "-c", `echo $$ >"$0" && exec "$@"`, filepath.Join(n.dir, "run", "vault.pid"),
+		bed.Tools.Vault, "server", "-config", filepath.Join(n.dir, "vault.json"))
 	// Nothing of ours that would configure Vault, or make a plugin think it is in a pod.
-	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir}
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + n.dir}
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	n.pid = cmd.Process.Pid
+	exited := make(chan struct{})
+	n.pid, n.exited = cmd.Process.Pid, exited
 	go func() {
 		_ = cmd.Wait() // how it ended is in its log
-		close(n.exited)
+		close(exited)
 	}()
-	t.Cleanup(func() {
-		// The group, for a server that was killed leaves its plugins behind.
-		_ = syscall.Kill(-n.pid, syscall.SIGKILL)
-		<-n.exited
-		if content, err := os.ReadFile(n.logPath); err == nil && t.Failed() {
-			t.Logf("the end of %s's log:\n%s", n.name, content[max(0, len(content)-3000):])
-		}
-	})
+}
+
+// killGroup ends the server and its plugins, which a server that was killed leaves
+// behind.
+func (n *node) killGroup() {
+	_ = syscall.Kill(-n.pid, syscall.SIGKILL) // fails only if all have gone
+	<-n.exited
 }
 
 // kill is SIGKILL, to the server alone.
 func (n *node) kill(t *testing.T) {
 	t.Helper()
-	if err := syscall.Kill(n.pid, syscall.SIGKILL); err != nil {
+	n.signal(t, syscall.SIGKILL)
+	<-n.exited
+}
+
+// restart brings a node back that was killed, and returns once it follows a leader.
+func (c *raftCluster) restart(t *testing.T, n *node) {
+	t.Helper()
+	n.killGroup()
+	n.start(t)
+	await(t, n.name+" to be unsealed", func() bool {
+		_, err := n.client.Sys().Unseal(c.unsealKey)
+		return err == nil
+	})
+	await(t, n.name+" to follow a leader", func() bool { return c.leaderSeenBy(n) != nil })
+}
+
+// awaitLeader returns the node that takes requests as the active one.
+func (c *raftCluster) awaitLeader(t *testing.T) (leader *node) {
+	t.Helper()
+	await(t, "a node to be active", func() bool {
+		for _, n := range c.nodes {
+			if health, err := n.client.Sys().Health(); err == nil && health.Initialized && !health.Sealed && !health.Standby {
+				leader = n
+				return true
+			}
+		}
+		return false
+	})
+	return leader
+}
+
+// signal sends one to the server alone.
+func (n *node) signal(t *testing.T, signal syscall.Signal) {
+	t.Helper()
+	if err := syscall.Kill(n.pid, signal); err != nil {
 		t.Fatal(err)
 	}
-	<-n.exited
 }
 
 // voters is how many nodes the leader counts that have a vote.

@@ -17,7 +17,7 @@ import (
 // TestRaftFailover kills the leader of three Vaults, and then the plugin's process
 // of the next leader, while pods log in and an operator writes roles.
 func TestRaftFailover(t *testing.T) {
-	c := newRaftCluster(t, "one", "two", "three")
+	c := newRaftCluster(t, hasty, "one", "two", "three")
 	leader := c.leaderSeenBy(c.nodes[0])
 	if err := bed.RegisterPlugin(t.Context(), leader.client); err != nil {
 		t.Fatal(err)

@@ -13,15 +13,7 @@ import (
 // whose login takes milliseconds, nor one whose API server takes longer than the process
 // waits before it ends.
 func TestReloadOfOneMount(t *testing.T) {
-	vault, err := bed.StartVaultApart(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := vault.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
+	vault := newVault(t, nil)
 	slowly := func(pause time.Duration) http.HandlerFunc {
 		return func(w http.ResponseWriter, r *http.Request) {
 			time.Sleep(pause)

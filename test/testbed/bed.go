@@ -165,8 +165,9 @@ func (b *Bed) vaultOptions() VaultOptions {
 // StartVaultApart starts another Vault with the plugin in its catalog, which the caller
 // stops. It is for what reloads, kills, registers or takes away a plugin or a mount: all
 // mounts of a Vault share one process of the plugin, and Vault may end that process, with
-// whatever is under way in it, for the sake of one of them.
-func (b *Bed) StartVaultApart(ctx context.Context) (_ *Vault, err error) {
+// whatever is under way in it, for the sake of one of them. change says how it is to
+// differ from the bed's own.
+func (b *Bed) StartVaultApart(ctx context.Context, change ...func(*VaultOptions)) (_ *Vault, err error) {
 	dir, err := os.MkdirTemp(b.Dir, "vault-apart-")
 	if err != nil {
 		return nil, err
@@ -174,7 +175,11 @@ func (b *Bed) StartVaultApart(ctx context.Context) (_ *Vault, err error) {
 	if err := b.installInto(filepath.Join(dir, pluginDirName)); err != nil {
 		return nil, err
 	}
-	v, err := StartVault(ctx, b.Tools, dir, b.vaultOptions())
+	opts := b.vaultOptions()
+	for _, change := range change {
+		change(&opts)
+	}
+	v, err := StartVault(ctx, b.Tools, dir, opts)
 	if err != nil {
 		return nil, err
 	}
