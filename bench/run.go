@@ -44,6 +44,7 @@ func sections() []section {
 		{"cache", (*run).cache},
 		{"memory", (*run).memory},
 		{"roles", (*run).manyRoles},
+		{"writes", (*run).writes},
 		{"mounts", (*run).manyMounts},
 		{"endurance", (*run).endurance},
 		{"start", (*run).start},

@@ -97,6 +97,22 @@ func Logins(clients int, vaultAddr, mount string, bodies [][]byte) []Caller {
 	return callers
 }
 
+// Writer returns a client that writes the same to one path of Vault over and over.
+func Writer(vaultAddr, token, path string, fields map[string]any) (Caller, error) {
+	body, err := json.Marshal(fields)
+	if err != nil {
+		return nil, err
+	}
+	return &Poster{
+		Client: &http.Client{Transport: &http.Transport{MaxConnsPerHost: 1, IdleConnTimeout: idleTimeout}},
+		URL:    vaultAddr + "/v1/" + path,
+		Header: http.Header{"Content-Type": {"application/json"}, "X-Vault-Token": {token}},
+		Bodies: [][]byte{body},
+		Status: http.StatusNoContent,
+		Check:  func([]byte) error { return nil },
+	}, nil
+}
+
 // LoginBodies encodes logins such that every role and every token is used, and each
 // role with the tokens in turn.
 func LoginBodies(roles, tokens []string) ([][]byte, error) {

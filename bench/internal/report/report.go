@@ -21,6 +21,7 @@ type Report struct {
 	Cache      *Cache      `json:"cache,omitempty"`
 	Memory     *Memory     `json:"memory,omitempty"`
 	Roles      *Roles      `json:"roles,omitempty"`
+	Writes     *Writes     `json:"writes,omitempty"`
 	Mounts     *Mounts     `json:"mounts,omitempty"`
 	Endurance  *Endurance  `json:"endurance,omitempty"`
 	Start      *Start      `json:"start,omitempty"`
@@ -124,6 +125,12 @@ type Roles struct {
 type RolesPair struct {
 	One  load.Result `json:"one"`
 	Many load.Result `json:"many"`
+}
+
+// Writes is roles written to both methods, each writer its own.
+type Writes struct {
+	Stamp  Stamp   `json:"stamp"`
+	Rounds []Round `json:"rounds"`
 }
 
 // Mounts is one process with many mounts.

@@ -15,7 +15,7 @@ import (
 const notMeasured = "Not measured.\n"
 
 // Names are those of the tables, in the order in which they are printed.
-var Names = []string{"conditions", "throughput", "ratios", "cache", "memory", "mounts", "roles", "endurance", "start"}
+var Names = []string{"conditions", "throughput", "ratios", "cache", "memory", "mounts", "roles", "writes", "endurance", "start"}
 
 // Tables returns the tables in Markdown, by their names.
 func (r *Report) Tables() map[string]string {
@@ -27,6 +27,7 @@ func (r *Report) Tables() map[string]string {
 		"memory":     r.Memory.table(),
 		"mounts":     r.Mounts.table(),
 		"roles":      r.Roles.table(),
+		"writes":     r.Writes.table(),
 		"endurance":  r.Endurance.table(),
 		"start":      r.Start.table(),
 	}
@@ -76,6 +77,7 @@ func (r *Report) stamps() iter.Seq2[string, Stamp] {
 			(r.Memory == nil || yield("memory", r.Memory.Stamp)) &&
 			(r.Mounts == nil || yield("mounts", r.Mounts.Stamp)) &&
 			(r.Roles == nil || yield("roles", r.Roles.Stamp)) &&
+			(r.Writes == nil || yield("writes", r.Writes.Stamp)) &&
 			(r.Endurance == nil || yield("endurance", r.Endurance.Stamp)) &&
 			(r.Start == nil || yield("start", r.Start.Stamp))
 	}
@@ -204,6 +206,31 @@ func (r *Roles) table() string {
 	}
 	return grid(rows) + fmt.Sprintf("\nThe plugin's process has %s MiB before, %s MiB with all roles written, %s MiB with a login at each: %s KiB a role.\n",
 		mib(r.Before.RSS), mib(r.Written.RSS), mib(r.Used.RSS), kibEach(r.Used.RSS-r.Before.RSS, r.Roles))
+}
+
+func (w *Writes) table() string {
+	if w == nil {
+		return notMeasured
+	}
+	rows := [][]string{{"writers", "", "roles/s", "p50 ms", "p99 ms", "vault µs", "plugin µs"}}
+	text := ""
+	for _, clients := range Concurrencies(w.Rounds) {
+		for _, subject := range []Subject{BuiltIn, Plugin} {
+			rows = append(rows, []string{
+				fmt.Sprint(clients), string(subject),
+				median("%.0f")(spreadOver(w.Rounds, subject, clients, PerSecond)),
+				median("%.2f")(spreadOver(w.Rounds, subject, clients, P50)),
+				median("%.2f")(spreadOver(w.Rounds, subject, clients, P99)),
+				median("%.0f")(spreadOver(w.Rounds, subject, clients, CPU(VaultProcess))),
+				median("%.0f")(spreadOver(w.Rounds, subject, clients, CPU(PluginProcess))),
+			})
+		}
+		if ratio, ok := RatioOver(w.Rounds, clients, Side{Plugin, PerSecond}, Side{BuiltIn, PerSecond}); ok {
+			text += fmt.Sprintf(" With %d writers the plugin takes %.2f times the built-in's roles a second (%.2f to %.2f).",
+				clients, ratio.Median, ratio.Min, ratio.Max)
+		}
+	}
+	return grid(rows) + fmt.Sprintf("\nMedians of %d rounds; the columns in µs are CPU time a role.%s\n", countRounds(w.Rounds), text)
 }
 
 func (e *Endurance) table() string {

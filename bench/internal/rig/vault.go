@@ -144,14 +144,19 @@ func (v *Vault) Configure(ctx context.Context, path string, extra map[string]any
 // Role writes a role for all service accounts of the bench. tokenType is service or
 // batch.
 func (v *Vault) Role(ctx context.Context, path, name, tokenType string) error {
-	return v.write(ctx, "auth/"+path+"/role/"+name, map[string]any{
+	return v.write(ctx, "auth/"+path+"/role/"+name, RoleFields(tokenType))
+}
+
+// RoleFields are those of any role of the bench.
+func RoleFields(tokenType string) map[string]any {
+	return map[string]any{
 		"bound_service_account_names":      "*",
 		"bound_service_account_namespaces": namespace,
 		"audience":                         audience,
 		"token_policies":                   "bench",
 		"token_ttl":                        tokenTTL,
 		"token_type":                       tokenType,
-	})
+	}
 }
 
 // Roles writes many roles.
