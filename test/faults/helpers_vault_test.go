@@ -139,6 +139,8 @@ func config(host, caPEM string, more ...fields) fields {
 		"kubernetes_ca_cert":   caPEM,
 		"token_reviewer_jwt":   kube.reviewer,
 		"disable_local_ca_jwt": true,
+		// Not of Vault's own method, which takes no notice.
+		"binding_rule_audiences": []string{audience},
 	}
 	for _, some := range more {
 		for key, value := range some {
