@@ -85,6 +85,7 @@ func BenchmarkLogin(b *testing.B) {
 	m.write("config", fields{
 		"kubernetes_host": c.URL, "kubernetes_ca_cert": c.CAPEM,
 		"token_reviewer_jwt": c.Reviewer, "disable_local_ca_jwt": true,
+		"binding_rule_audiences": "vault",
 	})
 	m.write("role/demo", m.role(nil))
 	m.write("binding-rule/all", fields{"selector": `serviceaccount.name == "web"`, "bind_type": "policy", "bind_name": "p1"})
