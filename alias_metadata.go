@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"vault-plugin-auth-kubernetes/internal/refusal"
 )
 
 // aliasAnnotationPrefix begins the annotations that become alias metadata.
@@ -59,7 +61,7 @@ func annotationMetadata(annotations map[string]string) (aliasAnnotations, error)
 	if reserved := slices.DeleteFunc(slices.Clone(keys), isNotReserved); len(reserved) > 0 {
 		message := fmt.Sprintf("entity alias metadata keys for only internal use found"+
 			" from the client token's associated service account annotations: keys=%+q", reserved)
-		return aliasAnnotations{}, refuseInvalid(message, message)
+		return aliasAnnotations{}, refusal.OfRequest(message, message)
 	}
 	a, room := aliasAnnotations{taken: map[string]string{}}, maxAnnotatedBytes
 	for _, key := range keys {

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"vault-plugin-auth-kubernetes/internal/binding"
+	"vault-plugin-auth-kubernetes/internal/refusal"
 )
 
 // maxRolesChecked bounds the roles that one check looks at; each is a read of the
@@ -46,9 +47,9 @@ func (c *checker) checkConfiguration(ctx context.Context) error {
 	connection, err := c.b.connection(ctx, c.storage)
 	if err != nil || connection == nil {
 		remedy := write
-		var r *refusal
-		if errors.As(err, &r) && r.remedy != "" {
-			remedy = commented(write, "%s", r.remedy)
+		var r *refusal.Refusal
+		if errors.As(err, &r) && r.Remedy != "" {
+			remedy = commented(write, "%s", r.Remedy)
 		}
 		c.note(checkConfiguration, failed(remedy, "it is stored and cannot be used: %v", err))
 		return nil

@@ -7,6 +7,7 @@ import (
 
 	"vault-plugin-auth-kubernetes/internal/cache"
 	"vault-plugin-auth-kubernetes/internal/kube"
+	"vault-plugin-auth-kubernetes/internal/refusal"
 	"vault-plugin-auth-kubernetes/internal/token"
 )
 
@@ -53,17 +54,17 @@ func (c *clusterKeys) verify(ctx context.Context, t *token.Unverified) error {
 		}
 	}
 	if !keys.Knows(t) {
-		return denyFor(token.ErrSignature)
+		return refusal.DenyFor(token.ErrSignature)
 	}
 	if err := keys.Verify(t); err != nil {
-		return denyFor(err)
+		return refusal.DenyFor(err)
 	}
 	return nil
 }
 
 func (c *clusterKeys) noKeys(failed error) error {
 	if failed == nil {
-		return &refusal{kind: couldNotAsk, operator: true, class: "configuration", reason: "the cluster's keys were not read yet"}
+		return &refusal.Refusal{Kind: refusal.CouldNotAsk, Operator: true, Class: refusal.ClassConfiguration, Reason: "the cluster's keys were not read yet"}
 	}
 	return refusalFromAPI(failed, c.selfReview(), kube.Unauthorized, kube.Forbidden)
 }
@@ -84,7 +85,7 @@ func (c *clusterKeys) read(ctx context.Context, loginToken string) error {
 		return struct{}{}, nil
 	}})
 	if err != nil {
-		return &refusal{kind: couldNotAsk, class: string(kube.Timeout), reason: "waiting for the cluster's keys", err: ctx.Err()}
+		return &refusal.Refusal{Kind: refusal.CouldNotAsk, Class: string(kube.Timeout), Reason: "waiting for the cluster's keys", Err: ctx.Err()}
 	}
 	return nil
 }

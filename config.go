@@ -16,6 +16,7 @@ import (
 
 	"vault-plugin-auth-kubernetes/internal/binding"
 	"vault-plugin-auth-kubernetes/internal/kube"
+	"vault-plugin-auth-kubernetes/internal/refusal"
 	"vault-plugin-auth-kubernetes/internal/token"
 )
 
@@ -231,19 +232,19 @@ func (b *backend) newConnection(config *configEntry) (c *connection, err error) 
 	c = &connection{config: config}
 	c.issuer = config.enforcedIssuer()
 	if c.keys, err = token.ParseKeys(config.PEMKeys); err != nil {
-		return nil, misconfigured("pem_keys cannot be used", "write the configuration anew", err)
+		return nil, refusal.Misconfigured("pem_keys cannot be used", "write the configuration anew", err)
 	}
 	ca := config.CACert
 	if ca == "" && !config.DisableLocalCAJWT {
 		if c.podCA, err = b.podCA.Read(); err != nil {
-			return nil, misconfigured("the pod's CA certificate cannot be read",
+			return nil, refusal.Misconfigured("the pod's CA certificate cannot be read",
 				"set kubernetes_ca_cert, or disable_local_ca_jwt=true where Vault does not run in a pod", err)
 		}
 		ca = c.podCA
 	}
 	credential := b.reviewerCredential(config)
 	if c.client, err = newClient(config, ca, credential, &b.metrics.meter); err != nil {
-		return nil, misconfigured("no client can be made", "write the configuration anew", err)
+		return nil, refusal.Misconfigured("no client can be made", "write the configuration anew", err)
 	}
 	c.selfReview = func() bool { return credential() == "" }
 	c.direct = &countedReviewer{

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"vault-plugin-auth-kubernetes/internal/binding"
+	"vault-plugin-auth-kubernetes/internal/refusal"
 )
 
 // explanation is an account of one login that is only to be explained. The login
@@ -29,7 +30,7 @@ type explanation struct {
 
 // stepVerdict is how a step ended.
 type stepVerdict struct {
-	step step
+	step refusal.Step
 	err  error // nil if it passed
 	open bool  // it passed since it was not judged
 }
@@ -37,9 +38,9 @@ type stepVerdict struct {
 // ended hears how a step ended, and tells whether the next one is to be judged. What
 // asks for the bounds of a role works on the answer of the review alone, so that
 // an operator may hear of all bounds that do not hold, and not of the first only.
-func (e *explanation) ended(name step, err error) (goOn bool) {
+func (e *explanation) ended(name refusal.Step, err error) (goOn bool) {
 	verdict := stepVerdict{step: name, err: err}
-	verdict.open = err == nil && name == addressStep && len(e.open) > 0
+	verdict.open = err == nil && name == refusal.StepAddress && len(e.open) > 0
 	e.steps = append(e.steps, verdict)
 	if err != nil && e.refused == nil {
 		e.refused = err
@@ -47,7 +48,7 @@ func (e *explanation) ended(name step, err error) (goOn bool) {
 	if e.refused == nil {
 		return true
 	}
-	var r *refusal
+	var r *refusal.Refusal
 	at := slices.IndexFunc(boundSteps, func(s loginStep) bool { return s.name == name })
 	return errors.As(e.refused, &r) && at >= 0 && at < len(boundSteps)-1
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/hashicorp/go-sockaddr"
 	"github.com/hashicorp/vault/sdk/logical"
 
+	"vault-plugin-auth-kubernetes/internal/refusal"
 	"vault-plugin-auth-kubernetes/internal/scrub"
 	"vault-plugin-auth-kubernetes/internal/token"
 )
@@ -64,8 +65,8 @@ func (a *explainAnswer) text(text string, maxBytes int) string {
 }
 
 func (a *explainAnswer) addRefusal(data map[string]any) {
-	data["verdict"] = kindOf(a.err).String()
-	data["failed_step"] = string(stepOf(a.err))
+	data["verdict"] = refusal.KindOf(a.err).String()
+	data["failed_step"] = string(refusal.StepOf(a.err))
 	data["reason"] = a.reason(a.err)
 	delete(data, "client_sees")
 	if seen := a.clientSees(); seen != "" {
@@ -78,9 +79,9 @@ func (a *explainAnswer) addRefusal(data map[string]any) {
 
 // reason is why a step ended the login, without the name of the step.
 func (a *explainAnswer) reason(err error) string {
-	var at *stepError
+	var at *refusal.StepError
 	if errors.As(err, &at) {
-		err = at.err
+		err = at.Err
 	}
 	return a.text(err.Error(), maxExplainedReason)
 }
@@ -123,17 +124,17 @@ func (a *explainAnswer) stepsOfLogin() []loginStep {
 	if a.login != nil && a.login.role != nil {
 		return steps
 	}
-	return slices.DeleteFunc(steps, func(s loginStep) bool { return s.name == ruleRoleStep })
+	return slices.DeleteFunc(steps, func(s loginStep) bool { return s.name == refusal.StepRuleRole })
 }
 
-func (a *explainAnswer) verdict(name step) string {
+func (a *explainAnswer) verdict(name refusal.Step) string {
 	at := slices.IndexFunc(a.account.steps, func(v stepVerdict) bool { return v.step == name })
 	if at < 0 {
 		return "not reached"
 	}
 	switch v := a.account.steps[at]; {
 	case v.err != nil:
-		return kindOf(v.err).String() + ": " + a.reason(v.err)
+		return refusal.KindOf(v.err).String() + ": " + a.reason(v.err)
 	case v.open:
 		return "not judged: " + openAddress(a.account.open)
 	}

@@ -10,6 +10,7 @@ import (
 
 	"vault-plugin-auth-kubernetes/internal/identity"
 	"vault-plugin-auth-kubernetes/internal/kube"
+	"vault-plugin-auth-kubernetes/internal/refusal"
 )
 
 // maxRemedyList bounds a list in a command that is there to be pasted, in bytes.
@@ -33,29 +34,29 @@ func letGet(resource string) string {
 // nobody verified must not get into a shell by being pasted.
 func (a *explainAnswer) remedy() string {
 	var failed *kube.Error
-	var r *refusal
-	lacksReviewer := errors.As(a.err, &r) && r.class == noReviewer
+	var r *refusal.Refusal
+	lacksReviewer := errors.As(a.err, &r) && r.Class == refusal.ClassNoReviewer
 	if errors.As(a.err, &failed) && failed.Failure == kube.Forbidden && permissions[failed.Op] != "" && !lacksReviewer {
 		return permissions[failed.Op]
 	}
-	if errors.As(a.err, &r) && r.remedy != "" {
-		return r.remedy
+	if errors.As(a.err, &r) && r.Remedy != "" {
+		return r.Remedy
 	}
-	switch stepOf(a.err) {
-	case requestStep:
+	switch refusal.StepOf(a.err) {
+	case refusal.StepRequest:
 		return a.remedyForRequest()
-	case addressStep:
+	case refusal.StepAddress:
 		return "log in from an address in token_bound_cidrs, or change it: vault read " + a.path("role/"+a.roleName())
-	case "configuration":
+	case refusal.StepConfiguration:
 		return fmt.Sprintf("vault write %s kubernetes_host=…", a.path("config"))
-	case "token form":
+	case refusal.StepTokenForm:
 		return "send the whole token, as a file: jwt=@FILE; a new one: " + a.newToken()
-	case "unverified claims":
+	case refusal.StepClaims:
 		return fmt.Sprintf("use a token that is current (the clock here says %s), of the issuer and for the audience asked for: %s",
 			a.now.UTC().Format(time.RFC3339), a.newToken())
-	case "signature":
+	case refusal.StepSignature:
 		return "use a token of this mount's cluster; if it is one, see whether pem_keys still are the cluster's: vault read " + a.path("config")
-	case "token review":
+	case refusal.StepReview:
 		if errors.Is(a.err, identity.ErrNotServiceAccount) {
 			return "use the token of a service account: " + a.newToken()
 		}
@@ -64,12 +65,12 @@ func (a *explainAnswer) remedy() string {
 				a.newToken(), a.path("config"))
 		}
 		return "see that the service account, and what the token is bound to, still exist, and that the token is of this cluster; a new one: " + a.newToken()
-	case "alias":
+	case refusal.StepAlias:
 		return fmt.Sprintf("take the annotation away: kubectl annotate serviceaccount %s -n %s %sKEY-",
 			a.login.identity.Name(), a.login.identity.Namespace(), aliasAnnotationPrefix)
-	case ruleRoleStep:
+	case refusal.StepRuleRole:
 		return "see whom the role is for that every login by rules goes through: vault read " + a.path("role/"+a.roleName())
-	case "binding rules":
+	case refusal.StepRules:
 		return "see which rules there are: vault list -detailed " + a.path("binding-rule")
 	}
 	return a.remedyForBounds()
@@ -90,17 +91,17 @@ func (a *explainAnswer) remedyForBounds() string {
 	}
 	r, id := a.login.role, a.login.identity
 	role := a.path("role/" + a.role)
-	switch stepOf(a.err) {
-	case "audience":
+	switch refusal.StepOf(a.err) {
+	case refusal.StepAudience:
 		return "use a token for the role's audience: " + a.newToken()
-	case "service account name":
+	case refusal.StepName:
 		return "if this service account is meant: " + listCommand(role, "bound_service_account_names", r.ServiceAccountNames, id.Name())
-	case "namespace":
+	case refusal.StepNamespace:
 		if r.namespaceSelector != nil {
 			return fmt.Sprintf("if this namespace is meant, label it as the selector asks: kubectl label namespace %s KEY=VALUE", id.Namespace())
 		}
 		return "if this namespace is meant: " + listCommand(role, "bound_service_account_namespaces", r.ServiceAccountNamespaces, id.Namespace())
-	case "selector":
+	case refusal.StepSelector:
 		return fmt.Sprintf("change the selector, or what it looks at: vault read -field=selector %s", role)
 	}
 	return ""

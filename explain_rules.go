@@ -1,11 +1,11 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 
 	"vault-plugin-auth-kubernetes/internal/binding"
+	"vault-plugin-auth-kubernetes/internal/refusal"
 )
 
 // addRules tells of each binding rule what became of it. What is wrong with a rule
@@ -58,9 +58,8 @@ func (a *explainAnswer) whyNot(rule binding.Explanation) string {
 	case bound.refused == nil:
 		return ""
 	}
-	var refused *refusal
-	if errors.As(bound.refused, &refused) && refused.mismatch {
+	if refusal.IsMismatch(bound.refused) {
 		return fmt.Sprintf("skipped: the bounds of the role %q do not hold: %s", rule.Name, bound.reasons())
 	}
-	return fmt.Sprintf("%s about the role %q: %s", kindOf(bound.refused), rule.Name, bound.reasons())
+	return fmt.Sprintf("%s about the role %q: %s", refusal.KindOf(bound.refused), rule.Name, bound.reasons())
 }

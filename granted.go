@@ -12,6 +12,7 @@ import (
 	"github.com/hashicorp/vault/sdk/logical"
 
 	"vault-plugin-auth-kubernetes/internal/binding"
+	"vault-plugin-auth-kubernetes/internal/refusal"
 )
 
 // granted is what the binding rules come to for one login, together with the
@@ -29,9 +30,9 @@ func (l *login) applyRules(ctx context.Context) error {
 	grants, err := l.bindConfirmed(ctx)
 	var invalidName *binding.InvalidNameError
 	if errors.As(err, &invalidName) {
-		return &refusal{
-			kind: denied, operator: true, tenant: l.identity.Namespace(), class: "invalid name", err: err,
-			remedy: "change the binding rule, or what it takes the name from",
+		return &refusal.Refusal{
+			Kind: refusal.Denied, Operator: true, Tenant: l.identity.Namespace(), Class: refusal.ClassInvalidName, Err: err,
+			Remedy: "change the binding rule, or what it takes the name from",
 		}
 	}
 	if err != nil {
@@ -42,7 +43,7 @@ func (l *login) applyRules(ctx context.Context) error {
 		return err
 	}
 	if g.Empty() {
-		return deny("no binding rule grants anything")
+		return refusal.Deny("no binding rule grants anything")
 	}
 	if l.role != nil {
 		g.join(l.role)
@@ -52,10 +53,10 @@ func (l *login) applyRules(ctx context.Context) error {
 	}
 	for _, names := range [][]string{g.Services, g.Nodes} {
 		if len(joinedNames(names)) > maxAliasMetadataBytes {
-			return &refusal{
-				kind: denied, operator: true, tenant: l.identity.Namespace(), class: "metadata length",
-				reason: fmt.Sprintf("the services or nodes that the binding rules grant are longer than the %d bytes that fit into alias metadata", maxAliasMetadataBytes),
-				remedy: "let fewer binding rules match",
+			return &refusal.Refusal{
+				Kind: refusal.Denied, Operator: true, Tenant: l.identity.Namespace(), Class: refusal.ClassMetadataLength,
+				Reason: fmt.Sprintf("the services or nodes that the binding rules grant are longer than the %d bytes that fit into alias metadata", maxAliasMetadataBytes),
+				Remedy: "let fewer binding rules match",
 			}
 		}
 	}
@@ -133,10 +134,10 @@ func (g *granted) join(r *role) {
 // checkAddresses refuses a token that could be used nowhere.
 func (l *login) checkAddresses(g *granted) error {
 	if g.settings.nowhere && l.explained.isLeftOpen() {
-		return refuseInvalid("the roles that were bound have token_bound_cidrs with nothing in common, so the address decides which of them count; give remote_addr", "")
+		return refusal.OfRequest("the roles that were bound have token_bound_cidrs with nothing in common, so the address decides which of them count; give remote_addr", "")
 	}
 	if g.settings.nowhere {
-		return deny("the roles that were bound have token_bound_cidrs with nothing in common")
+		return refusal.Deny("the roles that were bound have token_bound_cidrs with nothing in common")
 	}
 	return nil
 }
@@ -148,9 +149,8 @@ func (l *login) holds(ctx context.Context, name string, r *role) (bool, error) {
 	attempt := *l
 	attempt.role, attempt.byRules, attempt.roleOfRule = r, false, true
 	attempt.explained = l.explained.ofRole(name)
-	err := attempt.run(ctx, slices.Concat([]loginStep{{addressStep, (*login).checkAddress}}, boundSteps))
-	var refused *refusal
-	if errors.As(err, &refused) && refused.mismatch {
+	err := attempt.run(ctx, slices.Concat([]loginStep{{refusal.StepAddress, (*login).checkAddress}}, boundSteps))
+	if refusal.IsMismatch(err) {
 		return false, nil
 	}
 	return err == nil, err

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/vault/sdk/logical"
+
+	"vault-plugin-auth-kubernetes/internal/refusal"
 )
 
 // record is what happened in a history. Times are ticks, of which each is later than
@@ -188,7 +190,7 @@ func (h *history) allowed(key string, l observed) []string {
 // of storage shows nothing.
 func (l observed) wentBy() map[string]string {
 	switch {
-	case l.status == 500 && l.message == errNoConfiguration.Error():
+	case l.status == 500 && l.message == refusal.ErrNoConfiguration.Error():
 		return map[string]string{configPath: ""}
 	case l.status == 400 && l.role != "":
 		return map[string]string{rolePrefix + l.role: ""}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 
@@ -10,29 +9,21 @@ import (
 
 	"vault-plugin-auth-kubernetes/internal/binding"
 	"vault-plugin-auth-kubernetes/internal/identity"
+	"vault-plugin-auth-kubernetes/internal/refusal"
 	"vault-plugin-auth-kubernetes/internal/token"
-)
-
-// step names a part of a login, in logs and wherever a login is explained.
-type step string
-
-const (
-	// addressStep is also judged of each role that a binding rule binds.
-	addressStep  step = "source address"
-	ruleRoleStep step = "binding rule role"
 )
 
 // loginStep is one part of a login. It returns a refusal to end the login.
 type loginStep struct {
-	name step
+	name refusal.Step
 	run  func(*login, context.Context) error
 }
 
 // beginSteps come before anything is asked of the cluster of the mount, whose
 // configuration says how long the rest may take.
 var beginSteps = []loginStep{
-	{addressStep, (*login).checkAddress},
-	{"configuration", (*login).findConnection},
+	{refusal.StepAddress, (*login).checkAddress},
+	{refusal.StepConfiguration, (*login).findConnection},
 }
 
 // ruleBeginSteps are those of a login without a role: it is the configuration that
@@ -42,35 +33,35 @@ var ruleBeginSteps = []loginStep{beginSteps[1], beginSteps[0]}
 // identifySteps find out whose the token is. What stands before the review may
 // only refuse.
 var identifySteps = []loginStep{
-	{"token form", (*login).parseToken},
-	{"unverified claims", (*login).checkClaims},
-	{"signature", (*login).checkSignature},
-	{"token review", (*login).review},
+	{refusal.StepTokenForm, (*login).parseToken},
+	{refusal.StepClaims, (*login).checkClaims},
+	{refusal.StepSignature, (*login).checkSignature},
+	{refusal.StepReview, (*login).review},
 }
 
 // boundSteps ask whether a role is meant for whoever that is. They work on the
 // answer of the review alone.
 var boundSteps = []loginStep{
-	{"audience", (*login).checkAudience},
-	{"service account name", (*login).checkName},
-	{"namespace", (*login).checkNamespace},
-	{"selector", (*login).checkSelector},
+	{refusal.StepAudience, (*login).checkAudience},
+	{refusal.StepName, (*login).checkName},
+	{refusal.StepNamespace, (*login).checkNamespace},
+	{refusal.StepSelector, (*login).checkSelector},
 }
 
 // roleSteps are the further steps of a login under a role, in their order.
 var roleSteps = slices.Concat(
 	identifySteps,
 	boundSteps,
-	[]loginStep{{"alias", (*login).nameAlias}},
+	[]loginStep{{refusal.StepAlias, (*login).nameAlias}},
 )
 
 // ruleSteps are the further steps of a login without a role, in their order.
 var ruleSteps = slices.Concat(
 	identifySteps,
 	[]loginStep{
-		{ruleRoleStep, (*login).checkRuleRole},
-		{"binding rules", (*login).applyRules},
-		{"alias", (*login).nameAlias},
+		{refusal.StepRuleRole, (*login).checkRuleRole},
+		{refusal.StepRules, (*login).applyRules},
+		{refusal.StepAlias, (*login).nameAlias},
 	},
 )
 
@@ -104,15 +95,6 @@ type login struct {
 	explained *explanation
 }
 
-// stepError tells in which step a login ended.
-type stepError struct {
-	step step
-	err  error
-}
-
-func (e *stepError) Error() string { return fmt.Sprintf("%s: %v", e.step, e.err) }
-func (e *stepError) Unwrap() error { return e.err }
-
 // run goes through steps until one refuses, and returns the first refusal. Where a
 // login is explained, steps that do not depend on the one that refused are still
 // judged.
@@ -121,7 +103,7 @@ func (l *login) run(ctx context.Context, steps []loginStep) error {
 	for _, s := range steps {
 		err := s.run(l, ctx)
 		if err != nil && refused == nil {
-			refused = &stepError{step: s.name, err: err}
+			refused = &refusal.StepError{Step: s.name, Err: err}
 		}
 		goOn := refused == nil
 		if l.explained != nil {
@@ -149,16 +131,13 @@ func (l *login) logIn(ctx context.Context) error {
 	return l.run(ctx, further)
 }
 
-// errNoConfiguration is in Vault's own words, and has its status: 500.
-var errNoConfiguration = errors.New("could not load backend configuration")
-
 func (l *login) findConnection(ctx context.Context) error {
 	c, err := l.b.connection(ctx, l.storage)
 	if err != nil {
 		return err
 	}
 	if c == nil {
-		return errNoConfiguration
+		return refusal.ErrNoConfiguration
 	}
 	l.connection = c
 	if l.byRules {
@@ -170,7 +149,7 @@ func (l *login) findConnection(ctx context.Context) error {
 func (l *login) parseToken(context.Context) error {
 	unverified, err := l.b.tokens.Parse(l.jwt)
 	if err != nil {
-		return denyFor(err)
+		return refusal.DenyFor(err)
 	}
 	l.unverified = unverified
 	return nil
@@ -179,22 +158,22 @@ func (l *login) parseToken(context.Context) error {
 // checkClaims refuses a token by what it says of itself. It never allows.
 func (l *login) checkClaims(context.Context) error {
 	if err := l.unverified.CheckTime(l.b.now()); err != nil {
-		return denyFor(err)
+		return refusal.DenyFor(err)
 	}
 	if l.connection.issuer != "" {
 		if err := l.unverified.CheckIssuer(l.connection.issuer); err != nil {
-			return denyFor(err)
+			return refusal.DenyFor(err)
 		}
 	}
 	if want := l.connection.config.BindingRuleAudiences; l.byRules && len(want) > 0 && l.unverified.CheckAudience(want...) != nil {
-		return deny(fmt.Sprintf("the token's audiences are %q, and binding_rule_audiences asks for one of %q", l.unverified.UnverifiedAudiences(), want))
+		return refusal.Deny(fmt.Sprintf("the token's audiences are %q, and binding_rule_audiences asks for one of %q", l.unverified.UnverifiedAudiences(), want))
 	}
 	if l.role == nil {
 		return nil
 	}
 	if want := l.role.audiences(); len(want) > 0 {
 		if err := l.unverified.CheckAudience(want...); err != nil {
-			return denyFor(err)
+			return refusal.DenyFor(err)
 		}
 	}
 	return nil
@@ -203,7 +182,7 @@ func (l *login) checkClaims(context.Context) error {
 func (l *login) checkSignature(ctx context.Context) error {
 	if keys := l.connection.keys; !keys.Empty() {
 		if err := keys.Verify(l.unverified); err != nil {
-			return denyFor(err)
+			return refusal.DenyFor(err)
 		}
 	}
 	if l.connection.clusterKeys == nil {

@@ -6,6 +6,8 @@ import (
 	"slices"
 
 	"github.com/hashicorp/vault/sdk/helper/cidrutil"
+
+	"vault-plugin-auth-kubernetes/internal/refusal"
 )
 
 // checkAddress has nothing to check where there is no role; those that binding rules
@@ -19,10 +21,10 @@ func (l *login) checkAddress(context.Context) error {
 		return nil
 	}
 	if l.remote == nil {
-		return notBound("the role has token_bound_cidrs and the host reported no source address")
+		return refusal.NotBound("the role has token_bound_cidrs and the host reported no source address")
 	}
 	if !cidrutil.RemoteAddrIsOk(l.remote.RemoteAddr, l.role.TokenBoundCIDRs) {
-		return notBound("the source address is not in the role's token_bound_cidrs")
+		return refusal.NotBound("the source address is not in the role's token_bound_cidrs")
 	}
 	return nil
 }
@@ -40,10 +42,10 @@ func (l *login) audiences() ([]string, error) {
 		return want, nil
 	}
 	if l.connection.config.RequireAudience {
-		return nil, &refusal{
-			kind: denied, operator: true, class: "configuration",
-			reason: "the configuration has require_audience set, and the role has no audience",
-			remedy: "give the role an audience",
+		return nil, &refusal.Refusal{
+			Kind: refusal.Denied, Operator: true, Class: refusal.ClassConfiguration,
+			Reason: "the configuration has require_audience set, and the role has no audience",
+			Remedy: "give the role an audience",
 		}
 	}
 	return l.unverified.UnverifiedAudiences(), nil
@@ -65,23 +67,23 @@ func (l *login) ruleAudiences() []string {
 func (l *login) checkAudience(context.Context) error {
 	want := l.role.audiences()
 	if len(want) == 0 && l.connection.config.RequireAudience && !l.byRules {
-		return notBound("the configuration has require_audience set, and the role has no audience")
+		return refusal.NotBound("the configuration has require_audience set, and the role has no audience")
 	}
 	if len(want) > 0 && !slices.ContainsFunc(want, func(w string) bool { return slices.Contains(l.identity.Audiences(), w) }) {
-		return notBound(fmt.Sprintf("the token's audiences are %q, the role asks for one of %q", l.identity.Audiences(), want))
+		return refusal.NotBound(fmt.Sprintf("the token's audiences are %q, the role asks for one of %q", l.identity.Audiences(), want))
 	}
 	return nil
 }
 
 func (l *login) checkName(context.Context) error {
 	if l.role.OnlyByBindingRules && !l.roleOfRule && !l.byRules {
-		return deny("only binding rules give the role (only_by_binding_rules), and the login names it")
+		return refusal.Deny("only binding rules give the role (only_by_binding_rules), and the login names it")
 	}
 	if l.role.leavesBoundsToRules() {
 		return nil
 	}
 	if !l.role.bindsName(l.identity) && !l.role.bindsPair(l.identity) {
-		return notBound(fmt.Sprintf("the role is not bound to the service account name %q", l.identity.Name()))
+		return refusal.NotBound(fmt.Sprintf("the role is not bound to the service account name %q", l.identity.Name()))
 	}
 	return nil
 }
@@ -94,23 +96,23 @@ func (l *login) checkNamespace(ctx context.Context) error {
 	}
 	selector := l.role.namespaceSelector
 	if selector == nil {
-		return notBound(fmt.Sprintf("the role is not bound to the namespace %q", l.identity.Namespace()))
+		return refusal.NotBound(fmt.Sprintf("the role is not bound to the namespace %q", l.identity.Namespace()))
 	}
 	namespace, err := l.objects.namespace(ctx)
 	if err != nil {
 		return err
 	}
 	if !selector.matches(namespace.Labels) {
-		return notBound(fmt.Sprintf("the labels of the namespace %q do not match the role's selector", l.identity.Namespace()))
+		return refusal.NotBound(fmt.Sprintf("the labels of the namespace %q do not match the role's selector", l.identity.Namespace()))
 	}
 	return nil
 }
 
 func (l *login) checkSelector(ctx context.Context) error {
 	if l.role.unusable != nil {
-		return &refusal{
-			kind: denied, operator: true, class: "configuration", err: l.role.unusable,
-			reason: "the role's selector cannot be read", remedy: "write the role anew",
+		return &refusal.Refusal{
+			Kind: refusal.Denied, Operator: true, Class: refusal.ClassConfiguration, Err: l.role.unusable,
+			Reason: "the role's selector cannot be read", Remedy: "write the role anew",
 		}
 	}
 	if l.role.selector == nil {
@@ -121,7 +123,7 @@ func (l *login) checkSelector(ctx context.Context) error {
 		return err
 	}
 	if !matched {
-		return notBound("the role's selector does not match: " + l.role.selector.Mismatch(l.attributes))
+		return refusal.NotBound("the role's selector does not match: " + l.role.selector.Mismatch(l.attributes))
 	}
 	return nil
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"os"
 	"strings"
@@ -12,7 +11,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 	"golang.org/x/time/rate"
 
-	"vault-plugin-auth-kubernetes/internal/kube"
+	"vault-plugin-auth-kubernetes/internal/refusal"
 )
 
 // logEvery is how often one kind of trouble gets a line at the default level.
@@ -38,7 +37,7 @@ type loginLog struct {
 
 // troubleKind is made of fixed words only, so there are few of them.
 type troubleKind struct {
-	step  step
+	step  refusal.Step
 	class string
 }
 
@@ -62,61 +61,33 @@ func newLoginLog() *loginLog {
 
 // refused logs a login that failed with err. The keys of the line are stable.
 func (l *loginLog) refused(logger hclog.Logger, mount, role string, err error) {
-	r, at := whyEnded(err)
-	kind := troubleKind{step: at, class: r.class}
-	if at == requestStep {
+	r, at := refusal.WhyEnded(err)
+	kind := troubleKind{step: at, class: r.Class}
+	if at == refusal.StepRequest {
 		// No role was found by that name, so it may be anything, such as the
 		// token, put there by mistake.
 		role = ""
 	}
 	fields := []any{
 		"mount", mount, "role", role, "step", string(kind.step),
-		"outcome", r.kind.String(), "class", r.class, "reason", shorten(r.Error()),
+		"outcome", r.Kind.String(), "class", r.Class, "reason", shorten(r.Error()),
 	}
-	if !r.operator {
+	if !r.Operator {
 		logger.Debug("login refused", fields...)
 		return
 	}
-	if r.remedy != "" {
-		fields = append(fields, "remedy", r.remedy)
+	if r.Remedy != "" {
+		fields = append(fields, "remedy", r.Remedy)
 	}
-	if r.tenant != "" {
-		fields = append(fields, "namespace", r.tenant)
+	if r.Tenant != "" {
+		fields = append(fields, "namespace", r.Tenant)
 	}
-	l.sometimes(kind, r.tenant, func(suppressed int64) {
+	l.sometimes(kind, r.Tenant, func(suppressed int64) {
 		if suppressed > 0 {
 			fields = append(fields, "suppressed", suppressed)
 		}
 		logger.Warn("logins fail and need an operator", fields...)
 	})
-}
-
-// requestStep is where a login ends that no step of it was reached for.
-const requestStep step = "request"
-
-// whyEnded sorts the error that ended a login: the refusal, or what stands for one in
-// the log, and the step.
-func whyEnded(err error) (*refusal, step) {
-	var r *refusal
-	if !errors.As(err, &r) {
-		r = &refusal{err: err, operator: true, class: "storage"}
-		if errors.Is(err, context.Canceled) { // the client went away
-			r.operator, r.class = false, string(kube.Canceled)
-		}
-		if errors.Is(err, errNoConfiguration) {
-			r.class, r.remedy = "configuration", "write the configuration"
-		}
-	}
-	return r, stepOf(err)
-}
-
-// stepOf is the step in which a login ended.
-func stepOf(err error) step {
-	var at *stepError
-	if errors.As(err, &at) {
-		return at.step
-	}
-	return requestStep
 }
 
 // allowed logs a login that was allowed, and nothing but names that were confirmed.
@@ -144,7 +115,7 @@ func (l *loginLog) severalNames(logger hclog.Logger, mount string, metadata map[
 		"services", shorten(services), "nodes", shorten(nodes), "rules", shorten(metadata[metadataRules]),
 		"remedy", "policies of bind_type=policy, such as svc-${serviceaccount.name}, add up; metadata does not",
 	}
-	l.sometimes(troubleKind{step: "several names"}, metadata[metadataNamespace], func(suppressed int64) {
+	l.sometimes(troubleKind{step: refusal.StepSeveralNames}, metadata[metadataNamespace], func(suppressed int64) {
 		if suppressed > 0 {
 			fields = append(fields, "suppressed", suppressed)
 		}
@@ -155,22 +126,22 @@ func (l *loginLog) severalNames(logger hclog.Logger, mount string, metadata map[
 // renewalRefused logs the end of a token's renewals.
 func (l *loginLog) renewalRefused(logger hclog.Logger, mount, role string, over renewalOver) {
 	logger.Debug("renewal refused",
-		"mount", mount, "role", role, "step", "renewal", "outcome", denied.String(), "class", "denied", "reason", over.Error())
+		"mount", mount, "role", role, "step", string(refusal.StepRenewal), "outcome", refusal.Denied.String(), "class", refusal.ClassDenied, "reason", over.Error())
 }
 
 // unchecked logs a renewal that was granted without a look at the cluster, since
 // that could not be asked.
 func (l *loginLog) unchecked(logger hclog.Logger, mount, role string, err error) {
-	class, remedy := "configuration", ""
-	var r *refusal
+	class, remedy := refusal.ClassConfiguration, ""
+	var r *refusal.Refusal
 	if errors.As(err, &r) {
-		class, remedy = r.class, r.remedy
+		class, remedy = r.Class, r.Remedy
 	}
 	fields := []any{
 		"mount", mount, "role", role, "step", "renewal",
 		"outcome", "renewed", "class", class, "reason", shorten(err.Error()), "remedy", remedy,
 	}
-	l.sometimes(troubleKind{step: "renewal", class: class}, "", func(suppressed int64) {
+	l.sometimes(troubleKind{step: refusal.StepRenewal, class: class}, "", func(suppressed int64) {
 		if suppressed > 0 {
 			fields = append(fields, "suppressed", suppressed)
 		}

@@ -11,10 +11,11 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"vault-plugin-auth-kubernetes/internal/kubetest"
+	"vault-plugin-auth-kubernetes/internal/refusal"
 )
 
 func troubleOf(namespace, class string) error {
-	return &stepError{step: "binding rules", err: &refusal{kind: denied, operator: true, tenant: namespace, class: class, reason: "no valid name"}}
+	return &refusal.StepError{Step: "binding rules", Err: &refusal.Refusal{Kind: refusal.Denied, Operator: true, Tenant: namespace, Class: class, Reason: "no valid name"}}
 }
 
 // What the owner of one namespace causes, however much it is, hides no line of another.

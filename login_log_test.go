@@ -14,10 +14,11 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"vault-plugin-auth-kubernetes/internal/kubetest"
+	"vault-plugin-auth-kubernetes/internal/refusal"
 )
 
 func outage(class string) error {
-	return &stepError{step: "token review", err: &refusal{kind: couldNotAsk, reason: "no answer", remedy: "look", class: class, operator: true}}
+	return &refusal.StepError{Step: "token review", Err: &refusal.Refusal{Kind: refusal.CouldNotAsk, Reason: "no answer", Remedy: "look", Class: class, Operator: true}}
 }
 
 // Operators filter and alert on these.
@@ -30,19 +31,19 @@ func TestLogKeys(t *testing.T) {
 		fields  map[string]string
 	}{
 		"denial": {
-			err:   &stepError{step: "namespace", err: deny("not bound")},
+			err:   &refusal.StepError{Step: "namespace", Err: refusal.Deny("not bound")},
 			level: hclog.Debug, message: "login refused",
 			keys:   []string{"mount", "role", "step", "outcome", "class", "reason"},
 			fields: map[string]string{"mount": "auth/k/", "role": "demo", "step": "namespace", "outcome": "denied", "class": "denied", "reason": "not bound"},
 		},
 		"wrapped denial": {
-			err:   &stepError{step: "signature", err: denyFor(errors.New("no key"))},
+			err:   &refusal.StepError{Step: "signature", Err: refusal.DenyFor(errors.New("no key"))},
 			level: hclog.Debug, message: "login refused",
 			keys:   []string{"mount", "role", "step", "outcome", "class", "reason"},
 			fields: map[string]string{"mount": "auth/k/", "role": "demo", "step": "signature", "outcome": "denied", "class": "denied", "reason": "no key"},
 		},
 		"invalid request": {
-			err:   refuseInvalid("missing jwt", "missing jwt"),
+			err:   refusal.OfRequest("missing jwt", "missing jwt"),
 			level: hclog.Debug, message: "login refused",
 			keys:   []string{"mount", "role", "step", "outcome", "class", "reason"},
 			fields: map[string]string{"mount": "auth/k/", "role": "", "step": "request", "outcome": "invalid", "class": "invalid request", "reason": "missing jwt"},
@@ -157,7 +158,7 @@ func TestLogAtTheSameTime(t *testing.T) {
 
 func TestLongReasonsAreCut(t *testing.T) {
 	l := newLogs()
-	newLoginLog().refused(l, "auth/k/", "demo", &stepError{step: "x", err: deny(strings.Repeat("x", 1<<20))})
+	newLoginLog().refused(l, "auth/k/", "demo", &refusal.StepError{Step: "x", Err: refusal.Deny(strings.Repeat("x", 1<<20))})
 	if got := l.one(t).fields["reason"]; len(got) > maxLoggedBytes+len("…") || !strings.HasPrefix(got, "xxx") {
 		t.Errorf("the reason has %d bytes", len(got))
 	}

@@ -9,6 +9,7 @@ import (
 	"vault-plugin-auth-kubernetes/internal/binding"
 	"vault-plugin-auth-kubernetes/internal/identity"
 	"vault-plugin-auth-kubernetes/internal/kube"
+	"vault-plugin-auth-kubernetes/internal/refusal"
 )
 
 // objects are the objects of the cluster that a login may want to look at beyond
@@ -35,7 +36,7 @@ func (o *objects) serviceAccount(ctx context.Context) (*corev1.ServiceAccount, e
 		return nil, o.refusal(err)
 	}
 	if string(account.UID) != o.identity.UID() {
-		return nil, deny("the service account was deleted and created anew")
+		return nil, refusal.Deny("the service account was deleted and created anew")
 	}
 	o.account = account
 	return account, nil

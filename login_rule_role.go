@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/hashicorp/vault/sdk/logical"
+
+	"vault-plugin-auth-kubernetes/internal/refusal"
 )
 
 // ruleRole is the role that every login by rules goes through; nil if the
@@ -19,10 +21,10 @@ func (b *backend) ruleRole(ctx context.Context, s logical.Storage, config *confi
 	}
 	r, err := b.roles.Get(ctx, s, roleCacheKey(name))
 	if err == nil && r == nil {
-		err = &refusal{
-			kind: denied, operator: true, class: "configuration",
-			reason: fmt.Sprintf("there is no role %q, which binding_rule_role names", name),
-			remedy: "write the role, or patch binding_rule_role in the configuration",
+		err = &refusal.Refusal{
+			Kind: refusal.Denied, Operator: true, Class: refusal.ClassConfiguration,
+			Reason: fmt.Sprintf("there is no role %q, which binding_rule_role names", name),
+			Remedy: "write the role, or patch binding_rule_role in the configuration",
 		}
 	}
 	return r, err
@@ -37,11 +39,10 @@ func (l *login) checkRuleRole(ctx context.Context) error {
 	attempt := *l
 	attempt.explained = nil
 	err := attempt.run(ctx, boundSteps)
-	var r *refusal
-	if !errors.As(err, &r) || !r.mismatch {
+	if !refusal.IsMismatch(err) {
 		return err
 	}
-	return deny(fmt.Sprintf("the bounds of the role %q, which every login by rules goes through, do not hold: %v", l.connection.config.BindingRuleRole, err))
+	return refusal.Deny(fmt.Sprintf("the bounds of the role %q, which every login by rules goes through, do not hold: %v", l.connection.config.BindingRuleRole, err))
 }
 
 // maxRuleAudiences bounds what each review asks for.

@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"vault-plugin-auth-kubernetes/internal/kube"
+	"vault-plugin-auth-kubernetes/internal/refusal"
 )
 
 // metricPrefix begins the names of all metrics but those of the process.
@@ -109,7 +110,7 @@ func (m *metrics) countLogins() {
 func (m *metrics) countReviews() {
 	results := m.counterVec("token_reviews_total", "TokenReviews by what the API server said, those of explain included.", "result")
 	m.reviews = map[string]prometheus.Counter{}
-	for _, result := range []string{resultConfirmed, word(denied.String()), word(couldNotAsk.String()), kind(0).String()} {
+	for _, result := range []string{resultConfirmed, word(refusal.Denied.String()), word(refusal.CouldNotAsk.String()), refusal.Kind(0).String()} {
 		m.reviews[result] = results.WithLabelValues(result)
 	}
 	m.reviewSeconds = prometheus.NewHistogram(prometheus.HistogramOpts{

@@ -7,19 +7,20 @@ import (
 
 	"vault-plugin-auth-kubernetes/internal/identity"
 	"vault-plugin-auth-kubernetes/internal/kube"
+	"vault-plugin-auth-kubernetes/internal/refusal"
 	"vault-plugin-auth-kubernetes/internal/token"
 )
 
 // loginEnd is how a login ended that issued nothing, in the words of the log.
 type loginEnd struct {
-	kind  kind
-	step  step
+	kind  refusal.Kind
+	step  refusal.Step
 	class string
 }
 
 // classes are the words that a refusal, or an error, can have as its class.
 var classes = func() []string {
-	all := []string{"denied", "invalid request", "configuration", "invalid name", "metadata length", noReviewer, "storage"}
+	all := []string{refusal.ClassDenied, refusal.ClassInvalid, refusal.ClassConfiguration, refusal.ClassInvalidName, refusal.ClassMetadataLength, refusal.ClassNoReviewer, refusal.ClassStorage}
 	for _, failure := range kube.Failures {
 		all = append(all, string(failure))
 	}
@@ -28,7 +29,7 @@ var classes = func() []string {
 
 // known are the words that may become values of labels.
 var (
-	knownSteps   = wordsOf(requestStep, slices.Concat(beginSteps, roleSteps, ruleSteps))
+	knownSteps   = wordsOf(refusal.StepRequest, slices.Concat(beginSteps, roleSteps, ruleSteps))
 	knownClasses = func() map[string]string {
 		words := map[string]string{}
 		for _, class := range classes {
@@ -38,8 +39,8 @@ var (
 	}()
 )
 
-func wordsOf(first step, steps []loginStep) map[step]string {
-	words := map[step]string{first: word(string(first))}
+func wordsOf(first refusal.Step, steps []loginStep) map[refusal.Step]string {
+	words := map[refusal.Step]string{first: word(string(first))}
 	for _, s := range steps {
 		words[s.name] = word(string(s.name))
 	}
@@ -63,21 +64,21 @@ func (e loginEnd) labels() []string {
 // counter that is there at 0 shows its first increase.
 func likelyEnds() []loginEnd {
 	ends := []loginEnd{
-		{invalid, requestStep, "invalid request"},
-		{kind(0), requestStep, "storage"},
-		{couldNotAsk, "configuration", "configuration"},
+		{refusal.Invalid, refusal.StepRequest, refusal.ClassInvalid},
+		{refusal.Kind(0), refusal.StepRequest, refusal.ClassStorage},
+		{refusal.CouldNotAsk, refusal.StepConfiguration, refusal.ClassConfiguration},
 	}
-	for _, s := range slices.Concat(beginSteps[:1], identifySteps, boundSteps, []loginStep{{name: ruleRoleStep}, {name: "binding rules"}}) {
-		ends = append(ends, loginEnd{denied, s.name, "denied"})
+	for _, s := range slices.Concat(beginSteps[:1], identifySteps, boundSteps, []loginStep{{name: refusal.StepRuleRole}, {name: refusal.StepRules}}) {
+		ends = append(ends, loginEnd{refusal.Denied, s.name, refusal.ClassDenied})
 	}
 	for _, failure := range kube.Failures {
-		k := couldNotAsk
+		k := refusal.CouldNotAsk
 		if failure == kube.Unauthorized || failure == kube.Forbidden {
-			k = denied
+			k = refusal.Denied
 		}
-		ends = append(ends, loginEnd{k, "token review", string(failure)})
+		ends = append(ends, loginEnd{k, refusal.StepReview, string(failure)})
 	}
-	return append(ends, loginEnd{denied, "token review", noReviewer})
+	return append(ends, loginEnd{refusal.Denied, refusal.StepReview, refusal.ClassNoReviewer})
 }
 
 // login counts a login that ended with err, nil if it was allowed.
@@ -86,8 +87,8 @@ func (m *metrics) login(err error) {
 		m.allowed.Inc()
 		return
 	}
-	r, at := whyEnded(err)
-	end := loginEnd{kind: r.kind, step: at, class: r.class}
+	r, at := refusal.WhyEnded(err)
+	end := loginEnd{kind: r.Kind, step: at, class: r.Class}
 	if counter, ok := m.refused[end]; ok {
 		counter.Inc()
 		return
@@ -119,7 +120,7 @@ func (c *countedReviewer) Review(ctx context.Context, t *token.Unverified, audie
 	id, err := c.next.Review(ctx, t, audiences)
 	result := resultConfirmed
 	if err != nil {
-		result = word(kindOf(err).String())
+		result = word(refusal.KindOf(err).String())
 	}
 	if counter, ok := c.metrics.reviews[result]; ok {
 		counter.Inc()

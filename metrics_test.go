@@ -21,6 +21,7 @@ import (
 	"github.com/prometheus/common/model"
 
 	"vault-plugin-auth-kubernetes/internal/kubetest"
+	"vault-plugin-auth-kubernetes/internal/refusal"
 )
 
 // scrape reads the metrics as Prometheus does, and returns the families by name.
@@ -270,7 +271,7 @@ func TestMetricsDoNotGrow(t *testing.T) {
 func TestMetricsOfUnknownWords(t *testing.T) {
 	m := newDemo(t, nil, nil)
 	for i := range 10 {
-		m.metrics.login(&stepError{step: step(fmt.Sprint("step ", i)), err: &refusal{kind: denied, class: fmt.Sprint("class ", i)}})
+		m.metrics.login(&refusal.StepError{Step: refusal.Step(fmt.Sprint("step ", i)), Err: &refusal.Refusal{Kind: refusal.Denied, Class: fmt.Sprint("class ", i)}})
 		m.metrics.requestDone(fmt.Sprint("op ", i), "", time.Second)
 	}
 	wantValues(t, m.counted(func() {}), map[string]float64{})
@@ -280,30 +281,32 @@ func TestMetricsOfUnknownWords(t *testing.T) {
 	}
 }
 
-// The list of classes is that of the source.
+// The metrics know all classes that there are, and none is written down elsewhere.
 func TestClassesAreListed(t *testing.T) {
-	files, err := filepath.Glob("*.go")
+	defined, err := os.ReadFile("internal/refusal/steps.go")
 	if err != nil {
 		t.Fatal(err)
 	}
-	literal := regexp.MustCompile(`class[:=]\s*"([^"]*)"`)
-	found := 0
-	for _, file := range files {
-		if strings.HasSuffix(file, "_test.go") {
-			continue
+	constants := regexp.MustCompile(`(?m)^\s+[Cc]lass\w+\s+= "([^"]*)"`).FindAllStringSubmatch(string(defined), -1)
+	if len(constants) < 7 {
+		t.Errorf("only %d classes were found; the pattern must be wrong", len(constants))
+	}
+	for _, match := range constants {
+		if !slices.Contains(classes, match[1]) {
+			t.Errorf("the class %q is not listed", match[1])
 		}
-		text, err := os.ReadFile(file)
+	}
+	literal := regexp.MustCompile(`Class[:=]\s*"([^"]*)"`)
+	for _, pattern := range []string{"*.go", "internal/*/*.go"} {
+		files, err := filepath.Glob(pattern)
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, match := range literal.FindAllStringSubmatch(string(text), -1) {
-			if found++; !slices.Contains(classes, match[1]) {
-				t.Errorf("%s has the class %q, which is not listed", file, match[1])
+		for _, file := range files {
+			if text, err := os.ReadFile(file); err != nil || !strings.HasSuffix(file, "_test.go") && literal.Match(text) {
+				t.Errorf("%s writes a class down, error %v", file, err)
 			}
 		}
-	}
-	if found == 0 {
-		t.Error("no class was found; the pattern must be wrong")
 	}
 }
 
@@ -400,7 +403,7 @@ func BenchmarkMetricsOfALogin(b *testing.B) {
 
 func BenchmarkMetricsOfARefusal(b *testing.B) {
 	m := newMetrics(func() int { return 0 })
-	err := error(&stepError{step: "namespace", err: deny("not bound")})
+	err := error(&refusal.StepError{Step: "namespace", Err: refusal.Deny("not bound")})
 	b.ReportAllocs()
 	for b.Loop() {
 		m.login(err)

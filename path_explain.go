@@ -2,11 +2,12 @@ package main
 
 import (
 	"context"
-	"errors"
 	"net/netip"
 
 	"github.com/hashicorp/vault/sdk/framework"
 	"github.com/hashicorp/vault/sdk/logical"
+
+	"vault-plugin-auth-kubernetes/internal/refusal"
 )
 
 const (
@@ -83,7 +84,7 @@ func (b *backend) explainWrite(ctx context.Context, req *logical.Request, data *
 		answer.login.remote, answer.login.explained = remote, answer.account
 		err = answer.login.logIn(ctx)
 	}
-	if err != nil && kindOf(err) == 0 {
+	if err != nil && refusal.KindOf(err) == 0 {
 		return respond(err) // the host's own, such as of storage
 	}
 	answer.err = err
@@ -99,20 +100,7 @@ func remoteOf(data *framework.FieldData) (*logical.Connection, error) {
 	}
 	address, err := netip.ParseAddr(text)
 	if err != nil || address.Zone() != "" {
-		return nil, refuseInvalid("remote_addr is no IP address", "remote_addr has to be an IP address, without a port")
+		return nil, refusal.OfRequest("remote_addr is no IP address", "remote_addr has to be an IP address, without a port")
 	}
 	return &logical.Connection{RemoteAddr: address.String()}, nil
-}
-
-// kindOf is the kind of the refusal that ended a login, or 0 for an error that says
-// nothing about the login.
-func kindOf(err error) kind {
-	var r *refusal
-	switch {
-	case errors.As(err, &r):
-		return r.kind
-	case errors.Is(err, errNoConfiguration):
-		return couldNotAsk
-	}
-	return 0
 }

@@ -5,6 +5,8 @@ import (
 
 	"github.com/hashicorp/vault/sdk/framework"
 	"github.com/hashicorp/vault/sdk/logical"
+
+	"vault-plugin-auth-kubernetes/internal/refusal"
 )
 
 const (
@@ -141,14 +143,14 @@ func (b *backend) requireRules(ctx context.Context, s logical.Storage) error {
 		return err
 	}
 	if rules.Len() == 0 {
-		return refuseInvalid("no role was named, and there are no binding rules", "missing role")
+		return refusal.OfRequest("no role was named, and there are no binding rules", "missing role")
 	}
 	return nil
 }
 
 func requireValue(field, value string) error {
 	if value == "" {
-		return refuseInvalid("missing "+field, "missing "+field)
+		return refusal.OfRequest("missing "+field, "missing "+field)
 	}
 	return nil
 }

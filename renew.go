@@ -9,7 +9,7 @@ import (
 	"github.com/hashicorp/vault/sdk/logical"
 
 	"vault-plugin-auth-kubernetes/internal/identity"
-	"vault-plugin-auth-kubernetes/internal/kube"
+	"vault-plugin-auth-kubernetes/internal/refusal"
 )
 
 // What the host keeps with the lease of a token. leaseRole is all that Vault's own
@@ -98,7 +98,7 @@ func (b *backend) checkLeasedAccount(ctx context.Context, req *logical.Request, 
 		attempt.identify(id)
 		err = attempt.run(ctx, renewSteps)
 	}
-	if err != nil && couldNotLook(err) {
+	if err != nil && refusal.CouldNotLook(err) {
 		b.metrics.skipped.Inc()
 		b.log.unchecked(b.Logger(), req.MountPoint, roleName, err)
 		return nil
@@ -107,7 +107,7 @@ func (b *backend) checkLeasedAccount(ctx context.Context, req *logical.Request, 
 }
 
 // renewSteps look again at the service account of a token.
-var renewSteps = []loginStep{{"renewal", (*login).checkAccount}}
+var renewSteps = []loginStep{{refusal.StepRenewal, (*login).checkAccount}}
 
 func (l *login) checkAccount(ctx context.Context) error {
 	_, err := l.objects.serviceAccount(ctx)
@@ -117,7 +117,7 @@ func (l *login) checkAccount(ctx context.Context) error {
 // renewalVerdict tells a refusal, which ends the renewals of a token, from an error of
 // the host's own, which does not.
 func renewalVerdict(err error, over renewalOver) error {
-	var r *refusal
+	var r *refusal.Refusal
 	if errors.As(err, &r) {
 		return over
 	}
@@ -140,12 +140,12 @@ func (b *backend) renewByRules(ctx context.Context, req *logical.Request, leased
 	response.Auth.GroupAliases = groupAliases(leasedGroups(req.Auth.InternalData[leaseGrants]))
 	g, err := b.grantedNow(ctx, req, id)
 	switch {
-	case err != nil && couldNotLook(err):
+	case err != nil && refusal.CouldNotLook(err):
 		b.metrics.skipped.Inc()
 		b.log.unchecked(b.Logger(), req.MountPoint, "", err)
 		return response, nil
 	case err != nil:
-		if r := new(refusal); errors.As(err, &r) && r.operator {
+		if r := new(refusal.Refusal); errors.As(err, &r) && r.Operator {
 			b.log.refused(b.Logger(), req.MountPoint, "", err) // logins end by it as well
 		}
 		return nil, renewalVerdict(err, nothingLeft)
@@ -175,16 +175,7 @@ func (b *backend) grantedNow(ctx context.Context, req *logical.Request, id ident
 
 // grantSteps are the steps of a login by rules that need no token.
 var grantSteps = []loginStep{
-	{addressStep, (*login).checkAddress},
-	{ruleRoleStep, (*login).checkRuleRole},
-	{"binding rules", (*login).applyRules},
-}
-
-// couldNotLook tells whether an error leaves open what the cluster would have said:
-// it could not be reached, or the reviewer was not let in.
-func couldNotLook(err error) bool {
-	var r *refusal
-	var failed *kube.Error
-	return errors.As(err, &r) && r.kind == couldNotAsk ||
-		errors.As(err, &failed) && (failed.Failure == kube.Unauthorized || failed.Failure == kube.Forbidden)
+	{refusal.StepAddress, (*login).checkAddress},
+	{refusal.StepRuleRole, (*login).checkRuleRole},
+	{refusal.StepRules, (*login).applyRules},
 }

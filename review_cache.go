@@ -14,6 +14,7 @@ import (
 	"vault-plugin-auth-kubernetes/internal/cache"
 	"vault-plugin-auth-kubernetes/internal/identity"
 	"vault-plugin-auth-kubernetes/internal/kube"
+	"vault-plugin-auth-kubernetes/internal/refusal"
 	"vault-plugin-auth-kubernetes/internal/token"
 )
 
@@ -76,8 +77,8 @@ func (r *rememberingReviewer) Review(ctx context.Context, t *token.Unverified, a
 		return id, err
 	}})
 	if errors.Is(err, cache.ErrGaveUp) {
-		return identity.Identity{}, &refusal{
-			kind: couldNotAsk, class: string(kube.Timeout), reason: "waiting for a review that another login began", err: ctx.Err(),
+		return identity.Identity{}, &refusal.Refusal{
+			Kind: refusal.CouldNotAsk, Class: string(kube.Timeout), Reason: "waiting for a review that another login began", Err: ctx.Err(),
 		}
 	}
 	return id, err

@@ -19,6 +19,7 @@ import (
 
 	"vault-plugin-auth-kubernetes/internal/binding"
 	"vault-plugin-auth-kubernetes/internal/identity"
+	"vault-plugin-auth-kubernetes/internal/refusal"
 )
 
 // Values of alias_name_source. Roles from before the field existed have none,
@@ -149,12 +150,12 @@ func (b *backend) findRole(ctx context.Context, s logical.Storage, name string) 
 	if r, ok := b.roles.Peek(name); ok {
 		return r, nil
 	}
-	unknown := refuseInvalid("there is no role of that name", fmt.Sprintf("invalid role name %q", name))
+	unknown := refusal.OfRequest("there is no role of that name", fmt.Sprintf("invalid role name %q", name))
 	if len(name) > maxRoleNameBytes || !storableRoleName.MatchString(name) {
 		return nil, unknown
 	}
 	if isRelative(name) {
-		return nil, refuseInvalid(relativePath, relativePath)
+		return nil, refusal.OfRequest(relativePath, relativePath)
 	}
 	r, err := b.roles.Get(ctx, s, roleCacheKey(name))
 	if err != nil {
@@ -225,7 +226,7 @@ func (r *role) aliasName(id identity.Identity) (string, error) {
 	case aliasNameSourceName:
 		return id.Namespace() + "/" + id.Name(), nil
 	}
-	return "", misconfigured(fmt.Sprintf("the role has the unknown alias_name_source %q", r.AliasNameSource), "write the role anew", nil)
+	return "", refusal.Misconfigured(fmt.Sprintf("the role has the unknown alias_name_source %q", r.AliasNameSource), "write the role anew", nil)
 }
 
 // validate refuses what no login could use, in the order and the words of Vault,

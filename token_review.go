@@ -7,6 +7,7 @@ import (
 
 	"vault-plugin-auth-kubernetes/internal/identity"
 	"vault-plugin-auth-kubernetes/internal/kube"
+	"vault-plugin-auth-kubernetes/internal/refusal"
 	"vault-plugin-auth-kubernetes/internal/token"
 )
 
@@ -38,7 +39,7 @@ func (r *apiReviewer) Review(ctx context.Context, t *token.Unverified, audiences
 	id, err := identity.FromReview(status, audiences)
 	if err != nil {
 		// It may quote the user that the API server named.
-		return identity.Identity{}, denyFor(r.client.Secrets(t.Raw()).Error(err))
+		return identity.Identity{}, refusal.DenyFor(r.client.Secrets(t.Raw()).Error(err))
 	}
 	return id, nil
 }
@@ -47,7 +48,7 @@ func (r *apiReviewer) refusal(err error) error {
 	selfReview := r.selfReview()
 	err = refusalFromAPI(err, selfReview, kube.Unauthorized, kube.Forbidden)
 	var failed *kube.Error
-	var refused *refusal
+	var refused *refusal.Refusal
 	if !selfReview || !errors.As(err, &failed) || !errors.As(err, &refused) {
 		return err
 	}
@@ -55,17 +56,13 @@ func (r *apiReviewer) refusal(err error) error {
 	// give it that permission. One that is rejected mostly is, unless there was a
 	// reviewer that got lost.
 	if failed.Failure == kube.Forbidden || failed.Failure == kube.Unauthorized && r.dropped {
-		refused.operator, refused.class, refused.remedy = true, noReviewer, noReviewerRemedy
+		refused.Operator, refused.Class, refused.Remedy = true, refusal.ClassNoReviewer, noReviewerRemedy
 		if r.dropped {
-			refused.reason = "a write of the configuration took the reviewer's token away"
+			refused.Reason = "a write of the configuration took the reviewer's token away"
 		}
 	}
 	return err
 }
-
-// noReviewer is the class of these; apart from the others, so that their lines in the
-// log, which any token can cause, keep none of the others from being written.
-const noReviewer = "no reviewer"
 
 const noReviewerRemedy = "set token_reviewer_jwt; where each login is to review itself, its service account needs the " +
 	"ClusterRole system:auth-delegator, and its token the API server's own audience too"
@@ -80,16 +77,17 @@ func refusalFromAPI(err error, selfReview bool, answers ...kube.Failure) error {
 	if !errors.As(err, &failed) {
 		return err
 	}
-	r := &refusal{
-		kind:     couldNotAsk,
-		operator: failed.Failure != kube.Canceled,
-		remedy:   failed.Remedy(),
-		class:    string(failed.Failure),
-		err:      err,
+	r := &refusal.Refusal{
+		Kind:     refusal.CouldNotAsk,
+		Operator: failed.Failure != kube.Canceled,
+		Remedy:   failed.Remedy(),
+		Class:    string(failed.Failure),
+		Unseen:   failed.Failure == kube.Unauthorized || failed.Failure == kube.Forbidden,
+		Err:      err,
 	}
 	if slices.Contains(answers, failed.Failure) {
-		r.kind = denied
-		r.operator = !selfReview
+		r.Kind = refusal.Denied
+		r.Operator = !selfReview
 	}
 	return r
 }

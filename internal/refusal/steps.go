@@ -1,0 +1,50 @@
+package refusal
+
+// Step names a part of a login, in logs, metrics and wherever a login is explained.
+type Step string
+
+// The steps of a login, in the order in which one under a role has them, and then those
+// of one by rules.
+const (
+	StepAddress       Step = "source address"
+	StepConfiguration Step = "configuration"
+	StepTokenForm     Step = "token form"
+	StepClaims        Step = "unverified claims"
+	StepSignature     Step = "signature"
+	StepReview        Step = "token review"
+	StepAudience      Step = "audience"
+	StepName          Step = "service account name"
+	StepNamespace     Step = "namespace"
+	StepSelector      Step = "selector"
+	StepAlias         Step = "alias"
+
+	StepRuleRole Step = "binding rule role"
+	StepRules    Step = "binding rules"
+)
+
+// What is no step of a login and has a line in the log.
+const (
+	// StepRequest is where a login ends that no step of it was reached for.
+	StepRequest Step = "request"
+	// StepRenewal is the renewal of a token.
+	StepRenewal Step = "renewal"
+	// StepSeveralNames is a warning about a login that was allowed.
+	StepSeveralNames Step = "several names"
+)
+
+// Classes label refusals, beside the kinds of failures of the Kubernetes API: what
+// happened, without anything that a stranger chose.
+const (
+	ClassDenied         = "denied"
+	ClassInvalid        = "invalid request"
+	ClassConfiguration  = "configuration"
+	ClassStorage        = "storage"
+	ClassInvalidName    = "invalid name"
+	ClassMetadataLength = "metadata length"
+	// ClassNoReviewer is for logins that fail since no reviewer is configured. Apart from
+	// the others, so that their lines in the log, which any token can cause, keep none of
+	// the others from being written.
+	ClassNoReviewer = "no reviewer"
+	// classCanceled is that of a client that went away.
+	classCanceled = "canceled"
+)
