@@ -9,6 +9,8 @@ import (
 	"unicode/utf8"
 
 	"vault-plugin-auth-kubernetes/internal/refusal"
+	"vault-plugin-auth-kubernetes/internal/scrub"
+	"vault-plugin-auth-kubernetes/internal/telemetry"
 )
 
 // aliasAnnotationPrefix begins the annotations that become alias metadata.
@@ -77,7 +79,7 @@ func annotationMetadata(annotations map[string]string) (aliasAnnotations, error)
 			room -= size
 			continue
 		}
-		a.left = append(a.left, fmt.Sprintf("%s: %s", cut(key, maxAliasMetadataKeyBytes), reason))
+		a.left = append(a.left, fmt.Sprintf("%s: %s", scrub.Bounded(key, maxAliasMetadataKeyBytes), reason))
 	}
 	return a, nil
 }
@@ -117,5 +119,5 @@ func (l *login) logLeftOut() {
 	}
 	l.b.Logger().Debug("annotations were left out of the alias metadata",
 		"namespace", l.identity.Namespace(), "service_account", l.identity.Name(),
-		"count", len(left), "reason", shorten(strings.Join(left[:min(len(left), maxLoggedKeys)], "; ")))
+		"count", len(left), "reason", scrub.Bounded(strings.Join(left[:min(len(left), maxLoggedKeys)], "; "), telemetry.MaxLoggedBytes))
 }

@@ -101,8 +101,8 @@ func TestAnnotationsThatAreLeftOutAreTold(t *testing.T) {
 	if _, taken := auth.Alias.Metadata["team"]; taken || auth.Alias.Metadata["kept"] != "x" {
 		t.Errorf("alias metadata %q", auth.Alias.Metadata)
 	}
-	logged := m.logs.one(t)
-	if logged.level != hclog.Debug || logged.fields["namespace"] != "apps" || !strings.Contains(logged.fields["reason"], "team: the value has +") {
+	logged := m.logs.One(t)
+	if logged.Level != hclog.Debug || logged.Fields["namespace"] != "apps" || !strings.Contains(logged.Fields["reason"], "team: the value has +") {
 		t.Errorf("logged %s", logged)
 	}
 	got := m.explained(fields{"role": "demo", "jwt": m.token()})
@@ -110,7 +110,7 @@ func TestAnnotationsThatAreLeftOutAreTold(t *testing.T) {
 	if metadata := got["alias_metadata"].(map[string]string); metadata["team"] != "" || metadata["kept"] != "x" {
 		t.Errorf("explained alias metadata %q", metadata)
 	}
-	if lines := m.logs.take(); len(lines) != 0 {
+	if lines := m.logs.Take(); len(lines) != 0 {
 		t.Errorf("explain logged %v", lines)
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"vault-plugin-auth-kubernetes/internal/cache"
 	"vault-plugin-auth-kubernetes/internal/kube"
 	"vault-plugin-auth-kubernetes/internal/rules"
+	"vault-plugin-auth-kubernetes/internal/telemetry"
 	"vault-plugin-auth-kubernetes/internal/token"
 	"vault-plugin-auth-kubernetes/internal/turn"
 )
@@ -66,8 +67,8 @@ type backend struct {
 
 	podCA    *kube.File
 	podToken *kube.File
-	log      *loginLog
-	metrics  *metrics
+	log      *telemetry.Log
+	metrics  *telemetry.Metrics
 	now      func() time.Time
 }
 
@@ -85,14 +86,14 @@ func newBackend() *backend {
 	b := &backend{
 		podCA:    kube.NewFile(podCAPath, nil),
 		podToken: kube.NewFile(podTokenPath, nil),
-		log:      newLoginLog(),
+		log:      telemetry.NewLog(),
 		now:      time.Now,
 	}
 	b.ctx, b.end = context.WithCancel(context.Background())
 	b.connections = cache.New(b.ctx, storageReadTimeout, b.time, b.loadConnection)
 	b.roles = cache.New(b.ctx, storageReadTimeout, b.time, b.loadRole)
 	b.rules = b.newRules()
-	b.metrics = newMetrics(b.rules.Len)
+	b.metrics = telemetry.NewMetrics(version, b.rules.Len)
 	b.Backend = &framework.Backend{
 		Help:           strings.TrimSpace(backendHelp),
 		BackendType:    logical.TypeCredential,

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/vault/sdk/logical"
+
+	"vault-plugin-auth-kubernetes/internal/logtest"
 )
 
 // gate holds operations of a storage until they are let go.
@@ -280,7 +282,7 @@ func TestStorageThatDoesNotAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBackend()
 		s := newStorage()
-		if err := b.Setup(t.Context(), &logical.BackendConfig{Logger: newLogs(), System: logical.TestSystemView(), StorageView: s}); err != nil {
+		if err := b.Setup(t.Context(), &logical.BackendConfig{Logger: logtest.New(), System: logical.TestSystemView(), StorageView: s}); err != nil {
 			t.Fatal(err)
 		}
 		defer b.Cleanup(context.Background())

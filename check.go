@@ -10,6 +10,9 @@ import (
 
 	"github.com/hashicorp/vault/sdk/logical"
 	"golang.org/x/sync/errgroup"
+
+	"vault-plugin-auth-kubernetes/internal/scrub"
+	"vault-plugin-auth-kubernetes/internal/telemetry"
 )
 
 // verdict is what one check came to.
@@ -190,7 +193,7 @@ func (c *checker) safe(text string) string {
 		}
 		return r
 	}, text)
-	return shorten(text)
+	return scrub.Bounded(text, telemetry.MaxLoggedBytes)
 }
 
 // patch is the command that changes fields of the configuration and keeps the

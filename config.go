@@ -203,7 +203,7 @@ func (b *backend) podCAChanged(c *connection) bool {
 // loadConnection is the cache's loader. A configuration that cannot work is an
 // error each time, so that it heals as soon as its cause does.
 func (b *backend) loadConnection(ctx context.Context, s logical.Storage, _ string, _ *connection) (*connection, error) {
-	b.metrics.configLoads.Inc()
+	b.metrics.ConfigLoads.Inc()
 	entry, err := s.Get(ctx, configPath)
 	if err != nil || entry == nil {
 		return nil, err
@@ -243,17 +243,17 @@ func (b *backend) newConnection(config *configEntry) (c *connection, err error) 
 		ca = c.podCA
 	}
 	credential := b.reviewerCredential(config)
-	if c.client, err = newClient(config, ca, credential, &b.metrics.meter); err != nil {
+	if c.client, err = newClient(config, ca, credential, &b.metrics.Meter); err != nil {
 		return nil, refusal.Misconfigured("no client can be made", "write the configuration anew", err)
 	}
 	c.selfReview = func() bool { return credential() == "" }
 	c.direct = &countedReviewer{
-		next:    &apiReviewer{client: c.client, selfReview: c.selfReview, dropped: config.ReviewerDropped},
-		metrics: b.metrics,
+		next:  &apiReviewer{client: c.client, selfReview: c.selfReview, dropped: config.ReviewerDropped},
+		count: b.metrics.Reviewed,
 	}
 	c.reviewer = c.direct
 	if config.TokenReviewCacheTTL > 0 {
-		c.reviewer = newRememberingReviewer(b.ctx, c.reviewer, config.TokenReviewCacheTTL, b.now, b.metrics.cacheLookup)
+		c.reviewer = newRememberingReviewer(b.ctx, c.reviewer, config.TokenReviewCacheTTL, b.now, b.metrics.CacheLookup)
 	}
 	if config.VerifyWithClusterKeys {
 		c.clusterKeys = newClusterKeys(b.ctx, c.client, c.selfReview, b.now)

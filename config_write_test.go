@@ -12,6 +12,7 @@ import (
 	"github.com/hashicorp/vault/sdk/logical"
 
 	"vault-plugin-auth-kubernetes/internal/kubetest"
+	"vault-plugin-auth-kubernetes/internal/telemetry"
 )
 
 // added has a value that is not the default for every field of the configuration that
@@ -160,22 +161,22 @@ func TestDroppedReviewerIsLoud(t *testing.T) {
 	}
 	m := newDemo(t, nil, nil)
 	m.mustLogin(m.token())
-	m.logs.take()
+	m.logs.Take()
 	withoutReviewer := m.config(fields{"token_reviewer_jwt": nil})
 	if o := m.write("config", withoutReviewer); !warned(o) {
 		t.Errorf("the write answers %q", o.warnings)
 	}
-	if logged := m.logs.one(t); logged.level != hclog.Warn || !strings.Contains(logged.message, "token_reviewer_jwt") || logged.fields["remedy"] == "" {
+	if logged := m.logs.One(t); logged.Level != hclog.Warn || !strings.Contains(logged.Message, "token_reviewer_jwt") || logged.Fields["remedy"] == "" {
 		t.Errorf("logged %s", logged)
 	}
 	wantCheck(t, m.checked(), "reviewer", "fail", "did not name token_reviewer_jwt", "vault patch auth/test/config token_reviewer_jwt=@reviewer.jwt")
 	for what, token := range map[string]string{
 		"401": m.token(), "403": m.token(kubetest.Audience("vault", m.api.Issuer)),
 	} {
-		m.log = newLoginLog() // each is the first of its kind
-		m.logs.take()
+		m.log = telemetry.NewLog() // each is the first of its kind
+		m.logs.Take()
 		wantRefused(t, m.login("demo", token), http.StatusForbidden)
-		if logged := m.logs.one(t); logged.level != hclog.Warn || logged.fields["class"] != "no reviewer" || !strings.Contains(logged.fields["reason"], "took the reviewer's token away") {
+		if logged := m.logs.One(t); logged.Level != hclog.Warn || logged.Fields["class"] != "no reviewer" || !strings.Contains(logged.Fields["reason"], "took the reviewer's token away") {
 			t.Errorf("%s: logged %s", what, logged)
 		}
 		if o := m.do(logical.UpdateOperation, "explain", fields{"role": "demo", "jwt": token}); !strings.Contains(fmt.Sprint(o.data["remedy"]), "set token_reviewer_jwt") {

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"vault-plugin-auth-kubernetes/internal/telemetry"
+
 	"github.com/hashicorp/vault/sdk/logical"
 )
 
@@ -125,7 +127,7 @@ func newEchoMount(t *testing.T, config fields) *echoMount {
 	m := newDemo(t, merge(fields{
 		"use_annotations_as_alias_metadata": true, "verify_with_cluster_keys": true, "request_timeout": 2,
 	}, config), fields{"bound_service_account_namespace_selector": `{"matchLabels":{"team":"x"}}`})
-	m.log.logins = true
+	m.freshLog()
 	m.api.AddNamespace("apps", map[string]string{"team": "x"})
 	m.rule("all", `serviceaccount.name == "web"`, "policy", "p1")
 	e := &echoMount{mount: m, test: t, jwt: m.token()}
@@ -158,5 +160,11 @@ func (e *echoMount) want(where string, o outcome) {
 		text += string(raw)
 	}
 	wantNoPartOf(t, e.forms, where+" (answer)", text)
-	wantNoPartOf(t, e.forms, where+" (log)", fmt.Sprint(e.logs.take()))
+	wantNoPartOf(t, e.forms, where+" (log)", fmt.Sprint(e.logs.Take()))
+}
+
+// freshLog makes each warning the first of its kind, and logs all logins.
+func (m *mount) freshLog() {
+	m.log = telemetry.NewLog()
+	m.log.Logins = true
 }

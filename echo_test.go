@@ -161,7 +161,7 @@ func TestEcho(t *testing.T) {
 			t.Run(fmt.Sprint(shape, "/", code, "/", encoding.name), func(t *testing.T) {
 				e.t, e.test = t, t
 				e.freshKeys()
-				e.log.kinds = map[troubleKind]*trouble{} // each warning is the first of its kind
+				e.freshLog() // each warning is the first of its kind
 				e.drive(false)
 			})
 		}
@@ -191,7 +191,7 @@ func TestEchoInAReview(t *testing.T) {
 			for _, encoding := range echoEncodings {
 				for _, secret := range e.secrets {
 					e.api.OnReview(func(r *authv1.TokenReview) { change(&r.Status, encoding.encode(secret)) })
-					e.log.kinds = map[troubleKind]*trouble{}
+					e.freshLog()
 					e.drive(false)
 				}
 			}

@@ -10,7 +10,9 @@ import (
 
 	"github.com/hashicorp/vault/sdk/logical"
 
+	"vault-plugin-auth-kubernetes/internal/logtest"
 	"vault-plugin-auth-kubernetes/internal/scrub"
+	"vault-plugin-auth-kubernetes/internal/telemetry"
 )
 
 // explain explains a login from the address that the tests log in from.
@@ -25,12 +27,12 @@ func (m *mount) explain(data fields) outcome {
 // explain's as well.
 func wantAgreement(t *testing.T, m *mount, data fields) {
 	t.Helper()
-	m.logs.take()
-	m.log = newLoginLog() // lines are limited in rate, and all are needed here
+	m.logs.Take()
+	m.log = telemetry.NewLog() // lines are limited in rate, and all are needed here
 	login := m.do(logical.UpdateOperation, "login", data)
-	logged := m.logs.take()
+	logged := m.logs.Take()
 	got := m.explain(data)
-	if extra := m.logs.take(); slices.ContainsFunc(extra, func(l line) bool { return strings.Contains(l.message, "login") }) {
+	if extra := m.logs.Take(); slices.ContainsFunc(extra, func(l logtest.Line) bool { return strings.Contains(l.Message, "login") }) {
 		t.Errorf("explaining was logged as a login: %v", extra)
 	}
 	if jwt, _ := data["jwt"].(string); jwt == "" {
@@ -67,7 +69,7 @@ func wantSameToken(t *testing.T, got fields, auth *logical.Auth) {
 	}
 }
 
-func wantSameRefusal(t *testing.T, got fields, login outcome, logged []line) {
+func wantSameRefusal(t *testing.T, got fields, login outcome, logged []logtest.Line) {
 	t.Helper()
 	if want := fmt.Sprint(login.status, " ", login.message); !withoutToken(got["client_sees"], want) {
 		t.Errorf("the client sees %q, want %q", got["client_sees"], want)
@@ -81,7 +83,7 @@ func wantSameRefusal(t *testing.T, got fields, login outcome, logged []line) {
 	if len(logged) != 1 {
 		t.Fatalf("the login logged %v, want one line", logged)
 	}
-	line := logged[0].fields
+	line := logged[0].Fields
 	if line["outcome"] != "error" && got["verdict"] != line["outcome"] || got["failed_step"] != line["step"] {
 		t.Errorf("the login ended in %s: %s (%s), explained as %v: %v (%v)",
 			line["step"], line["outcome"], line["reason"], got["failed_step"], got["verdict"], got["reason"])

@@ -61,7 +61,7 @@ func (a *explainAnswer) data() map[string]any {
 
 // text is how everything that a login says gets into the answer.
 func (a *explainAnswer) text(text string, maxBytes int) string {
-	return cut(a.scrub.Text(text), maxBytes)
+	return scrub.Bounded(a.scrub.Text(text), maxBytes)
 }
 
 func (a *explainAnswer) addRefusal(data map[string]any) {

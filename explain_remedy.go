@@ -19,9 +19,9 @@ const maxRemedyList = 300
 // permissions are the commands that let a reviewer do what it was forbidden to, by
 // the request.
 var permissions = map[string]string{
-	"create TokenReview": "let the reviewer ask about tokens: kubectl create clusterrolebinding vault-reviewer --clusterrole=system:auth-delegator --serviceaccount=NAMESPACE:NAME",
-	"get Namespace":      "let the reviewer read namespaces: " + letGet("namespaces"),
-	"get ServiceAccount": "let the reviewer read service accounts: " + letGet("serviceaccounts"),
+	kube.OpReview:         "let the reviewer ask about tokens: kubectl create clusterrolebinding vault-reviewer --clusterrole=system:auth-delegator --serviceaccount=NAMESPACE:NAME",
+	kube.OpNamespace:      "let the reviewer read namespaces: " + letGet("namespaces"),
+	kube.OpServiceAccount: "let the reviewer read service accounts: " + letGet("serviceaccounts"),
 }
 
 func letGet(resource string) string {

@@ -16,6 +16,7 @@ import (
 	authv1 "k8s.io/api/authentication/v1"
 
 	"vault-plugin-auth-kubernetes/internal/kubetest"
+	"vault-plugin-auth-kubernetes/internal/logtest"
 )
 
 // explained is an explanation of a login from no address in particular.
@@ -83,7 +84,7 @@ func TestExplainAllowed(t *testing.T) {
 	if got := got["alias_metadata"].(map[string]string); got["k"] != "v" || got["service_account_name"] != "web" {
 		t.Errorf("alias metadata %v", got)
 	}
-	if lines := m.logs.take(); len(lines) > 0 {
+	if lines := m.logs.Take(); len(lines) > 0 {
 		t.Errorf("logged %v", lines)
 	}
 }
@@ -307,7 +308,7 @@ func TestExplainRules(t *testing.T) {
 	m.rule("g-group", "", "group", "team")
 	m.storage.put(t, "binding-rule/h-broken", `{"bind_type":"of another version","bind_name":"x"}`)
 	m.InvalidateKey(t.Context(), "binding-rule/h-broken")
-	m.logs.take()
+	m.logs.Take()
 
 	got := m.explained(fields{"jwt": m.token()})
 	wantFields(t, got, fields{
@@ -490,7 +491,7 @@ func TestExplainRepeatsNoToken(t *testing.T) {
 					t.Errorf("the answer has the reviewer's token: %v", got)
 				}
 			}
-			m.logs.wantNone(t, strings.Split(token, ".")...)
+			m.logs.WantNone(t, strings.Split(token, ".")...)
 		})
 	}
 }
@@ -511,7 +512,7 @@ func FuzzExplain(f *testing.F) {
 		s.put(t, "role/demo", `{"bound_service_account_names":["*"],"bound_service_account_namespaces":["*"]}`)
 		b := newBackend()
 		defer b.Cleanup(context.Background())
-		if err := b.Setup(t.Context(), &logical.BackendConfig{Logger: newLogs(), System: logical.TestSystemView(), StorageView: s}); err != nil {
+		if err := b.Setup(t.Context(), &logical.BackendConfig{Logger: logtest.New(), System: logical.TestSystemView(), StorageView: s}); err != nil {
 			t.Fatal(err)
 		}
 		request := &logical.Request{

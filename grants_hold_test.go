@@ -164,7 +164,7 @@ func (w *world) logIn(by, account, pod string) {
 	}
 	o := w.do(logical.UpdateOperation, "login", data)
 	if o.auth == nil {
-		w.t.Fatalf("%s: %d %s; logged: %v", w.log, o.status, o.message, w.logs.take())
+		w.t.Fatalf("%s: %d %s; logged: %v", w.log, o.status, o.message, w.logs.Take())
 	}
 	w.log = append(w.log, fmt.Sprintf("#%d is %s/%s by %s", len(w.tokens), account, pod, by))
 	w.tokens = append(w.tokens, w.entities.login(o.auth, w.gate || by != "rules"))

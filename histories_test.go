@@ -17,6 +17,7 @@ import (
 
 	"vault-plugin-auth-kubernetes/internal/kube"
 	"vault-plugin-auth-kubernetes/internal/kubetest"
+	"vault-plugin-auth-kubernetes/internal/logtest"
 )
 
 // A history is what several clients of a mount, and another node of its cluster, do at
@@ -85,10 +86,10 @@ func newHistory(t *testing.T, api *kubetest.Server, token string, seed uint64) *
 
 // nodeOf is a mount on storage that it shares.
 func nodeOf(t *testing.T, api *kubetest.Server, stored *storage, c *clock) *mount {
-	m := &mount{backend: newBackend(), t: t, api: api, storage: stored, logs: newLogs()}
+	m := &mount{backend: newBackend(), t: t, api: api, storage: stored, logs: logtest.New()}
 	m.podCA = kube.NewFile(filepath.Join("none", "ca.crt"), nil)
 	m.podToken = kube.NewFile(filepath.Join("none", "token"), nil)
-	m.log.logins = false
+	m.log.Logins = false
 	m.now = c.now
 	if err := m.Setup(t.Context(), &logical.BackendConfig{Logger: m.logs, System: logical.TestSystemView(), StorageView: stored}); err != nil {
 		t.Fatal(err)
@@ -289,7 +290,7 @@ func (h *history) logInAndMayHangUp(role string, hangsUp bool) {
 		h.t.Errorf("another client hung up, and this one reads %v", o.err)
 	}
 	if o.status == http.StatusForbidden && role != "" || o.status == http.StatusServiceUnavailable && !hangsUp {
-		h.t.Errorf("a login that nothing speaks against: %d %s, %v", o.status, o.message, h.logs.take())
+		h.t.Errorf("a login that nothing speaks against: %d %s, %v", o.status, o.message, h.logs.Take())
 	}
 	h.saw(l)
 }

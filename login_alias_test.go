@@ -207,9 +207,9 @@ func TestLookUpThatFailsNeverDropsARole(t *testing.T) {
 			if row.prepare != nil {
 				row.prepare(m)
 			}
-			m.logs.take()
+			m.logs.Take()
 			wantRefused(t, m.loginByRules(m.api.Token("apps", "web")), http.StatusForbidden)
-			if logged := m.logs.one(t); logged.fields["step"] != "binding rules" || strings.Contains(logged.String(), "warn") != row.reviewer && name != "account is not found" {
+			if logged := m.logs.One(t); logged.Fields["step"] != "binding rules" || strings.Contains(logged.String(), "warn") != row.reviewer && name != "account is not found" {
 				t.Errorf("logged %s", logged)
 			}
 			wantAgreement(t, m, fields{"jwt": m.api.Token("apps", "web")})

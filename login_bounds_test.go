@@ -56,12 +56,12 @@ func TestBounds(t *testing.T) {
 			defer wantAgreement(t, m, fields{"role": "demo", "jwt": m.token()})
 			if row.step == "" {
 				if o.status != http.StatusOK {
-					t.Errorf("%d %s; logged: %v", o.status, o.message, m.logs.take())
+					t.Errorf("%d %s; logged: %v", o.status, o.message, m.logs.Take())
 				}
 				return
 			}
 			wantRefused(t, o, http.StatusForbidden)
-			if logged := m.logs.one(t); logged.fields["step"] != row.step || logged.level != hclog.Debug {
+			if logged := m.logs.One(t); logged.Fields["step"] != row.step || logged.Level != hclog.Debug {
 				t.Errorf("logged %s, want the step %q", logged, row.step)
 			}
 		})
@@ -120,7 +120,7 @@ func TestStoredSelectors(t *testing.T) {
 			m.stored("role/old", strings.NewReplacer(`["apps"]`, `["none"]`).Replace(entry))
 			o := m.login("old", m.token())
 			if row.allowed && o.status != http.StatusOK {
-				t.Errorf("%d %s; logged: %v", o.status, o.message, m.logs.take())
+				t.Errorf("%d %s; logged: %v", o.status, o.message, m.logs.Take())
 			}
 			if !row.allowed {
 				wantRefused(t, o, http.StatusForbidden)
@@ -136,7 +136,7 @@ func TestStoredSelectorThatCannotBeParsedIsLogged(t *testing.T) {
 	if o := m.login("old", m.token()); o.status != http.StatusOK {
 		t.Errorf("a namespace that is listed: %d %s", o.status, o.message)
 	}
-	if logged := m.logs.one(t); logged.level != hclog.Warn || logged.fields["role"] != "old" {
+	if logged := m.logs.One(t); logged.Level != hclog.Warn || logged.Fields["role"] != "old" {
 		t.Errorf("logged %s", logged)
 	}
 }

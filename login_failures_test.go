@@ -55,7 +55,7 @@ func TestReviewerTrouble(t *testing.T) {
 				token = row.token(m)
 			}
 			wantRefused(t, m.login("demo", token), row.want)
-			if logged := m.logs.one(t); logged.level != row.level || logged.fields["class"] != row.class || logged.fields["step"] != "token review" {
+			if logged := m.logs.One(t); logged.Level != row.level || logged.Fields["class"] != row.class || logged.Fields["step"] != "token review" {
 				t.Errorf("logged %s", logged)
 			}
 			wantAgreement(t, m, fields{"role": "demo", "jwt": token})
@@ -109,12 +109,12 @@ func TestLookUpsThatFail(t *testing.T) {
 				m := newDemo(t, row.config, row.role)
 				m.api.Fail(failure.fault, resource)
 				wantRefused(t, m.login("demo", m.token()), failure.want)
-				logged := m.logs.one(t)
+				logged := m.logs.One(t)
 				level := hclog.Warn
 				if name == "gone" {
 					level = hclog.Debug // whoever deletes an account is no operator
 				}
-				if logged.level != level || logged.fields["class"] != failure.class || logged.fields["step"] != row.step || level == hclog.Warn && logged.fields["remedy"] == "" {
+				if logged.Level != level || logged.Fields["class"] != failure.class || logged.Fields["step"] != row.step || level == hclog.Warn && logged.Fields["remedy"] == "" {
 					t.Errorf("logged %s", logged)
 				}
 				wantAgreement(t, m, fields{"role": "demo", "jwt": m.token()})
@@ -151,8 +151,8 @@ func TestOutages(t *testing.T) {
 			m := newDemo(t, nil, nil)
 			m.api.Fail(row.fault)
 			wantRefused(t, m.login("demo", m.token()), http.StatusServiceUnavailable)
-			logged := m.logs.one(t)
-			if logged.level != hclog.Warn || logged.fields["class"] != row.class || logged.fields["outcome"] != "could not ask" || logged.fields["remedy"] == "" {
+			logged := m.logs.One(t)
+			if logged.Level != hclog.Warn || logged.Fields["class"] != row.class || logged.Fields["outcome"] != "could not ask" || logged.Fields["remedy"] == "" {
 				t.Errorf("logged %s", logged)
 			}
 			wantAgreement(t, m, fields{"role": "demo", "jwt": m.token()})
@@ -168,7 +168,7 @@ func TestOutages(t *testing.T) {
 	t.Run("another cluster's CA", func(t *testing.T) {
 		m := newDemo(t, fields{"kubernetes_ca_cert": kubetest.Start(t).CAPEM}, nil)
 		wantRefused(t, m.login("demo", m.token()), http.StatusServiceUnavailable)
-		if logged := m.logs.one(t); logged.fields["class"] != "tls" {
+		if logged := m.logs.One(t); logged.Fields["class"] != "tls" {
 			t.Errorf("logged %s", logged)
 		}
 	})
@@ -185,7 +185,7 @@ func TestClientGoesAway(t *testing.T) {
 	if err == nil {
 		t.Error("no error")
 	}
-	if logged := m.logs.one(t); logged.level != hclog.Debug || logged.fields["class"] != "canceled" {
+	if logged := m.logs.One(t); logged.Level != hclog.Debug || logged.Fields["class"] != "canceled" {
 		t.Errorf("logged %s", logged)
 	}
 }

@@ -59,7 +59,7 @@ func TestNoRequestLeavesFor(t *testing.T) {
 			if requests := m.api.Requests(); len(requests) > 0 {
 				t.Errorf("a request left: %s %s", requests[0].Method, requests[0].Path)
 			}
-			if logged := m.logs.one(t); logged.fields["step"] != row.step || logged.fields["outcome"] != "denied" || logged.level != hclog.Debug {
+			if logged := m.logs.One(t); logged.Fields["step"] != row.step || logged.Fields["outcome"] != "denied" || logged.Level != hclog.Debug {
 				t.Errorf("logged %s, want the step %q", logged, row.step)
 			}
 			wantAgreement(t, m, fields{"role": "demo", "jwt": row.token(m)})
@@ -84,7 +84,7 @@ func TestStrictConfigurationAllows(t *testing.T) {
 func TestSourceAddressComesFirst(t *testing.T) {
 	m := newDemo(t, nil, fields{"token_bound_cidrs": "203.0.113.0/24"})
 	wantRefused(t, m.login("demo", m.token()), http.StatusForbidden)
-	if logged := m.logs.one(t); logged.fields["step"] != "source address" {
+	if logged := m.logs.One(t); logged.Fields["step"] != "source address" {
 		t.Errorf("logged %s", logged)
 	}
 	if requests := m.api.Requests(); len(requests) > 0 {
@@ -127,7 +127,7 @@ func TestForgedTokenCostsOneReview(t *testing.T) {
 			if got := len(m.api.Requests()); got != 1 {
 				t.Errorf("%d requests, want 1", got)
 			}
-			if logged := m.logs.one(t); logged.fields["step"] != "token review" || logged.fields["outcome"] != "denied" || logged.level != hclog.Debug {
+			if logged := m.logs.One(t); logged.Fields["step"] != "token review" || logged.Fields["outcome"] != "denied" || logged.Level != hclog.Debug {
 				t.Errorf("logged %s", logged)
 			}
 			wantAgreement(t, m, fields{"role": "demo", "jwt": m.token(changes...)})

@@ -52,15 +52,15 @@ func TestAudiencesOfRules(t *testing.T) {
 			}
 			jwt := m.token(kubetest.Audience(row.token(m)...))
 			m.login("demo", jwt) // a role that takes it must not make it good for rules
-			m.logs.take()
+			m.logs.Take()
 			got := m.loginByRules(jwt)
 			if row.step == "" {
 				if got.auth == nil {
-					t.Errorf("%d %s; logged: %v", got.status, got.message, m.logs.take())
+					t.Errorf("%d %s; logged: %v", got.status, got.message, m.logs.Take())
 				}
 			} else {
 				wantRefused(t, got, http.StatusForbidden)
-				if logged := m.logs.one(t); logged.fields["step"] != row.step || strings.Contains(logged.String(), "[warn]") {
+				if logged := m.logs.One(t); logged.Fields["step"] != row.step || strings.Contains(logged.String(), "[warn]") {
 					t.Errorf("logged %s, want the step %q", logged, row.step)
 				}
 			}

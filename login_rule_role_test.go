@@ -46,15 +46,15 @@ func TestRuleRoleFilters(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			m := newRuleRole(t, row.gate)
 			m.rule("gate", "", "role", "gate") // that a rule binds it as well widens nothing
-			m.logs.take()
+			m.logs.Take()
 			got := m.loginByRules(m.token())
 			if row.step == "" {
 				if got.auth == nil {
-					t.Errorf("%d %s; logged: %v", got.status, got.message, m.logs.take())
+					t.Errorf("%d %s; logged: %v", got.status, got.message, m.logs.Take())
 				}
 			} else {
 				wantRefused(t, got, http.StatusForbidden)
-				if logged := m.logs.one(t); logged.fields["step"] != row.step {
+				if logged := m.logs.One(t); logged.Fields["step"] != row.step {
 					t.Errorf("logged %s, want the step %q", logged, row.step)
 				}
 			}
@@ -136,11 +136,11 @@ func TestRuleRoleOnRenewal(t *testing.T) {
 			m := newRuleRole(t, nil)
 			auth := m.mustLoginByRules(m.token())
 			row.change(m)
-			m.logs.take()
+			m.logs.Take()
 			if got := m.renew(auth); (got.auth != nil) != row.ok {
 				t.Errorf("renewed: %t, want %t; %d %s", got.auth != nil, row.ok, got.status, got.message)
 			}
-			if logged := fmt.Sprint(m.logs.take()); name == "role is gone" && !strings.Contains(logged, `[warn]`) {
+			if logged := fmt.Sprint(m.logs.Take()); name == "role is gone" && !strings.Contains(logged, `[warn]`) {
 				t.Errorf("an operator has to learn of it, logged: %s", logged)
 			}
 		})
@@ -161,9 +161,9 @@ func TestRuleRoleThatIsMissing(t *testing.T) {
 	if o := m.write("config", m.config(fields{"binding_rule_role": "gate"})); !warned(o) {
 		t.Errorf("warnings %q", o.warnings)
 	}
-	m.logs.take()
+	m.logs.Take()
 	wantRefused(t, m.loginByRules(m.token()), http.StatusForbidden)
-	if logged := m.logs.one(t); logged.fields["step"] != "configuration" || !strings.Contains(fmt.Sprint(logged), "[warn]") || logged.fields["remedy"] == "" {
+	if logged := m.logs.One(t); logged.Fields["step"] != "configuration" || !strings.Contains(fmt.Sprint(logged), "[warn]") || logged.Fields["remedy"] == "" {
 		t.Errorf("logged %s", logged)
 	}
 	if len(m.api.Requests()) > 0 {

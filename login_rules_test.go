@@ -41,7 +41,7 @@ func (m *mount) mustLoginByRules(jwt string) *logical.Auth {
 	m.t.Helper()
 	o := m.loginByRules(jwt)
 	if o.status != http.StatusOK || o.auth == nil {
-		m.t.Fatalf("login: %d %s; logged: %v", o.status, o.message, m.logs.take())
+		m.t.Fatalf("login: %d %s; logged: %v", o.status, o.message, m.logs.Take())
 	}
 	return o.auth
 }
@@ -133,9 +133,9 @@ func TestLoginByRulesRefusals(t *testing.T) {
 			if row.prepare != nil {
 				row.prepare(m)
 			}
-			m.logs.take()
+			m.logs.Take()
 			wantRefused(t, m.loginByRules(m.token()), row.status)
-			logged := fmt.Sprint(m.logs.take())
+			logged := fmt.Sprint(m.logs.Take())
 			if !strings.Contains(logged, "["+row.level+"]") {
 				t.Errorf("want a line at level %s, logged: %s", row.level, logged)
 			}
@@ -252,7 +252,7 @@ func TestAddedBoundsOfRoles(t *testing.T) {
 			if row.status != 200 {
 				wantRefused(t, got, row.status)
 			} else if got.status != 200 {
-				t.Errorf("%d %s, logged %v", got.status, got.message, m.logs.take())
+				t.Errorf("%d %s, logged %v", got.status, got.message, m.logs.Take())
 			}
 			wantAgreement(t, m, fields{"role": "demo", "jwt": m.token(row.change...)})
 		})
@@ -263,9 +263,9 @@ func TestRequireAudience(t *testing.T) {
 	m := newDemo(t, nil, fields{"audience": nil})
 	m.mustLogin(m.token())
 	m.write("config", m.config(fields{"require_audience": true}))
-	m.logs.take()
+	m.logs.Take()
 	wantRefused(t, m.login("demo", m.token()), http.StatusForbidden)
-	if logged := fmt.Sprint(m.logs.take()); !strings.Contains(logged, "[warn]") {
+	if logged := fmt.Sprint(m.logs.Take()); !strings.Contains(logged, "[warn]") {
 		t.Errorf("an operator has to learn of it, logged: %s", logged)
 	}
 	for _, changes := range []fields{{"audience": nil}, {"audience": " "}} {
@@ -283,9 +283,9 @@ func TestStoredSelectorThatCannotBeReadRefuses(t *testing.T) {
 	m := newDemo(t, nil, nil)
 	m.storage.put(t, "role/demo", `{"bound_service_account_names":["*"],"bound_service_account_namespaces":["*"],"selector":"of another version"}`)
 	m.InvalidateKey(t.Context(), "role/demo")
-	m.logs.take()
+	m.logs.Take()
 	wantRefused(t, m.login("demo", m.token()), http.StatusForbidden)
-	if logged := fmt.Sprint(m.logs.take()); !strings.Contains(logged, "[warn]") {
+	if logged := fmt.Sprint(m.logs.Take()); !strings.Contains(logged, "[warn]") {
 		t.Errorf("an operator has to learn of it, logged: %s", logged)
 	}
 }
@@ -474,7 +474,7 @@ func TestStoredRuleThatCannotBeRead(t *testing.T) {
 	if auth := m.mustLoginByRules(m.token()); !slices.Equal(auth.Policies, []string{"base"}) {
 		t.Errorf("policies %q", auth.Policies)
 	}
-	if logged := fmt.Sprint(m.logs.take()); !strings.Contains(logged, "damaged") || !strings.Contains(logged, "foreign") {
+	if logged := fmt.Sprint(m.logs.Take()); !strings.Contains(logged, "damaged") || !strings.Contains(logged, "foreign") {
 		t.Errorf("logged: %s", logged)
 	}
 }

@@ -20,8 +20,10 @@ import (
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
 
+	"vault-plugin-auth-kubernetes/internal/kube"
 	"vault-plugin-auth-kubernetes/internal/kubetest"
 	"vault-plugin-auth-kubernetes/internal/refusal"
+	"vault-plugin-auth-kubernetes/internal/telemetry"
 )
 
 // scrape reads the metrics as Prometheus does, and returns the families by name.
@@ -45,7 +47,7 @@ func (m *mount) values() map[string]float64 {
 	m.t.Helper()
 	values := map[string]float64{}
 	for name, family := range m.scrape() {
-		name, ours := strings.CutPrefix(name, metricPrefix)
+		name, ours := strings.CutPrefix(name, telemetry.Prefix)
 		if !ours || name == "build_info" {
 			continue
 		}
@@ -174,11 +176,11 @@ func TestMetricsOfRenewals(t *testing.T) {
 	renewed(map[string]float64{"renewals_total{renewed}": 1, "renewal_checks_skipped_total": 1, "api_requests_total{service_account,forbidden}": 1})
 	m.api.Grant("kube-system", "reviewer", kubetest.ServiceAccounts)
 	m.api.DeleteServiceAccount("apps", "web")
-	m.logs.take()
+	m.logs.Take()
 	renewed(map[string]float64{"renewals_total{refused}": 1, "api_requests_total{service_account,not_found}": 1})
-	logged := m.logs.one(t)
-	if want := []string{"mount", "role", "step", "outcome", "class", "reason"}; logged.level != hclog.Debug || logged.message != "renewal refused" || !slices.Equal(logged.keys, want) || logged.fields["role"] != "demo" {
-		t.Errorf("logged %s with %q", logged, logged.keys)
+	logged := m.logs.One(t)
+	if want := []string{"mount", "role", "step", "outcome", "class", "reason"}; logged.Level != hclog.Debug || logged.Message != "renewal refused" || !slices.Equal(logged.Keys, want) || logged.Fields["role"] != "demo" {
+		t.Errorf("logged %s with %q", logged, logged.Keys)
 	}
 	m.do(logical.DeleteOperation, "role/demo", nil)
 	renewed(map[string]float64{"renewals_total{error}": 1, "storage_loads_total{role}": 1})
@@ -231,7 +233,7 @@ func TestMetricsOfRequestsUnderWay(t *testing.T) {
 func (m *mount) series() []string {
 	var all []string
 	for name, family := range m.scrape() {
-		if !strings.HasPrefix(name, metricPrefix) {
+		if !strings.HasPrefix(name, telemetry.Prefix) {
 			continue
 		}
 		for _, metric := range family.GetMetric() {
@@ -258,7 +260,7 @@ func TestMetricsDoNotGrow(t *testing.T) {
 		t.Errorf("%d series, and then %d", len(before), len(after))
 	}
 	for _, name := range before {
-		if strings.Contains(name, otherWord) && !strings.Contains(name, "api_requests") {
+		if strings.Contains(name, telemetry.Other) && !strings.Contains(name, "api_requests") {
 			t.Errorf("there is %s", name)
 		}
 	}
@@ -271,8 +273,8 @@ func TestMetricsDoNotGrow(t *testing.T) {
 func TestMetricsOfUnknownWords(t *testing.T) {
 	m := newDemo(t, nil, nil)
 	for i := range 10 {
-		m.metrics.login(&refusal.StepError{Step: refusal.Step(fmt.Sprint("step ", i)), Err: &refusal.Refusal{Kind: refusal.Denied, Class: fmt.Sprint("class ", i)}})
-		m.metrics.requestDone(fmt.Sprint("op ", i), "", time.Second)
+		m.metrics.Login(&refusal.StepError{Step: refusal.Step(fmt.Sprint("step ", i)), Err: &refusal.Refusal{Kind: refusal.Denied, Class: fmt.Sprint("class ", i)}})
+		m.metrics.Meter.Done(fmt.Sprint("op ", i), "", time.Second)
 	}
 	wantValues(t, m.counted(func() {}), map[string]float64{})
 	got := m.values()
@@ -292,7 +294,7 @@ func TestClassesAreListed(t *testing.T) {
 		t.Errorf("only %d classes were found; the pattern must be wrong", len(constants))
 	}
 	for _, match := range constants {
-		if !slices.Contains(classes, match[1]) {
+		if !slices.Contains(telemetry.Classes, match[1]) {
 			t.Errorf("the class %q is not listed", match[1])
 		}
 	}
@@ -318,14 +320,14 @@ func TestMetricsAreDocumented(t *testing.T) {
 		t.Fatal(err)
 	}
 	var documented []string
-	for _, row := range regexp.MustCompile("(?m)^\\| `("+metricPrefix+"[a-z_]+)` \\| ([a-z]+) \\| ([^|]*) \\|").FindAllStringSubmatch(string(text), -1) {
+	for _, row := range regexp.MustCompile("(?m)^\\| `("+telemetry.Prefix+"[a-z_]+)` \\| ([a-z]+) \\| ([^|]*) \\|").FindAllStringSubmatch(string(text), -1) {
 		documented = append(documented, strings.Join(row[1:], " "))
 	}
 	m := newDemo(t, nil, nil)
 	m.mustLogin(m.token())
 	var exist []string
 	for name, family := range m.scrape() {
-		if !strings.HasPrefix(name, metricPrefix) {
+		if !strings.HasPrefix(name, telemetry.Prefix) {
 			if !strings.HasPrefix(name, "go_") && !strings.HasPrefix(name, "process_") {
 				t.Errorf("the metric %s has no prefix", name)
 			}
@@ -374,38 +376,38 @@ func TestAllowedLoginsAreLoggedIfAsked(t *testing.T) {
 	for level, want := range map[string]bool{"": false, "info": false, "debug": true, "TRACE": true, "nonsense": false} {
 		t.Setenv("VAULT_LOG_LEVEL", level)
 		m := newDemo(t, nil, nil)
-		m.log = newLoginLog()
+		m.log = telemetry.NewLog()
 		token := m.token()
 		m.mustLogin(token)
-		lines := m.logs.take()
+		lines := m.logs.Take()
 		if (len(lines) == 1) != want || len(lines) > 1 {
 			t.Errorf("level %q: logged %v", level, lines)
 		}
 		if len(lines) != 1 {
 			continue
 		}
-		if got := lines[0]; got.level != hclog.Debug || got.message != "login allowed" ||
-			!slices.Equal(got.keys, []string{"mount", "role", "outcome", "namespace", "service_account", "uid"}) || got.fields["service_account"] != "web" {
-			t.Errorf("logged %s with %q", got, got.keys)
+		if got := lines[0]; got.Level != hclog.Debug || got.Message != "login allowed" ||
+			!slices.Equal(got.Keys, []string{"mount", "role", "outcome", "namespace", "service_account", "uid"}) || got.Fields["service_account"] != "web" {
+			t.Errorf("logged %s with %q", got, got.Keys)
 		}
 	}
 }
 
 func BenchmarkMetricsOfALogin(b *testing.B) {
-	m := newMetrics(func() int { return 0 })
+	m := telemetry.NewMetrics(version, func() int { return 0 })
 	b.ReportAllocs()
 	for b.Loop() {
-		m.requestDone("create TokenReview", "", 3*time.Millisecond)
-		m.reviews[resultConfirmed].Inc()
-		m.login(nil)
+		m.Meter.Done(kube.OpReview, "", 3*time.Millisecond)
+		m.Reviewed(nil)
+		m.Login(nil)
 	}
 }
 
 func BenchmarkMetricsOfARefusal(b *testing.B) {
-	m := newMetrics(func() int { return 0 })
+	m := telemetry.NewMetrics(version, func() int { return 0 })
 	err := error(&refusal.StepError{Step: "namespace", Err: refusal.Deny("not bound")})
 	b.ReportAllocs()
 	for b.Loop() {
-		m.login(err)
+		m.Login(err)
 	}
 }

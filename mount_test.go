@@ -14,6 +14,7 @@ import (
 
 	"vault-plugin-auth-kubernetes/internal/kube"
 	"vault-plugin-auth-kubernetes/internal/kubetest"
+	"vault-plugin-auth-kubernetes/internal/logtest"
 )
 
 // mount is a backend as Vault has it mounted, with what is around it. As fixture,
@@ -24,7 +25,7 @@ type mount struct {
 	t       testing.TB
 	api     *kubetest.Server
 	storage *storage
-	logs    *logs
+	logs    *logtest.Logs
 	// podFolder is where the files of the pod are that Vault is in; empty at
 	// first, since it is in none.
 	podFolder string
@@ -41,12 +42,12 @@ func newMount(t testing.TB) *mount {
 		t:         t,
 		api:       kubetest.Start(t),
 		storage:   newStorage(),
-		logs:      newLogs(),
+		logs:      logtest.New(),
 		podFolder: folder,
 	}
 	m.podCA = kube.NewFile(filepath.Join(folder, "ca.crt"), nil)
 	m.podToken = kube.NewFile(filepath.Join(folder, "token"), nil)
-	m.log.logins = false // whatever the environment says
+	m.log.Logins = false // whatever the environment says
 	m.api.AddServiceAccount("apps", "web")
 	system := logical.TestSystemView()
 	system.MaxLeaseTTLVal = maxLease
@@ -206,7 +207,7 @@ func (m *mount) mustLogin(jwt string) *logical.Auth {
 	m.t.Helper()
 	o := m.login("demo", jwt)
 	if o.status != http.StatusOK || o.auth == nil {
-		m.t.Fatalf("login: %d %s; logged: %v", o.status, o.message, m.logs.take())
+		m.t.Fatalf("login: %d %s; logged: %v", o.status, o.message, m.logs.Take())
 	}
 	return o.auth
 }

@@ -253,7 +253,7 @@ func TestReviewerTokenIsNeverReturned(t *testing.T) {
 			t.Errorf("it is in %s", text)
 		}
 	}
-	m.logs.wantNone(t, secret)
+	m.logs.WantNone(t, secret)
 	if !strings.Contains(m.storage.text(t, "config"), secret) {
 		t.Error("it is not stored")
 	}

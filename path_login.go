@@ -7,6 +7,7 @@ import (
 	"github.com/hashicorp/vault/sdk/logical"
 
 	"vault-plugin-auth-kubernetes/internal/refusal"
+	"vault-plugin-auth-kubernetes/internal/telemetry"
 )
 
 const (
@@ -57,12 +58,15 @@ func (b *backend) pathLogin() *framework.Path {
 func (b *backend) loginWrite(ctx context.Context, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
 	body := readLoginBody(data)
 	auth, err := b.authenticate(ctx, req, body)
-	b.metrics.login(err)
+	b.metrics.Login(err)
 	if err != nil {
-		b.log.refused(b.Logger(), req.MountPoint, body.role, err)
+		b.log.Refused(b.Logger(), req.MountPoint, body.role, err)
 		return respond(err)
 	}
-	b.log.allowed(b.Logger(), req.MountPoint, body.role, auth.Metadata)
+	b.log.Allowed(b.Logger(), req.MountPoint, body.role, telemetry.Allowed{
+		Namespace: auth.Metadata[metadataNamespace], ServiceAccount: auth.Metadata[metadataName], UID: auth.Metadata[metadataUID],
+		Services: auth.Metadata[metadataConsulService], Nodes: auth.Metadata[metadataConsulNode], Rules: auth.Metadata[metadataRules],
+	})
 	return &logical.Response{Auth: auth}, nil
 }
 
@@ -72,7 +76,7 @@ func (b *backend) loginAliasLookahead(ctx context.Context, req *logical.Request,
 	body := readLoginBody(data)
 	auth, err := b.authenticate(ctx, req, body)
 	if err != nil {
-		b.log.refused(b.Logger(), req.MountPoint, body.role, err)
+		b.log.Refused(b.Logger(), req.MountPoint, body.role, err)
 		return respond(err)
 	}
 	return &logical.Response{Auth: &logical.Auth{Alias: &logical.Alias{Name: auth.Alias.Name}}}, nil

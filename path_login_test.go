@@ -40,7 +40,7 @@ func TestLogin(t *testing.T) {
 		auth.NumUses != 2 || !auth.NoDefaultPolicy || auth.TokenType != logical.TokenTypeService || auth.Period != 5*time.Minute || !auth.Renewable {
 		t.Errorf("the token gets %+v", auth)
 	}
-	if lines := m.logs.take(); len(lines) > 0 {
+	if lines := m.logs.Take(); len(lines) > 0 {
 		t.Errorf("a login was logged: %v", lines)
 	}
 	if got := len(m.api.Requests()); got != 1 {
@@ -78,7 +78,7 @@ func TestRequestsThatCannotSucceed(t *testing.T) {
 			if o.status != http.StatusBadRequest || !strings.HasPrefix(o.message, row.words) {
 				t.Errorf("%d %s, want 400 %s", o.status, o.message, row.words)
 			}
-			if logged := m.logs.one(t); logged.level != hclog.Debug || logged.fields["outcome"] != "invalid" || logged.fields["role"] != "" {
+			if logged := m.logs.One(t); logged.Level != hclog.Debug || logged.Fields["outcome"] != "invalid" || logged.Fields["role"] != "" {
 				t.Errorf("logged %s", logged)
 			}
 			wantAgreement(t, m, row.data)
@@ -169,7 +169,7 @@ func TestVoidTokens(t *testing.T) {
 			if got := m.api.Count(kubetest.TokenReviews); got != 1 {
 				t.Errorf("%d reviews, want 1", got)
 			}
-			if logged := m.logs.one(t); logged.level != hclog.Debug {
+			if logged := m.logs.One(t); logged.Level != hclog.Debug {
 				t.Errorf("logged %s", logged)
 			}
 			wantAgreement(t, m, fields{"role": "demo", "jwt": token})
@@ -217,7 +217,7 @@ func TestStoredAliasNameSourceThatIsUnknown(t *testing.T) {
 	m := newDemo(t, nil, nil)
 	m.stored("role/old", strings.Replace(vaultRole, "serviceaccount_name", "pod_name", 1))
 	wantRefused(t, m.login("old", m.token()), http.StatusServiceUnavailable)
-	if logged := m.logs.one(t); logged.level != hclog.Warn || logged.fields["step"] != "alias" || logged.fields["remedy"] == "" {
+	if logged := m.logs.One(t); logged.Level != hclog.Warn || logged.Fields["step"] != "alias" || logged.Fields["remedy"] == "" {
 		t.Errorf("logged %s", logged)
 	}
 }

@@ -41,7 +41,7 @@ func (b *backend) pathMetrics() *framework.Path {
 // metricsRead answers with a body of its own. The plugin protocol carries it as
 // base64, which Vault takes back.
 func (b *backend) metricsRead(context.Context, *logical.Request, *framework.FieldData) (*logical.Response, error) {
-	families, err := b.metrics.registry.Gather()
+	families, err := b.metrics.Registry.Gather()
 	if err != nil {
 		return nil, err
 	}

@@ -96,7 +96,7 @@ func TestPodFilesAreNotUsed(t *testing.T) {
 	m.write("config", fields{"kubernetes_host": m.api.URL, "disable_local_ca_jwt": true})
 	// The system's roots know nothing of the API server's CA.
 	wantRefused(t, m.login("demo", m.token()), http.StatusServiceUnavailable)
-	if logged := m.logs.one(t); logged.fields["class"] != "tls" {
+	if logged := m.logs.One(t); logged.Fields["class"] != "tls" {
 		t.Errorf("logged %s", logged)
 	}
 	m.write("config", m.config(fields{"token_reviewer_jwt": nil}))
@@ -125,7 +125,7 @@ func TestMissingPodTokenMeansSelfReview(t *testing.T) {
 	token := m.token()
 	wantRefused(t, m.login("demo", token), http.StatusForbidden)
 	m.wantReviewedBy(token)
-	if logged := m.logs.one(t); logged.level != hclog.Debug {
+	if logged := m.logs.One(t); logged.Level != hclog.Debug {
 		t.Errorf("logged %s", logged)
 	}
 	m.api.Grant("apps", "web", kubetest.TokenReviews)
@@ -189,7 +189,7 @@ func TestMissingPodCAAtLogin(t *testing.T) {
 	for range 2 {
 		wantRefused(t, m.login("demo", m.token()), http.StatusServiceUnavailable)
 	}
-	if logged := m.logs.one(t); logged.level != hclog.Warn || logged.fields["class"] != "configuration" || logged.fields["remedy"] == "" {
+	if logged := m.logs.One(t); logged.Level != hclog.Warn || logged.Fields["class"] != "configuration" || logged.Fields["remedy"] == "" {
 		t.Errorf("logged %s", logged)
 	}
 	if got := m.api.Requests(); len(got) > 0 {
@@ -214,7 +214,7 @@ func TestStoredConfigurationsThatCannotWork(t *testing.T) {
 			m.stored("config", entry)
 			m.write("role/demo", m.role(nil))
 			wantRefused(t, m.login("demo", m.token()), http.StatusServiceUnavailable)
-			if logged := m.logs.one(t); logged.level != hclog.Warn || logged.fields["class"] != "configuration" || logged.fields["remedy"] == "" {
+			if logged := m.logs.One(t); logged.Level != hclog.Warn || logged.Fields["class"] != "configuration" || logged.Fields["remedy"] == "" {
 				t.Errorf("logged %s", logged)
 			}
 		})

@@ -31,11 +31,11 @@ func (b *backend) pathLoginRenew(ctx context.Context, req *logical.Request, _ *f
 	} else {
 		response, err = b.renewByRole(ctx, req)
 	}
-	b.metrics.renewal(err)
-	var over renewalOver
+	b.metrics.Renewal(err)
+	var over refusal.RenewalOver
 	if errors.As(err, &over) {
 		role, _ := req.Auth.InternalData[leaseRole].(string)
-		b.log.renewalRefused(b.Logger(), req.MountPoint, role, over)
+		b.log.RenewalRefused(b.Logger(), req.MountPoint, role, over)
 		// As an error it would reach the client as a 500, which is not what a
 		// refusal is.
 		return logical.ErrorResponse(over.Error()), nil
@@ -43,15 +43,10 @@ func (b *backend) pathLoginRenew(ctx context.Context, req *logical.Request, _ *f
 	return response, err
 }
 
-// renewalOver says why a token is not renewed any more. Its holder reads it.
-type renewalOver string
-
-func (o renewalOver) Error() string { return string(o) }
-
 const (
-	accountGone renewalOver = "the service account of this token was deleted, or created anew; log in again"
-	nothingLeft renewalOver = "the binding rules no longer grant this token anything; log in again"
-	otherGrants renewalOver = "the binding rules grant something else than when this token was issued; log in again"
+	accountGone refusal.RenewalOver = "the service account of this token was deleted, or created anew; log in again"
+	nothingLeft refusal.RenewalOver = "the binding rules no longer grant this token anything; log in again"
+	otherGrants refusal.RenewalOver = "the binding rules grant something else than when this token was issued; log in again"
 )
 
 // renewByRole asks for the role to exist still; its settings of today count.
@@ -99,8 +94,8 @@ func (b *backend) checkLeasedAccount(ctx context.Context, req *logical.Request, 
 		err = attempt.run(ctx, renewSteps)
 	}
 	if err != nil && refusal.CouldNotLook(err) {
-		b.metrics.skipped.Inc()
-		b.log.unchecked(b.Logger(), req.MountPoint, roleName, err)
+		b.metrics.Skipped.Inc()
+		b.log.Unchecked(b.Logger(), req.MountPoint, roleName, err)
 		return nil
 	}
 	return renewalVerdict(err, accountGone)
@@ -116,7 +111,7 @@ func (l *login) checkAccount(ctx context.Context) error {
 
 // renewalVerdict tells a refusal, which ends the renewals of a token, from an error of
 // the host's own, which does not.
-func renewalVerdict(err error, over renewalOver) error {
+func renewalVerdict(err error, over refusal.RenewalOver) error {
 	var r *refusal.Refusal
 	if errors.As(err, &r) {
 		return over
@@ -141,12 +136,12 @@ func (b *backend) renewByRules(ctx context.Context, req *logical.Request, leased
 	g, err := b.grantedNow(ctx, req, id)
 	switch {
 	case err != nil && refusal.CouldNotLook(err):
-		b.metrics.skipped.Inc()
-		b.log.unchecked(b.Logger(), req.MountPoint, "", err)
+		b.metrics.Skipped.Inc()
+		b.log.Unchecked(b.Logger(), req.MountPoint, "", err)
 		return response, nil
 	case err != nil:
 		if r := new(refusal.Refusal); errors.As(err, &r) && r.Operator {
-			b.log.refused(b.Logger(), req.MountPoint, "", err) // logins end by it as well
+			b.log.Refused(b.Logger(), req.MountPoint, "", err) // logins end by it as well
 		}
 		return nil, renewalVerdict(err, nothingLeft)
 	case fingerprint(g.Grants) != req.Auth.InternalData[leaseGrants]:

@@ -38,12 +38,12 @@ func TestRenewalCheck(t *testing.T) {
 					auth = m.mustLoginByRules(m.token())
 				}
 				row.change(m)
-				m.logs.take()
+				m.logs.Take()
 				got := m.renew(auth)
 				if (got.auth != nil) != row.ok {
 					t.Errorf("renewed: %t, want %t; %d %s", got.auth != nil, row.ok, got.status, got.message)
 				}
-				if logged := fmt.Sprint(m.logs.take()); strings.Contains(logged, "[warn]") != row.warns {
+				if logged := fmt.Sprint(m.logs.Take()); strings.Contains(logged, "[warn]") != row.warns {
 					t.Errorf("a warning: want %t, logged: %s", row.warns, logged)
 				}
 			})
@@ -99,7 +99,7 @@ func TestServerName(t *testing.T) {
 	wantRefused(t, m.login("demo", m.token()), http.StatusServiceUnavailable)
 	m.write("config", m.config(fields{"tls_server_name": "localhost"}))
 	if got := m.login("demo", m.token()); got.auth == nil {
-		t.Errorf("%d %s, logged %v", got.status, got.message, m.logs.take())
+		t.Errorf("%d %s, logged %v", got.status, got.message, m.logs.Take())
 	}
 }
 

@@ -171,7 +171,7 @@ func (b *backend) findRole(ctx context.Context, s logical.Storage, name string) 
 // parsed as leniently as Vault parses it; one that cannot be parsed at all matches
 // nothing.
 func (b *backend) loadRole(ctx context.Context, s logical.Storage, name string, last *role) (*role, error) {
-	b.metrics.roleLoads.Inc()
+	b.metrics.RoleLoads.Inc()
 	found, err := s.Get(ctx, roleKey(name))
 	if err != nil || found == nil {
 		return nil, err

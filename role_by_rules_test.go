@@ -19,11 +19,11 @@ func TestRoleThatOnlyRulesGive(t *testing.T) {
 	}
 	for _, role := range []string{"lent", "LENT"} {
 		wantRefused(t, m.login(role, m.token()), http.StatusForbidden)
-		if got := m.logs.one(t); got.level != hclog.Debug || !strings.Contains(got.fields["reason"], "only_by_binding_rules") {
+		if got := m.logs.One(t); got.Level != hclog.Debug || !strings.Contains(got.Fields["reason"], "only_by_binding_rules") {
 			t.Errorf("logged %s", got)
 		}
 		wantRefused(t, m.lookahead(role, m.token()), http.StatusForbidden)
-		m.logs.take()
+		m.logs.Take()
 	}
 	got := m.explained(fields{"role": "lent", "jwt": m.token()})
 	wantFields(t, got, fields{"verdict": "denied", "failed_step": "service account name"})

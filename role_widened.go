@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"strings"
+
+	"vault-plugin-auth-kubernetes/internal/scrub"
 )
 
 // widenedFrom says which bounds of the role as it was before are gone. Each of them goes
@@ -11,17 +13,17 @@ import (
 func (r *roleEntry) widenedFrom(before *roleEntry) []string {
 	var widened []string
 	if before.Selector != "" && r.Selector == "" {
-		widened = append(widened, fmt.Sprintf("selector is empty now, so the role no longer asks for: %s", cut(before.Selector, maxWidenedBytes)))
+		widened = append(widened, fmt.Sprintf("selector is empty now, so the role no longer asks for: %s", scrub.Bounded(before.Selector, maxWidenedBytes)))
 	}
 	if !before.lacksAudience() && r.lacksAudience() {
-		widened = append(widened, fmt.Sprintf("The role now takes tokens for any audience; before, for %s only.", cut(strings.Join(before.audiences(), ", "), maxWidenedBytes)))
+		widened = append(widened, fmt.Sprintf("The role now takes tokens for any audience; before, for %s only.", scrub.Bounded(strings.Join(before.audiences(), ", "), maxWidenedBytes)))
 	}
 	if len(before.TokenBoundCIDRs) > 0 && len(r.TokenBoundCIDRs) == 0 {
 		addresses := make([]string, len(before.TokenBoundCIDRs))
 		for i, address := range before.TokenBoundCIDRs {
 			addresses[i] = address.String()
 		}
-		widened = append(widened, fmt.Sprintf("token_bound_cidrs is empty now, so the role can be used from any address; before, from %s only.", cut(strings.Join(addresses, ", "), maxWidenedBytes)))
+		widened = append(widened, fmt.Sprintf("token_bound_cidrs is empty now, so the role can be used from any address; before, from %s only.", scrub.Bounded(strings.Join(addresses, ", "), maxWidenedBytes)))
 	}
 	return widened
 }

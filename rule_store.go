@@ -77,6 +77,6 @@ func (b *backend) newRules() *rules.Store {
 		Unusable: func(name string, err error) {
 			b.Logger().Warn("a stored binding rule cannot be used and matches nothing", "rule", name, "error", err)
 		},
-		Read: func() { b.metrics.ruleLoads.Inc() },
+		Read: func() { b.metrics.RuleLoads.Inc() },
 	})
 }

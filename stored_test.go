@@ -119,9 +119,9 @@ func TestIssuerLeftOpenByVault(t *testing.T) {
 			m.write("config", m.config(fields{"disable_iss_validation": false}))
 		}},
 		"written here": {refused: true, change: func(m *mount) {
-			m.logs.take()
+			m.logs.Take()
 			m.write("config", m.config(fields{"disable_iss_validation": false}))
-			if lines := m.logs.take(); len(lines) != 1 || lines[0].level != hclog.Warn || lines[0].fields["issuer"] != defaultIssuer {
+			if lines := m.logs.Take(); len(lines) != 1 || lines[0].Level != hclog.Warn || lines[0].Fields["issuer"] != defaultIssuer {
 				t.Errorf("logged: %v", lines)
 			}
 		}},

@@ -91,3 +91,16 @@ func refusalFromAPI(err error, selfReview bool, answers ...kube.Failure) error {
 	}
 	return r
 }
+
+// countedReviewer counts what the next reviewer says.
+type countedReviewer struct {
+	next  tokenReviewer
+	count func(err error)
+}
+
+// Review is that of the next reviewer.
+func (c *countedReviewer) Review(ctx context.Context, t *token.Unverified, audiences []string) (identity.Identity, error) {
+	id, err := c.next.Review(ctx, t, audiences)
+	c.count(err)
+	return id, err
+}

@@ -152,7 +152,7 @@ func (c *Client) Close() { c.transport.closeIdle() }
 // means the API server's own. The errors are of type *Error.
 func (c *Client) ReviewToken(ctx context.Context, token string, audiences []string) (*authv1.TokenReviewStatus, error) {
 	var review *authv1.TokenReview
-	err := c.do(ctx, "create TokenReview", token, func(ctx context.Context) (err error) {
+	err := c.do(ctx, OpReview, token, func(ctx context.Context) (err error) {
 		review = &authv1.TokenReview{}
 		// What Create of the typed client does, without the options that it encodes
 		// into the query each time, although there are none.
@@ -177,7 +177,7 @@ func (c *Client) ReviewToken(ctx context.Context, token string, audiences []stri
 // no reviewer's. The errors are of type *Error.
 func (c *Client) Namespace(ctx context.Context, loginToken, name string) (*corev1.Namespace, error) {
 	var namespace *corev1.Namespace
-	err := c.do(ctx, "get Namespace", loginToken, func(ctx context.Context) (err error) {
+	err := c.do(ctx, OpNamespace, loginToken, func(ctx context.Context) (err error) {
 		namespace, err = c.namespaces.Get(ctx, name, metav1.GetOptions{})
 		switch {
 		case err != nil:
@@ -194,7 +194,7 @@ func (c *Client) Namespace(ctx context.Context, loginToken, name string) (*corev
 // client has no reviewer's. The errors are of type *Error.
 func (c *Client) ServiceAccount(ctx context.Context, loginToken, namespace, name string) (*corev1.ServiceAccount, error) {
 	var account *corev1.ServiceAccount
-	err := c.do(ctx, "get ServiceAccount", loginToken, func(ctx context.Context) (err error) {
+	err := c.do(ctx, OpServiceAccount, loginToken, func(ctx context.Context) (err error) {
 		account, err = c.serviceAccounts.ServiceAccounts(namespace).Get(ctx, name, metav1.GetOptions{})
 		switch {
 		case err != nil:
@@ -212,7 +212,7 @@ func (c *Client) ServiceAccount(ctx context.Context, loginToken, namespace, name
 // reviewer's. The errors are of type *Error.
 func (c *Client) SigningKeys(ctx context.Context, loginToken string) ([]byte, error) {
 	var document []byte
-	err := c.do(ctx, "get /openid/v1/jwks", loginToken, func(ctx context.Context) (err error) {
+	err := c.do(ctx, OpSigningKeys, loginToken, func(ctx context.Context) (err error) {
 		document, err = c.document(ctx, "/openid/v1/jwks", "application/jwk-set+json")
 		return err
 	})

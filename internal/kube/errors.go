@@ -39,9 +39,17 @@ const (
 	Busy         Failure = "busy"            // too many requests were waiting already
 )
 
+// What logins ask for, as errors and the Meter name it.
+const (
+	OpReview         = "create TokenReview"
+	OpNamespace      = "get Namespace"
+	OpServiceAccount = "get ServiceAccount"
+	OpSigningKeys    = "get /openid/v1/jwks"
+)
+
 // Error is a failed request to the Kubernetes API.
 type Error struct {
-	// Op is what was asked for, such as "create TokenReview".
+	// Op is what was asked for, such as OpReview.
 	Op string
 	// Failure classifies Err.
 	Failure Failure

@@ -77,3 +77,8 @@ func IsMismatch(err error) bool {
 	var r *Refusal
 	return errors.As(err, &r) && r.mismatch
 }
+
+// RenewalOver says why a token is not renewed any more. Its holder reads it.
+type RenewalOver string
+
+func (o RenewalOver) Error() string { return string(o) }

@@ -22,6 +22,12 @@ const (
 	StepRules    Step = "binding rules"
 )
 
+// LoginSteps are those that a login can end in.
+var LoginSteps = []Step{
+	StepAddress, StepConfiguration, StepTokenForm, StepClaims, StepSignature, StepReview,
+	StepAudience, StepName, StepNamespace, StepSelector, StepAlias, StepRuleRole, StepRules,
+}
+
 // What is no step of a login and has a line in the log.
 const (
 	// StepRequest is where a login ends that no step of it was reached for.

@@ -196,3 +196,12 @@ func Cut(text string, maxBytes int) string {
 	}
 	return strings.ToValidUTF8(text[:end], "") + "…"
 }
+
+// Bounded is a text of at most maxBytes, and says so where it is cut. Secrets are taken
+// out before, since half of one is not known for what it is.
+func Bounded(text string, maxBytes int) string {
+	if len(text) <= maxBytes {
+		return text
+	}
+	return strings.ToValidUTF8(text[:maxBytes], "") + "…"
+}

@@ -1,4 +1,7 @@
-package main
+// Package telemetry is what an operator sees of logins without asking: the log, and
+// counters. It knows how logins end and nothing of how they go; no word of it is a
+// stranger's, and it holds no token.
+package telemetry
 
 import (
 	"errors"
@@ -12,27 +15,28 @@ import (
 	"golang.org/x/time/rate"
 
 	"vault-plugin-auth-kubernetes/internal/refusal"
+	"vault-plugin-auth-kubernetes/internal/scrub"
 )
 
 // logEvery is how often one kind of trouble gets a line at the default level.
 // The first one always does; lines in between are counted.
 const logEvery = 10 * time.Second
 
-// maxLoggedBytes bounds what a stranger's token, or a strange API server, can
+// MaxLoggedBytes bounds what a stranger's token, or a strange API server, can
 // write into one line.
-const maxLoggedBytes = 1 << 10
+const MaxLoggedBytes = 1 << 10
 
-// loginLog writes why logins did not succeed. What a client caused is for the
+// Log writes why logins did not succeed. What a client caused is for the
 // debug level; what the operator has to mend is a warning, limited in rate for
 // each kind of trouble, so that strangers cannot flood the log. Trouble in which the
 // owner of a namespace has a part is limited for each namespace, so that none hides
 // another's.
-type loginLog struct {
+type Log struct {
 	mu      sync.Mutex
 	kinds   map[troubleKind]*trouble
 	tenants map[tenantTrouble]*trouble
-	// logins is whether those that are allowed are logged.
-	logins bool
+	// Logins is whether those that are allowed are logged.
+	Logins bool
 }
 
 // troubleKind is made of fixed words only, so there are few of them.
@@ -54,13 +58,15 @@ func newTrouble() *trouble {
 	return t
 }
 
-func newLoginLog() *loginLog {
+// NewLog makes the log of a mount. Logins that are allowed are in it where Vault's own
+// level, by its environment, is debug or below.
+func NewLog() *Log {
 	level := hclog.LevelFromString(os.Getenv("VAULT_LOG_LEVEL"))
-	return &loginLog{kinds: map[troubleKind]*trouble{}, tenants: map[tenantTrouble]*trouble{}, logins: level == hclog.Debug || level == hclog.Trace}
+	return &Log{kinds: map[troubleKind]*trouble{}, tenants: map[tenantTrouble]*trouble{}, Logins: level == hclog.Debug || level == hclog.Trace}
 }
 
-// refused logs a login that failed with err. The keys of the line are stable.
-func (l *loginLog) refused(logger hclog.Logger, mount, role string, err error) {
+// Refused logs a login that failed with err. The keys of the line are stable.
+func (l *Log) Refused(logger hclog.Logger, mount, role string, err error) {
 	r, at := refusal.WhyEnded(err)
 	kind := troubleKind{step: at, class: r.Class}
 	if at == refusal.StepRequest {
@@ -90,32 +96,38 @@ func (l *loginLog) refused(logger hclog.Logger, mount, role string, err error) {
 	})
 }
 
-// allowed logs a login that was allowed, and nothing but names that were confirmed.
+// Allowed is what the log has of a login that was allowed.
+type Allowed struct {
+	Namespace, ServiceAccount, UID string
+	// Services, Nodes and Rules are as they stand in metadata, joined with commas.
+	Services, Nodes, Rules string
+}
+
+// Allowed logs a login that was allowed, and nothing but names that were confirmed.
 // The lines of a plugin go to Vault whatever Vault's own level is, so this one, which
 // is of each login, is written only where somebody asked for it.
-func (l *loginLog) allowed(logger hclog.Logger, mount, role string, metadata map[string]string) {
-	l.severalNames(logger, mount, metadata)
-	if !l.logins {
+func (l *Log) Allowed(logger hclog.Logger, mount, role string, a Allowed) {
+	l.severalNames(logger, mount, a)
+	if !l.Logins {
 		return
 	}
 	logger.Debug("login allowed", "mount", mount, "role", role, "outcome", "allowed",
-		"namespace", metadata[metadataNamespace], "service_account", metadata[metadataName], "uid", metadata[metadataUID])
+		"namespace", a.Namespace, "service_account", a.ServiceAccount, "uid", a.UID)
 }
 
 // severalNames warns of a login that was granted several services or nodes. They stand
 // in one value of the metadata, so a templated policy for a path of one of them is for
 // none of them any more, and the client only sees that it lost its access.
-func (l *loginLog) severalNames(logger hclog.Logger, mount string, metadata map[string]string) {
-	services, nodes := metadata[metadataConsulService], metadata[metadataConsulNode]
-	if !strings.Contains(services+nodes, ",") {
+func (l *Log) severalNames(logger hclog.Logger, mount string, a Allowed) {
+	if !strings.Contains(a.Services+a.Nodes, ",") {
 		return
 	}
 	fields := []any{
-		"mount", mount, "namespace", metadata[metadataNamespace], "service_account", metadata[metadataName],
-		"services", shorten(services), "nodes", shorten(nodes), "rules", shorten(metadata[metadataRules]),
+		"mount", mount, "namespace", a.Namespace, "service_account", a.ServiceAccount,
+		"services", shorten(a.Services), "nodes", shorten(a.Nodes), "rules", shorten(a.Rules),
 		"remedy", "policies of bind_type=policy, such as svc-${serviceaccount.name}, add up; metadata does not",
 	}
-	l.sometimes(troubleKind{step: refusal.StepSeveralNames}, metadata[metadataNamespace], func(suppressed int64) {
+	l.sometimes(troubleKind{step: refusal.StepSeveralNames}, a.Namespace, func(suppressed int64) {
 		if suppressed > 0 {
 			fields = append(fields, "suppressed", suppressed)
 		}
@@ -123,22 +135,22 @@ func (l *loginLog) severalNames(logger hclog.Logger, mount string, metadata map[
 	})
 }
 
-// renewalRefused logs the end of a token's renewals.
-func (l *loginLog) renewalRefused(logger hclog.Logger, mount, role string, over renewalOver) {
+// RenewalRefused logs the end of a token's renewals.
+func (l *Log) RenewalRefused(logger hclog.Logger, mount, role string, over refusal.RenewalOver) {
 	logger.Debug("renewal refused",
 		"mount", mount, "role", role, "step", string(refusal.StepRenewal), "outcome", refusal.Denied.String(), "class", refusal.ClassDenied, "reason", over.Error())
 }
 
-// unchecked logs a renewal that was granted without a look at the cluster, since
+// Unchecked logs a renewal that was granted without a look at the cluster, since
 // that could not be asked.
-func (l *loginLog) unchecked(logger hclog.Logger, mount, role string, err error) {
+func (l *Log) Unchecked(logger hclog.Logger, mount, role string, err error) {
 	class, remedy := refusal.ClassConfiguration, ""
 	var r *refusal.Refusal
 	if errors.As(err, &r) {
 		class, remedy = r.Class, r.Remedy
 	}
 	fields := []any{
-		"mount", mount, "role", role, "step", "renewal",
+		"mount", mount, "role", role, "step", string(refusal.StepRenewal),
 		"outcome", "renewed", "class", class, "reason", shorten(err.Error()), "remedy", remedy,
 	}
 	l.sometimes(troubleKind{step: refusal.StepRenewal, class: class}, "", func(suppressed int64) {
@@ -149,7 +161,7 @@ func (l *loginLog) unchecked(logger hclog.Logger, mount, role string, err error)
 	})
 }
 
-func (l *loginLog) sometimes(kind troubleKind, tenant string, write func(suppressed int64)) {
+func (l *Log) sometimes(kind troubleKind, tenant string, write func(suppressed int64)) {
 	t := l.trouble(kind, tenant)
 	written := false
 	t.sometimes.Do(func() {
@@ -164,7 +176,7 @@ func (l *loginLog) sometimes(kind troubleKind, tenant string, write func(suppres
 
 // trouble is where lines of a kind are limited, together with those of the same tenant
 // if there is one.
-func (l *loginLog) trouble(kind troubleKind, tenant string) *trouble {
+func (l *Log) trouble(kind troubleKind, tenant string) *trouble {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if tenant != "" {
@@ -180,12 +192,4 @@ func (l *loginLog) trouble(kind troubleKind, tenant string) *trouble {
 	return t
 }
 
-func shorten(text string) string { return cut(text, maxLoggedBytes) }
-
-// cut bounds a text, and says so where it does.
-func cut(text string, maxBytes int) string {
-	if len(text) <= maxBytes {
-		return text
-	}
-	return strings.ToValidUTF8(text[:maxBytes], "") + "…"
-}
+func shorten(text string) string { return scrub.Bounded(text, MaxLoggedBytes) }

@@ -1,4 +1,4 @@
-package main
+package telemetry
 
 import (
 	"slices"
@@ -13,50 +13,47 @@ import (
 	"vault-plugin-auth-kubernetes/internal/refusal"
 )
 
-// metricPrefix begins the names of all metrics but those of the process.
-const metricPrefix = "vault_kubernetes_auth_"
+// Prefix begins the names of all metrics but those of the process.
+const Prefix = "vault_kubernetes_auth_"
 
 // Values of labels. Every value of every label is one of a fixed list of words, so
 // that no stranger can make a label grow; what is in no list is otherWord.
 const (
-	resultOK        = "ok"
-	resultConfirmed = "confirmed"
-	resultHit       = "hit"
-	resultMiss      = "miss"
-	renewalRenewed  = "renewed"
-	renewalRefused  = "refused"
-	renewalFailed   = "error"
-	otherWord       = "other"
+	resultOK       = "ok"
+	Confirmed      = "confirmed"
+	resultHit      = "hit"
+	resultMiss     = "miss"
+	renewalRenewed = "renewed"
+	renewalRefused = "refused"
+	renewalFailed  = "error"
+	Other          = "other"
 )
 
 // reviewBuckets are seconds. A review takes a millisecond or two; two attempts of the
 // longest request_timeout take two minutes.
 var reviewBuckets = []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 20, 60, 120}
 
-// reviewOp is what errors call the request that every login makes.
-const reviewOp = "create TokenReview"
-
 // requestWords are what is asked of the API server, by the name that errors have for
 // it.
 var requestWords = map[string]string{
-	reviewOp:              "token_review",
-	"get Namespace":       "namespace",
-	"get ServiceAccount":  "service_account",
-	"get /openid/v1/jwks": "signing_keys",
+	kube.OpReview:         "token_review",
+	kube.OpNamespace:      "namespace",
+	kube.OpServiceAccount: "service_account",
+	kube.OpSigningKeys:    "signing_keys",
 }
 
-// metrics are the numbers of one mount, since its plugin process began to serve it.
+// Metrics are the numbers of one mount, since its plugin process began to serve it.
 // What is counted on the way of every login is looked up beforehand, and costs an
 // atomic addition or two.
-type metrics struct {
-	registry *prometheus.Registry
-	meter    kube.Meter
+type Metrics struct {
+	Registry *prometheus.Registry
+	Meter    kube.Meter
 
 	allowed  prometheus.Counter
 	refused  map[loginEnd]prometheus.Counter // those that are likely
 	logins   *prometheus.CounterVec          // all
 	renewals map[string]prometheus.Counter
-	skipped  prometheus.Counter
+	Skipped  prometheus.Counter
 
 	reviews       map[string]prometheus.Counter
 	reviewSeconds prometheus.Histogram
@@ -64,7 +61,7 @@ type metrics struct {
 	requests      *prometheus.CounterVec        // all, answered or not
 	lookups       map[bool]prometheus.Counter
 
-	configLoads, roleLoads, ruleLoads prometheus.Counter
+	ConfigLoads, RoleLoads, RuleLoads prometheus.Counter
 }
 
 // processCollectors are of the process, and shared by its mounts: they are larger than
@@ -76,23 +73,23 @@ var processCollectors = sync.OnceValue(func() []prometheus.Collector {
 	}
 })
 
-// newMetrics makes the metrics of a mount. rules tells how many binding rules there
-// are.
-func newMetrics(rules func() int) *metrics {
-	m := &metrics{registry: prometheus.NewRegistry()}
-	m.registry.MustRegister(processCollectors()...)
+// NewMetrics makes the metrics of a mount of the version of the plugin. rules tells how
+// many binding rules there are.
+func NewMetrics(version string, rules func() int) *Metrics {
+	m := &Metrics{Registry: prometheus.NewRegistry()}
+	m.Registry.MustRegister(processCollectors()...)
 	m.countLogins()
 	m.countReviews()
 	m.countRequests()
 	loads := m.counterVec("storage_loads_total", "Reads of Vault's storage, by what was read. Logins read what they need once, and look again about once a minute.", "object")
-	m.configLoads, m.roleLoads, m.ruleLoads = loads.WithLabelValues("config"), loads.WithLabelValues("role"), loads.WithLabelValues("binding_rule")
+	m.ConfigLoads, m.RoleLoads, m.RuleLoads = loads.WithLabelValues("config"), loads.WithLabelValues("role"), loads.WithLabelValues("binding_rule")
 	m.gauge("binding_rules", "Binding rules in memory; 0 until the first login without a role.", func() float64 { return float64(rules()) })
 	info := m.gaugeVec("build_info", "1, with the version of the plugin.", "version")
 	info.WithLabelValues(version).Set(1)
 	return m
 }
 
-func (m *metrics) countLogins() {
+func (m *Metrics) countLogins() {
 	m.logins = m.counterVec("logins_total", "Logins by outcome, and where they were refused by step and class. Alias look-ahead and explain are no logins.", "outcome", "step", "class")
 	m.allowed = m.logins.WithLabelValues("allowed", "", "")
 	m.refused = map[loginEnd]prometheus.Counter{}
@@ -104,25 +101,25 @@ func (m *metrics) countLogins() {
 	for _, outcome := range []string{renewalRenewed, renewalRefused, renewalFailed} {
 		m.renewals[outcome] = renewals.WithLabelValues(outcome)
 	}
-	m.skipped = m.counter("renewal_checks_skipped_total", "Looks at the cluster that a renewal went on without, since the cluster could not be asked. A renewal by binding rules has two.")
+	m.Skipped = m.counter("renewal_checks_skipped_total", "Looks at the cluster that a renewal went on without, since the cluster could not be asked. A renewal by binding rules has two.")
 }
 
-func (m *metrics) countReviews() {
+func (m *Metrics) countReviews() {
 	results := m.counterVec("token_reviews_total", "TokenReviews by what the API server said, those of explain included.", "result")
 	m.reviews = map[string]prometheus.Counter{}
-	for _, result := range []string{resultConfirmed, word(refusal.Denied.String()), word(refusal.CouldNotAsk.String()), refusal.Kind(0).String()} {
+	for _, result := range []string{Confirmed, word(refusal.Denied.String()), word(refusal.CouldNotAsk.String()), refusal.Kind(0).String()} {
 		m.reviews[result] = results.WithLabelValues(result)
 	}
 	m.reviewSeconds = prometheus.NewHistogram(prometheus.HistogramOpts{
-		Name: metricPrefix + "token_review_duration_seconds", Buckets: reviewBuckets,
+		Name: Prefix + "token_review_duration_seconds", Buckets: reviewBuckets,
 		Help: "How long the API server took for a TokenReview, a second attempt included and the wait for a turn not.",
 	})
-	m.registry.MustRegister(m.reviewSeconds)
+	m.Registry.MustRegister(m.reviewSeconds)
 	lookups := m.counterVec("review_cache_lookups_total", "Reviews that token_review_cache_ttl could save: hit, or miss. Logins that share one review are misses.", "result")
 	m.lookups = map[bool]prometheus.Counter{true: lookups.WithLabelValues(resultHit), false: lookups.WithLabelValues(resultMiss)}
 }
 
-func (m *metrics) countRequests() {
+func (m *Metrics) countRequests() {
 	m.requests = m.counterVec("api_requests_total", "Requests to the Kubernetes API server, by what was asked for and how it ended.", "request", "result")
 	m.answered = map[string]prometheus.Counter{}
 	for op, request := range requestWords {
@@ -131,21 +128,21 @@ func (m *metrics) countRequests() {
 	// Those of TokenReview are there at 0, for alerts. Of the others there are too
 	// many for a process with a thousand mounts.
 	for _, failure := range kube.Failures {
-		m.requests.WithLabelValues(requestWords[reviewOp], word(string(failure)))
+		m.requests.WithLabelValues(requestWords[kube.OpReview], word(string(failure)))
 	}
-	m.meter.Done = m.requestDone
-	m.gauge("api_requests_in_flight", "Requests to the API server that are under way.", func() float64 { return float64(m.meter.Underway.Load()) })
-	m.gauge("api_requests_waiting", "Requests that wait for their turn (max_concurrent_reviews).", func() float64 { return float64(m.meter.Waiting.Load()) })
+	m.Meter.Done = m.requestDone
+	m.gauge("api_requests_in_flight", "Requests to the API server that are under way.", func() float64 { return float64(m.Meter.Underway.Load()) })
+	m.gauge("api_requests_waiting", "Requests that wait for their turn (max_concurrent_reviews).", func() float64 { return float64(m.Meter.Waiting.Load()) })
 }
 
 // requestDone is told of each request to the API server.
-func (m *metrics) requestDone(op string, failure kube.Failure, took time.Duration) {
+func (m *Metrics) requestDone(op string, failure kube.Failure, took time.Duration) {
 	if answered, ok := m.answered[op]; ok && failure == "" {
 		answered.Inc()
 	} else {
 		m.requests.WithLabelValues(requestLabels(op, failure)...).Inc()
 	}
-	if op == reviewOp && took > 0 {
+	if op == kube.OpReview && took > 0 {
 		m.reviewSeconds.Observe(took.Seconds())
 	}
 }
@@ -154,7 +151,7 @@ func (m *metrics) requestDone(op string, failure kube.Failure, took time.Duratio
 func requestLabels(op string, failure kube.Failure) []string {
 	request, ok := requestWords[op]
 	if !ok {
-		request = otherWord
+		request = Other
 	}
 	switch {
 	case failure == "":
@@ -162,33 +159,33 @@ func requestLabels(op string, failure kube.Failure) []string {
 	case slices.Contains(kube.Failures, failure):
 		return []string{request, word(string(failure))}
 	}
-	return []string{request, otherWord}
+	return []string{request, Other}
 }
 
-// cacheLookup is told whether a review was remembered.
-func (m *metrics) cacheLookup(hit bool) { m.lookups[hit].Inc() }
+// CacheLookup is told whether a review was remembered.
+func (m *Metrics) CacheLookup(hit bool) { m.lookups[hit].Inc() }
 
 // word is a text as the value of a label.
 func word(text string) string { return strings.ReplaceAll(text, " ", "_") }
 
-func (m *metrics) counter(name, help string) prometheus.Counter {
-	c := prometheus.NewCounter(prometheus.CounterOpts{Name: metricPrefix + name, Help: help})
-	m.registry.MustRegister(c)
+func (m *Metrics) counter(name, help string) prometheus.Counter {
+	c := prometheus.NewCounter(prometheus.CounterOpts{Name: Prefix + name, Help: help})
+	m.Registry.MustRegister(c)
 	return c
 }
 
-func (m *metrics) counterVec(name, help string, labels ...string) *prometheus.CounterVec {
-	c := prometheus.NewCounterVec(prometheus.CounterOpts{Name: metricPrefix + name, Help: help}, labels)
-	m.registry.MustRegister(c)
+func (m *Metrics) counterVec(name, help string, labels ...string) *prometheus.CounterVec {
+	c := prometheus.NewCounterVec(prometheus.CounterOpts{Name: Prefix + name, Help: help}, labels)
+	m.Registry.MustRegister(c)
 	return c
 }
 
-func (m *metrics) gauge(name, help string, value func() float64) {
-	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: metricPrefix + name, Help: help}, value))
+func (m *Metrics) gauge(name, help string, value func() float64) {
+	m.Registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: Prefix + name, Help: help}, value))
 }
 
-func (m *metrics) gaugeVec(name, help string, labels ...string) *prometheus.GaugeVec {
-	g := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: metricPrefix + name, Help: help}, labels)
-	m.registry.MustRegister(g)
+func (m *Metrics) gaugeVec(name, help string, labels ...string) *prometheus.GaugeVec {
+	g := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: Prefix + name, Help: help}, labels)
+	m.Registry.MustRegister(g)
 	return g
 }

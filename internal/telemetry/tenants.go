@@ -1,4 +1,4 @@
-package main
+package telemetry
 
 import (
 	"maps"
@@ -18,7 +18,7 @@ type tenantTrouble struct {
 // ofTenant is where the lines of a namespace are limited; nil where so many others have
 // had one within the last moments that the rest has to share a limit. It is called with
 // the lock.
-func (l *loginLog) ofTenant(key tenantTrouble) *trouble {
+func (l *Log) ofTenant(key tenantTrouble) *trouble {
 	if t, ok := l.tenants[key]; ok {
 		return t
 	}

@@ -1,14 +1,10 @@
-package main
+package telemetry
 
 import (
-	"context"
 	"errors"
-	"slices"
 
-	"vault-plugin-auth-kubernetes/internal/identity"
 	"vault-plugin-auth-kubernetes/internal/kube"
 	"vault-plugin-auth-kubernetes/internal/refusal"
-	"vault-plugin-auth-kubernetes/internal/token"
 )
 
 // loginEnd is how a login ended that issued nothing, in the words of the log.
@@ -18,8 +14,8 @@ type loginEnd struct {
 	class string
 }
 
-// classes are the words that a refusal, or an error, can have as its class.
-var classes = func() []string {
+// Classes are the words that a refusal, or an error, can have as its class.
+var Classes = func() []string {
 	all := []string{refusal.ClassDenied, refusal.ClassInvalid, refusal.ClassConfiguration, refusal.ClassInvalidName, refusal.ClassMetadataLength, refusal.ClassNoReviewer, refusal.ClassStorage}
 	for _, failure := range kube.Failures {
 		all = append(all, string(failure))
@@ -29,20 +25,20 @@ var classes = func() []string {
 
 // known are the words that may become values of labels.
 var (
-	knownSteps   = wordsOf(refusal.StepRequest, slices.Concat(beginSteps, roleSteps, ruleSteps))
+	knownSteps   = wordsOf(append([]refusal.Step{refusal.StepRequest}, refusal.LoginSteps...))
 	knownClasses = func() map[string]string {
 		words := map[string]string{}
-		for _, class := range classes {
+		for _, class := range Classes {
 			words[class] = word(class)
 		}
 		return words
 	}()
 )
 
-func wordsOf(first refusal.Step, steps []loginStep) map[refusal.Step]string {
-	words := map[refusal.Step]string{first: word(string(first))}
+func wordsOf(steps []refusal.Step) map[refusal.Step]string {
+	words := map[refusal.Step]string{}
 	for _, s := range steps {
-		words[s.name] = word(string(s.name))
+		words[s] = word(string(s))
 	}
 	return words
 }
@@ -51,11 +47,11 @@ func wordsOf(first refusal.Step, steps []loginStep) map[refusal.Step]string {
 func (e loginEnd) labels() []string {
 	at, ok := knownSteps[e.step]
 	if !ok {
-		at = otherWord
+		at = Other
 	}
 	class, ok := knownClasses[e.class]
 	if !ok {
-		class = otherWord
+		class = Other
 	}
 	return []string{word(e.kind.String()), at, class}
 }
@@ -68,8 +64,10 @@ func likelyEnds() []loginEnd {
 		{refusal.Kind(0), refusal.StepRequest, refusal.ClassStorage},
 		{refusal.CouldNotAsk, refusal.StepConfiguration, refusal.ClassConfiguration},
 	}
-	for _, s := range slices.Concat(beginSteps[:1], identifySteps, boundSteps, []loginStep{{name: refusal.StepRuleRole}, {name: refusal.StepRules}}) {
-		ends = append(ends, loginEnd{refusal.Denied, s.name, refusal.ClassDenied})
+	for _, s := range refusal.LoginSteps {
+		if s != refusal.StepConfiguration && s != refusal.StepAlias { // no token is refused there
+			ends = append(ends, loginEnd{refusal.Denied, s, refusal.ClassDenied})
+		}
 	}
 	for _, failure := range kube.Failures {
 		k := refusal.CouldNotAsk
@@ -81,8 +79,8 @@ func likelyEnds() []loginEnd {
 	return append(ends, loginEnd{refusal.Denied, refusal.StepReview, refusal.ClassNoReviewer})
 }
 
-// login counts a login that ended with err, nil if it was allowed.
-func (m *metrics) login(err error) {
+// Login counts a login that ended with err, nil if it was allowed.
+func (m *Metrics) Login(err error) {
 	if err == nil {
 		m.allowed.Inc()
 		return
@@ -96,10 +94,10 @@ func (m *metrics) login(err error) {
 	m.logins.WithLabelValues(end.labels()...).Inc()
 }
 
-// renewal counts a renewal that ended with err.
-func (m *metrics) renewal(err error) {
+// Renewal counts a renewal that ended with err.
+func (m *Metrics) Renewal(err error) {
 	outcome := renewalRenewed
-	var over renewalOver
+	var over refusal.RenewalOver
 	switch {
 	case errors.As(err, &over):
 		outcome = renewalRefused
@@ -109,21 +107,13 @@ func (m *metrics) renewal(err error) {
 	m.renewals[outcome].Inc()
 }
 
-// countedReviewer counts what the next reviewer says.
-type countedReviewer struct {
-	next    tokenReviewer
-	metrics *metrics
-}
-
-// Review is that of the next reviewer.
-func (c *countedReviewer) Review(ctx context.Context, t *token.Unverified, audiences []string) (identity.Identity, error) {
-	id, err := c.next.Review(ctx, t, audiences)
-	result := resultConfirmed
+// Reviewed counts what became of a TokenReview.
+func (m *Metrics) Reviewed(err error) {
+	result := Confirmed
 	if err != nil {
 		result = word(refusal.KindOf(err).String())
 	}
-	if counter, ok := c.metrics.reviews[result]; ok {
+	if counter, ok := m.reviews[result]; ok {
 		counter.Inc()
 	}
-	return id, err
 }
