@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"cmp"
 	"fmt"
 	"net"
 	"net/http"
@@ -56,7 +57,7 @@ func newGranting(t *testing.T) *granting {
 
 func (g *granting) rule(t *testing.T, name string, rule [3]string) {
 	t.Helper()
-	g.must(t, http.MethodPost, "binding-rule/"+name, fields{"selector": rule[0], "bind_type": rule[1], "bind_name": rule[2]})
+	g.must(t, http.MethodPost, "binding-rule/"+name, fields{"selector": cmp.Or(rule[0], "*"), "bind_type": rule[1], "bind_name": rule[2]})
 }
 
 // role is one that binds the account.

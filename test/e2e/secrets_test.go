@@ -135,7 +135,7 @@ func echoFront(t testing.TB) (url, caPEM string) {
 		dump, _ := httputil.DumpRequest(r, true)
 		w.Header().Set("Location", "/?"+r.Header.Get("Authorization"))
 		w.WriteHeader(http.StatusBadGateway)
-		_, _ = w.Write(append([]byte("the upstream did not answer this request:\n"), dump...))
+		_, _ = w.Write(append([]byte("the upstream did not let in "+r.Header.Get("Authorization")+":\n"), dump...))
 	}))
 	certificate, caPEM := frontCertificate(frontOptions{})
 	server.TLS = &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12}

@@ -138,7 +138,9 @@ func TestATenantOnARealCluster(t *testing.T) {
 		}
 	}
 	m := newRuleMount(t, rules)
-	m.must(t, http.MethodPatch, "config", fields{"map_namespaces": true, "consul_namespace_prefix": "k8s-"})
+	m.must(t, http.MethodPatch, "config", fields{
+		"map_namespaces": true, "consul_namespace_prefix": "k8s-", "binding_rule_audiences": "vault,vault-admin",
+	})
 	m.must(t, http.MethodPost, "binding-rule/by-annotation", fields{"use_service_name_annotation": true})
 
 	anyway := []string{"annotation", "base", "by-annotation", "default", "label", "name"}
