@@ -97,10 +97,14 @@ func operatorMistakes(t *testing.T) {
 	t.Helper()
 	c := mainCluster(t)
 	m := newRuleMount(t, map[string][3]string{"one": {"", "service", "one"}, "two": {"", "service", "two"}})
-	if a := m.login(t, fields{"jwt": c.newToken(t, c.newAccount(t, "", "app", nil), audience)}); a.Status != http.StatusOK {
+	jwt := c.newToken(t, c.newAccount(t, "", "app", nil), audience)
+	if a := m.login(t, fields{"jwt": jwt}); a.Status != http.StatusOK {
 		t.Errorf("a login that is granted two services: %v", a)
 	}
 	m.must(t, http.MethodPost, "config", with(c.config(), fields{"token_reviewer_jwt": nil}))
+	if a := m.login(t, fields{"jwt": jwt}); a.Status != http.StatusForbidden {
+		t.Errorf("a login without a reviewer: %v", a)
+	}
 }
 
 func (d diagnosis) run(t *testing.T, said *sayings) {
