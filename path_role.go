@@ -238,12 +238,14 @@ func (b *backend) roleChange(ctx context.Context, s logical.Storage, req *logica
 	if err := r.setAliasNameSource(data); err != nil {
 		return logical.ErrorResponse(err.Error()), nil
 	}
-	config, err := readConfig(ctx, s)
-	if err != nil {
-		return nil, err
-	}
-	if config != nil && config.RequireAudience && r.lacksAudience() {
-		return logical.ErrorResponse("the configuration has require_audience set: give the role an audience"), nil
+	if r.lacksAudience() {
+		config, err := readConfig(ctx, s)
+		if err != nil {
+			return nil, err
+		}
+		if config != nil && config.RequireAudience {
+			return logical.ErrorResponse("the configuration has require_audience set: give the role an audience"), nil
+		}
 	}
 	entry, err := logical.StorageEntryJSON(roleKey(name), r)
 	if err != nil {
@@ -281,8 +283,10 @@ func (r *roleEntry) setTokenFields(req *logical.Request, data *framework.FieldDa
 			return logical.ErrorResponse(err.Error()), nil
 		}
 	}
-	if mountMax := system.MaxLeaseTTL(); r.TokenPeriod > mountMax {
-		return logical.ErrorResponse("token period of '%q' is greater than the backend's maximum lease TTL of '%q'", r.TokenPeriod.String(), mountMax.String()), nil
+	if r.TokenPeriod > 0 { // what the mount allows is a request back to Vault
+		if mountMax := system.MaxLeaseTTL(); r.TokenPeriod > mountMax {
+			return logical.ErrorResponse("token period of '%q' is greater than the backend's maximum lease TTL of '%q'", r.TokenPeriod.String(), mountMax.String()), nil
+		}
 	}
 	if r.TokenMaxTTL > 0 && r.TokenTTL > r.TokenMaxTTL {
 		return logical.ErrorResponse("token ttl should not be greater than token max ttl"), nil
@@ -337,7 +341,7 @@ func (r *roleEntry) setAliasNameSource(data *framework.FieldData) error {
 // warnings are what the writer of a role should know, in Vault's words.
 func (r *roleEntry) warnings(name string, system logical.SystemView) []string {
 	var warnings []string
-	if r.TokenMaxTTL > system.MaxLeaseTTL() {
+	if r.TokenMaxTTL > 0 && r.TokenMaxTTL > system.MaxLeaseTTL() {
 		warnings = append(warnings, "max_ttl is greater than the system or backend mount's maximum TTL value; issued tokens' max TTL value will be truncated")
 	}
 	if r.lacksAudience() {
