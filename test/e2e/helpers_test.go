@@ -86,12 +86,6 @@ func newServer(t testing.TB) server {
 	return server{vault}
 }
 
-// send makes one request to the shared Vault with the root token.
-func send(t testing.TB, method, path string, body any) answer {
-	t.Helper()
-	return shared().send(t, method, path, body)
-}
-
 // send makes one request with the root token. path is what follows /v1/. A body that is
 // a string is sent as it is, any other as JSON.
 func (s server) send(t testing.TB, method, path string, body any) answer {
