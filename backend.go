@@ -14,6 +14,7 @@ import (
 
 	"vault-plugin-auth-kubernetes/internal/cache"
 	"vault-plugin-auth-kubernetes/internal/kube"
+	"vault-plugin-auth-kubernetes/internal/role"
 	"vault-plugin-auth-kubernetes/internal/rules"
 	"vault-plugin-auth-kubernetes/internal/telemetry"
 	"vault-plugin-auth-kubernetes/internal/token"
@@ -48,7 +49,7 @@ type backend struct {
 	*framework.Backend
 
 	connections *cache.Cache[logical.Storage, connection] // one entry, under configPath
-	roles       *cache.Cache[logical.Storage, role]       // by lower-case name
+	roles       *cache.Cache[logical.Storage, role.Role]  // by lower-case name
 	rules       *rules.Store
 	tokens      token.Parser
 

@@ -11,6 +11,7 @@ import (
 
 	"vault-plugin-auth-kubernetes/internal/binding"
 	"vault-plugin-auth-kubernetes/internal/refusal"
+	"vault-plugin-auth-kubernetes/internal/role"
 )
 
 // maxRolesChecked bounds the roles that one check looks at; each is a read of the
@@ -142,7 +143,7 @@ func (c *checker) readRoles(ctx context.Context) (problems []string, err error) 
 		c.needs.roles = len(names)
 		names = names[:maxRolesChecked]
 	}
-	roles, damaged := make([]*role, len(names)), make([]error, len(names))
+	roles, damaged := make([]*role.Role, len(names)), make([]error, len(names))
 	var mu sync.Mutex
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(parallelRoleReads)
@@ -175,26 +176,26 @@ func (c *checker) readRoles(ctx context.Context) (problems []string, err error) 
 }
 
 // examineRole notes what a role needs, and says why no login can use it, if so.
-func (c *checker) examineRole(name string, r *role) (problem string) {
+func (c *checker) examineRole(name string, r *role.Role) (problem string) {
 	switch {
 	case r == nil: // deleted meanwhile
 		return ""
-	case r.unusable != nil:
-		return "its selector cannot be read: " + r.unusable.Error()
-	case c.connection.config.RequireAudience && r.lacksAudience():
+	case r.Unusable != nil:
+		return "its selector cannot be read: " + r.Unusable.Error()
+	case c.connection.config.RequireAudience && r.LacksAudience():
 		return "it has no audience, and the configuration has require_audience set"
 	}
 	var sources binding.Sources
-	if r.selector != nil {
-		sources = r.selector.Sources()
+	if r.Selector != nil {
+		sources = r.Selector.Sources()
 	}
 	if sources.Has(binding.ServiceAccount) {
 		c.needs.accounts = append(c.needs.accounts, fmt.Sprintf("role %q", name))
 	}
-	if sources.Has(binding.Namespace) || r.namespaceSelector != nil {
+	if sources.Has(binding.Namespace) || r.NamespaceSelector != nil {
 		c.needs.namespaces = append(c.needs.namespaces, fmt.Sprintf("role %q", name))
 	}
-	if r.ServiceAccountNamespaceSelector != "" && r.namespaceSelector == nil {
+	if r.ServiceAccountNamespaceSelector != "" && r.NamespaceSelector == nil {
 		return "its namespace selector cannot be parsed and matches nothing"
 	}
 	return ""

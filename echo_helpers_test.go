@@ -9,9 +9,9 @@ import (
 	"strings"
 	"testing"
 
-	"vault-plugin-auth-kubernetes/internal/telemetry"
-
 	"github.com/hashicorp/vault/sdk/logical"
+
+	"vault-plugin-auth-kubernetes/internal/telemetry"
 )
 
 // echoed are the secrets that nothing may repeat, by what they are. A feature that

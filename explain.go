@@ -8,6 +8,7 @@ import (
 
 	"vault-plugin-auth-kubernetes/internal/binding"
 	"vault-plugin-auth-kubernetes/internal/refusal"
+	"vault-plugin-auth-kubernetes/internal/role"
 )
 
 // explanation is an account of one login that is only to be explained. The login
@@ -20,7 +21,7 @@ type explanation struct {
 	refused error
 	// open are the roles whose token_bound_cidrs were not judged, since the
 	// address is not known.
-	open []*role
+	open []*role.Role
 	// rules is what became of each binding rule, by name.
 	rules []binding.Explanation
 	// roles are the accounts of the roles that binding rules bind, by the name
@@ -55,7 +56,7 @@ func (e *explanation) ended(name refusal.Step, err error) (goOn bool) {
 
 // leftOpen hears of a role that allows some addresses only, where the address is
 // not known.
-func (e *explanation) leftOpen(r *role) { e.open = append(e.open, r) }
+func (e *explanation) leftOpen(r *role.Role) { e.open = append(e.open, r) }
 
 // isLeftOpen tells whether there is such a role, or one that binding rules bind.
 func (e *explanation) isLeftOpen() bool {

@@ -13,6 +13,7 @@ import (
 	"github.com/hashicorp/vault/sdk/logical"
 
 	"vault-plugin-auth-kubernetes/internal/refusal"
+	"vault-plugin-auth-kubernetes/internal/role"
 	"vault-plugin-auth-kubernetes/internal/scrub"
 	"vault-plugin-auth-kubernetes/internal/token"
 )
@@ -142,7 +143,7 @@ func (a *explainAnswer) verdict(name refusal.Step) string {
 }
 
 // openAddress says what was not judged for want of an address.
-func openAddress(roles []*role) string {
+func openAddress(roles []*role.Role) string {
 	return fmt.Sprintf("the role allows logins from %s only; give remote_addr", addresses(roles[0].TokenBoundCIDRs))
 }
 

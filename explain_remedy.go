@@ -97,7 +97,7 @@ func (a *explainAnswer) remedyForBounds() string {
 	case refusal.StepName:
 		return "if this service account is meant: " + listCommand(role, "bound_service_account_names", r.ServiceAccountNames, id.Name())
 	case refusal.StepNamespace:
-		if r.namespaceSelector != nil {
+		if r.NamespaceSelector != nil {
 			return fmt.Sprintf("if this namespace is meant, label it as the selector asks: kubectl label namespace %s KEY=VALUE", id.Namespace())
 		}
 		return "if this namespace is meant: " + listCommand(role, "bound_service_account_namespaces", r.ServiceAccountNamespaces, id.Namespace())
@@ -137,7 +137,7 @@ func (a *explainAnswer) audiencesAskedFor() []string {
 	case a.login.byRules && a.login.connection != nil:
 		return a.login.ruleAudiences()
 	case a.login.role != nil:
-		return a.login.role.audiences()
+		return a.login.role.Audiences()
 	}
 	return nil
 }

@@ -13,6 +13,7 @@ import (
 
 	"vault-plugin-auth-kubernetes/internal/binding"
 	"vault-plugin-auth-kubernetes/internal/refusal"
+	"vault-plugin-auth-kubernetes/internal/role"
 )
 
 // granted is what the binding rules come to for one login, together with the
@@ -124,7 +125,7 @@ func (l *login) joinRoles(ctx context.Context, g *granted) error {
 }
 
 // join adds the policies and settings of a role.
-func (g *granted) join(r *role) {
+func (g *granted) join(r *role.Role) {
 	g.Policies = append(g.Policies, r.TokenPolicies...)
 	slices.Sort(g.Policies)
 	g.Policies = slices.Compact(g.Policies)
@@ -145,7 +146,7 @@ func (l *login) checkAddresses(g *granted) error {
 // holds tells whether the bounds of a role hold for the login. Whatever else ends the
 // judgement, such as a look-up that was not allowed, ends the login: the role may be
 // there to narrow what other rules grant.
-func (l *login) holds(ctx context.Context, name string, r *role) (bool, error) {
+func (l *login) holds(ctx context.Context, name string, r *role.Role) (bool, error) {
 	attempt := *l
 	attempt.role, attempt.byRules, attempt.roleOfRule = r, false, true
 	attempt.explained = l.explained.ofRole(name)
@@ -185,7 +186,7 @@ type tokenSettings struct {
 }
 
 // join makes the settings as strict as the role's, if they are not stricter.
-func (s *tokenSettings) join(r *role) {
+func (s *tokenSettings) join(r *role.Role) {
 	s.ttl = lesser(s.ttl, r.TokenTTL)
 	s.maxTTL = lesser(s.maxTTL, r.TokenMaxTTL)
 	s.explicitMaxTTL = lesser(s.explicitMaxTTL, r.TokenExplicitMaxTTL)

@@ -11,6 +11,7 @@ import (
 
 	"vault-plugin-auth-kubernetes/internal/binding"
 	"vault-plugin-auth-kubernetes/internal/kube"
+	"vault-plugin-auth-kubernetes/internal/role"
 )
 
 // sameKubernetesHost tells whether two values of kubernetes_host are for the same
@@ -88,7 +89,7 @@ func rolesDependingOnConsulNamespace(ctx context.Context, s logical.Storage) (na
 		if err != nil {
 			return nil, err
 		}
-		r := &roleEntry{}
+		r := &role.Entry{}
 		if entry == nil || entry.DecodeJSON(r) != nil {
 			continue
 		}

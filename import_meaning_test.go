@@ -59,7 +59,7 @@ func (m *mount) meanings() map[string]string {
 			if err != nil {
 				m.t.Fatal(err)
 			}
-			said["role "+name+" of "+id.UID()] = fmt.Sprint(r.selector.Evaluate(attributes).Matched)
+			said["role "+name+" of "+id.UID()] = fmt.Sprint(r.Selector.Evaluate(attributes).Matched)
 		}
 	}
 	return said

@@ -10,6 +10,7 @@ import (
 	"vault-plugin-auth-kubernetes/internal/binding"
 	"vault-plugin-auth-kubernetes/internal/identity"
 	"vault-plugin-auth-kubernetes/internal/refusal"
+	"vault-plugin-auth-kubernetes/internal/role"
 	"vault-plugin-auth-kubernetes/internal/token"
 )
 
@@ -74,7 +75,7 @@ type login struct {
 	byRules bool
 	// role is the one that was named. By rules it is the mount's binding_rule_role,
 	// and nil if the mount has none.
-	role   *role
+	role   *role.Role
 	jwt    string
 	remote *logical.Connection
 	// roleOfRule tells that the role is one that a binding rule binds.
@@ -171,7 +172,7 @@ func (l *login) checkClaims(context.Context) error {
 	if l.role == nil {
 		return nil
 	}
-	if want := l.role.audiences(); len(want) > 0 {
+	if want := l.role.Audiences(); len(want) > 0 {
 		if err := l.unverified.CheckAudience(want...); err != nil {
 			return refusal.DenyFor(err)
 		}

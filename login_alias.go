@@ -14,7 +14,7 @@ import (
 func (l *login) nameAlias(ctx context.Context) (err error) {
 	l.aliasName = l.identity.UID()
 	if l.role != nil {
-		if l.aliasName, err = l.role.aliasName(l.identity); err != nil {
+		if l.aliasName, err = l.role.AliasName(l.identity); err != nil {
 			return err
 		}
 	}

@@ -38,7 +38,7 @@ func (l *login) audiences() ([]string, error) {
 	if l.byRules {
 		return l.ruleAudiences(), nil
 	}
-	if want := l.role.audiences(); len(want) > 0 {
+	if want := l.role.Audiences(); len(want) > 0 {
 		return want, nil
 	}
 	if l.connection.config.RequireAudience {
@@ -58,14 +58,14 @@ func (l *login) ruleAudiences() []string {
 	if want := l.connection.config.BindingRuleAudiences; len(want) > 0 || l.role == nil {
 		return want
 	}
-	return l.role.audiences()
+	return l.role.Audiences()
 }
 
 // checkAudience looks at the verified audiences. For the role of a login the
 // review was asked for the same; a role that binding rules bind, or that all logins
 // by rules go through, has its own. The latter needs none: the mount says which count.
 func (l *login) checkAudience(context.Context) error {
-	want := l.role.audiences()
+	want := l.role.Audiences()
 	if len(want) == 0 && l.connection.config.RequireAudience && !l.byRules {
 		return refusal.NotBound("the configuration has require_audience set, and the role has no audience")
 	}
@@ -79,10 +79,10 @@ func (l *login) checkName(context.Context) error {
 	if l.role.OnlyByBindingRules && !l.roleOfRule && !l.byRules {
 		return refusal.Deny("only binding rules give the role (only_by_binding_rules), and the login names it")
 	}
-	if l.role.leavesBoundsToRules() {
+	if l.role.LeavesBoundsToRules() {
 		return nil
 	}
-	if !l.role.bindsName(l.identity) && !l.role.bindsPair(l.identity) {
+	if !l.role.BindsName(l.identity) && !l.role.BindsPair(l.identity) {
 		return refusal.NotBound(fmt.Sprintf("the role is not bound to the service account name %q", l.identity.Name()))
 	}
 	return nil
@@ -91,10 +91,10 @@ func (l *login) checkName(context.Context) error {
 // checkNamespace asks for the labels of the namespace only if they can make a
 // difference.
 func (l *login) checkNamespace(ctx context.Context) error {
-	if l.role.leavesBoundsToRules() || l.role.bindsPair(l.identity) || l.role.bindsNamespace(l.identity) {
+	if l.role.LeavesBoundsToRules() || l.role.BindsPair(l.identity) || l.role.BindsNamespace(l.identity) {
 		return nil
 	}
-	selector := l.role.namespaceSelector
+	selector := l.role.NamespaceSelector
 	if selector == nil {
 		return refusal.NotBound(fmt.Sprintf("the role is not bound to the namespace %q", l.identity.Namespace()))
 	}
@@ -102,28 +102,28 @@ func (l *login) checkNamespace(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if !selector.matches(namespace.Labels) {
+	if !selector.Matches(namespace.Labels) {
 		return refusal.NotBound(fmt.Sprintf("the labels of the namespace %q do not match the role's selector", l.identity.Namespace()))
 	}
 	return nil
 }
 
 func (l *login) checkSelector(ctx context.Context) error {
-	if l.role.unusable != nil {
+	if l.role.Unusable != nil {
 		return &refusal.Refusal{
-			Kind: refusal.Denied, Operator: true, Class: refusal.ClassConfiguration, Err: l.role.unusable,
+			Kind: refusal.Denied, Operator: true, Class: refusal.ClassConfiguration, Err: l.role.Unusable,
 			Reason: "the role's selector cannot be read", Remedy: "write the role anew",
 		}
 	}
-	if l.role.selector == nil {
+	if l.role.Selector == nil {
 		return nil
 	}
-	matched, err := l.role.selector.Match(ctx, l.attributes, l.fetch)
+	matched, err := l.role.Selector.Match(ctx, l.attributes, l.fetch)
 	if err != nil {
 		return err
 	}
 	if !matched {
-		return refusal.NotBound("the role's selector does not match: " + l.role.selector.Mismatch(l.attributes))
+		return refusal.NotBound("the role's selector does not match: " + l.role.Selector.Mismatch(l.attributes))
 	}
 	return nil
 }

@@ -10,11 +10,12 @@ import (
 	"github.com/hashicorp/vault/sdk/logical"
 
 	"vault-plugin-auth-kubernetes/internal/refusal"
+	"vault-plugin-auth-kubernetes/internal/role"
 )
 
 // ruleRole is the role that every login by rules goes through; nil if the
 // configuration names none. One that is not there must not let everybody pass.
-func (b *backend) ruleRole(ctx context.Context, s logical.Storage, config *configEntry) (*role, error) {
+func (b *backend) ruleRole(ctx context.Context, s logical.Storage, config *configEntry) (*role.Role, error) {
 	name := config.BindingRuleRole
 	if name == "" {
 		return nil, nil
@@ -66,15 +67,15 @@ func (c *configEntry) validateRules() error {
 
 // ruleRoleProblem says why no login by rules can pass binding_rule_role, or "" if
 // nothing is known against it.
-func (c *configEntry) ruleRoleProblem(r *role) string {
+func (c *configEntry) ruleRoleProblem(r *role.Role) string {
 	switch name := c.BindingRuleRole; {
 	case name == "":
 		return ""
 	case r == nil:
 		return fmt.Sprintf("there is no role %q, which binding_rule_role names; logins by rules are refused until there is", name)
-	case len(c.BindingRuleAudiences) > 0 && len(r.audiences()) > 0 &&
-		!slices.ContainsFunc(r.audiences(), func(a string) bool { return slices.Contains(c.BindingRuleAudiences, a) }):
-		return fmt.Sprintf("binding_rule_audiences has none of the audiences %q of the role %q, which binding_rule_role names; logins by rules are refused", r.audiences(), name)
+	case len(c.BindingRuleAudiences) > 0 && len(r.Audiences()) > 0 &&
+		!slices.ContainsFunc(r.Audiences(), func(a string) bool { return slices.Contains(c.BindingRuleAudiences, a) }):
+		return fmt.Sprintf("binding_rule_audiences has none of the audiences %q of the role %q, which binding_rule_role names; logins by rules are refused", r.Audiences(), name)
 	}
 	return ""
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/hashicorp/vault/sdk/logical"
 
 	"vault-plugin-auth-kubernetes/internal/kubetest"
+	"vault-plugin-auth-kubernetes/internal/role"
 )
 
 // rule writes a binding rule; without a selector it is for everybody.
@@ -430,7 +431,7 @@ func TestTokenSettingsJoin(t *testing.T) {
 	join := func(params ...tokenutil.TokenParams) tokenSettings {
 		var s tokenSettings
 		for _, p := range params {
-			s.join(&role{roleEntry: &roleEntry{TokenParams: p}})
+			s.join(&role.Role{Entry: &role.Entry{TokenParams: p}})
 		}
 		return s
 	}

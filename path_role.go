@@ -10,6 +10,8 @@ import (
 	"github.com/hashicorp/vault/sdk/framework"
 	"github.com/hashicorp/vault/sdk/helper/tokenutil"
 	"github.com/hashicorp/vault/sdk/logical"
+
+	"vault-plugin-auth-kubernetes/internal/role"
 )
 
 const (
@@ -116,10 +118,10 @@ leave names and namespaces empty, and holds for whoever a rule gives it to.`,
 		},
 		"alias_name_source": {
 			Type:    framework.TypeString,
-			Default: aliasNameSourceUID,
+			Default: role.AliasNameSourceUID,
 			Description: fmt.Sprintf(`What the entity alias is named after: %q, unique to one service account
 for all time and the default, or %q, namespace/name, which a service
-account that is deleted and created again shares with its predecessor.`, aliasNameSourceUID, aliasNameSourceName),
+account that is deleted and created again shares with its predecessor.`, role.AliasNameSourceUID, role.AliasNameSourceName),
 		},
 	}
 	for old, kind := range map[string]framework.FieldType{
@@ -158,12 +160,12 @@ func (b *backend) roleRead(ctx context.Context, req *logical.Request, data *fram
 	if err != nil || r == nil {
 		return nil, err
 	}
-	return &logical.Response{Data: r.responseData()}, nil
+	return &logical.Response{Data: roleData(r)}, nil
 }
 
-// responseData is what reading the role returns. The deprecated fields are there
+// roleData is what reading the role returns. The deprecated fields are there
 // only where the role was written with them.
-func (r *roleEntry) responseData() map[string]any {
+func roleData(r *role.Entry) map[string]any {
 	d := map[string]any{
 		"bound_service_account_names":              r.ServiceAccountNames,
 		"bound_service_account_namespaces":         r.ServiceAccountNamespaces,
@@ -224,21 +226,21 @@ func (b *backend) roleChange(ctx context.Context, s logical.Storage, req *logica
 	}
 	create := r == nil
 	if create {
-		r = &roleEntry{}
+		r = &role.Entry{}
 	}
 	before := *r
-	if response, err := r.setTokenFields(req, data, b.System()); response != nil || err != nil {
+	if response, err := setTokenFields(r, req, data, b.System()); response != nil || err != nil {
 		return response, err
 	}
-	r.setBounds(data)
+	setBounds(r, data)
 	_, writesSelector := data.GetOk("bound_service_account_namespace_selector")
-	if err := r.validate(writesSelector); err != nil {
+	if err := r.Validate(writesSelector); err != nil {
 		return logical.ErrorResponse(err.Error()), nil
 	}
-	if err := r.setAliasNameSource(data); err != nil {
+	if err := setAliasNameSource(r, data); err != nil {
 		return logical.ErrorResponse(err.Error()), nil
 	}
-	if r.lacksAudience() {
+	if r.LacksAudience() {
 		config, err := readConfig(ctx, s)
 		if err != nil {
 			return nil, err
@@ -254,16 +256,16 @@ func (b *backend) roleChange(ctx context.Context, s logical.Storage, req *logica
 	if err := s.Put(ctx, entry); err != nil {
 		return nil, err
 	}
-	warnings := r.warnings(name, b.System())
+	warnings := roleWarnings(r, name, b.System())
 	if _, named := data.GetOk("selector"); create && named && r.Selector == "" {
 		warnings = append(warnings, "selector is empty, so it narrows nothing: the role is for all that its other bounds allow.")
 	}
-	return answerWrite(req, data, append(warnings, r.widenedFrom(&before)...)), nil
+	return answerWrite(req, data, append(warnings, r.WidenedFrom(&before)...)), nil
 }
 
 // setTokenFields takes over the token_* fields and the deprecated ones, and checks
 // them against each other and the mount. A response or an error means refusal.
-func (r *roleEntry) setTokenFields(req *logical.Request, data *framework.FieldData, system logical.SystemView) (*logical.Response, error) {
+func setTokenFields(r *role.Entry, req *logical.Request, data *framework.FieldData, system logical.SystemView) (*logical.Response, error) {
 	aliasMetadata := r.AliasMetadata
 	if err := r.ParseTokenFields(req, data); err != nil {
 		return logical.ErrorResponse(err.Error()), logical.ErrInvalidRequest
@@ -294,7 +296,7 @@ func (r *roleEntry) setTokenFields(req *logical.Request, data *framework.FieldDa
 	return nil, nil
 }
 
-func (r *roleEntry) setBounds(data *framework.FieldData) {
+func setBounds(r *role.Entry, data *framework.FieldData) {
 	if names, ok := data.GetOk("bound_service_account_names"); ok {
 		r.ServiceAccountNames = names.([]string)
 	}
@@ -323,28 +325,28 @@ func (r *roleEntry) setBounds(data *framework.FieldData) {
 
 // setAliasNameSource takes over the field. A role that has none, from before the
 // field existed, gets the default; an empty value is wrong for one that has.
-func (r *roleEntry) setAliasNameSource(data *framework.FieldData) error {
+func setAliasNameSource(r *role.Entry, data *framework.FieldData) error {
 	had := r.AliasNameSource != ""
 	if source, named := data.GetOk("alias_name_source"); named {
 		r.AliasNameSource = source.(string)
 	}
 	if r.AliasNameSource == "" && !had {
-		r.AliasNameSource = aliasNameSourceUID
+		r.AliasNameSource = role.AliasNameSourceUID
 	}
-	sources := []string{aliasNameSourceUID, aliasNameSourceName}
+	sources := []string{role.AliasNameSourceUID, role.AliasNameSourceName}
 	if !slices.Contains(sources, r.AliasNameSource) {
 		return fmt.Errorf("invalid alias_name_source, must be one of: %s", strings.Join(sources, ", "))
 	}
 	return nil
 }
 
-// warnings are what the writer of a role should know, in Vault's words.
-func (r *roleEntry) warnings(name string, system logical.SystemView) []string {
+// roleWarnings are what the writer of a role should know, in Vault's words.
+func roleWarnings(r *role.Entry, name string, system logical.SystemView) []string {
 	var warnings []string
 	if r.TokenMaxTTL > 0 && r.TokenMaxTTL > system.MaxLeaseTTL() {
 		warnings = append(warnings, "max_ttl is greater than the system or backend mount's maximum TTL value; issued tokens' max TTL value will be truncated")
 	}
-	if r.lacksAudience() {
+	if r.LacksAudience() {
 		warnings = append(warnings, fmt.Sprintf("Role %s does not have an audience configured. While audiences are not required, consider specifying one if your use case would benefit from additional JWT claim verification.", name))
 	}
 	return warnings

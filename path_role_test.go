@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/hashicorp/vault/sdk/logical"
+
+	"vault-plugin-auth-kubernetes/internal/role"
 )
 
 const selectorOfCI = `{"matchLabels":{"team":"ci"}}`
@@ -186,7 +188,7 @@ func TestRoleRefuses(t *testing.T) {
 		"selector operator unknown":    {fields{selector: `{"matchExpressions":[{"key":"team","operator":"Like","values":["c*"]}]}`}, `invalid "bound_service_account_namespace_selector" configured: `},
 		"selector In without values":   {fields{selector: `{"matchExpressions":[{"key":"team","operator":"In"}]}`}, `invalid "bound_service_account_namespace_selector" configured: `},
 		"selector Exists with a value": {fields{selector: `{"matchExpressions":[{"key":"team","operator":"Exists","values":["ci"]}]}`}, `invalid "bound_service_account_namespace_selector" configured: `},
-		"selector too long":            {fields{selector: `{"matchLabels":{"team":"` + strings.Repeat("x", maxNamespaceSelectorBytes) + `"}}`}, `invalid "bound_service_account_namespace_selector" configured: `},
+		"selector too long":            {fields{selector: `{"matchLabels":{"team":"` + strings.Repeat("x", role.MaxNamespaceSelectorBytes) + `"}}`}, `invalid "bound_service_account_namespace_selector" configured: `},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for operation, start := range map[string]fields{"create": nil, "update": allRole()} {

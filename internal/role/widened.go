@@ -1,4 +1,4 @@
-package main
+package role
 
 import (
 	"fmt"
@@ -7,16 +7,16 @@ import (
 	"vault-plugin-auth-kubernetes/internal/scrub"
 )
 
-// widenedFrom says which bounds of the role as it was before are gone. Each of them goes
+// WidenedFrom says which bounds of the role as it was before are gone. Each of them goes
 // by an empty value, and that may be what is left of a variable that was not set. The
 // other bounds add to who may log in, or may not be empty.
-func (r *roleEntry) widenedFrom(before *roleEntry) []string {
+func (r *Entry) WidenedFrom(before *Entry) []string {
 	var widened []string
 	if before.Selector != "" && r.Selector == "" {
 		widened = append(widened, fmt.Sprintf("selector is empty now, so the role no longer asks for: %s", scrub.Bounded(before.Selector, maxWidenedBytes)))
 	}
-	if !before.lacksAudience() && r.lacksAudience() {
-		widened = append(widened, fmt.Sprintf("The role now takes tokens for any audience; before, for %s only.", scrub.Bounded(strings.Join(before.audiences(), ", "), maxWidenedBytes)))
+	if !before.LacksAudience() && r.LacksAudience() {
+		widened = append(widened, fmt.Sprintf("The role now takes tokens for any audience; before, for %s only.", scrub.Bounded(strings.Join(before.Audiences(), ", "), maxWidenedBytes)))
 	}
 	if len(before.TokenBoundCIDRs) > 0 && len(r.TokenBoundCIDRs) == 0 {
 		addresses := make([]string, len(before.TokenBoundCIDRs))

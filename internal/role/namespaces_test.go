@@ -1,21 +1,24 @@
-package main
+package role
 
 import (
 	"strings"
 	"testing"
 )
 
+// notCI selects whatever has no label team=ci.
+const notCI = `{"matchExpressions":[{"key":"team","operator":"NotIn","values":["ci"]}]}`
+
 // The error says what is wrong and where, in the names of the text.
 func TestSelectorErrorsSayWhatIsWrong(t *testing.T) {
 	for name, row := range map[string]struct{ text, want string }{
 		"mistyped field":      {`{"matchLabel":{"team":"ci"}}`, "matchLabel"},
 		"mistyped, in YAML":   {"matchlabelz:\n  team: ci", "matchlabelz"},
-		"operator":            {expression("team", "Like"), "Like"},
+		"operator":            {`{"matchExpressions":[{"key":"team","operator":"Like"}]}`, "Like"},
 		"key":                 {`{"matchLabels":{"not a key":"x"}}`, "not a key"},
 		"value":               {`{"matchLabels":{"team":"not a value"}}`, "not a value"},
 		"YAML line":           {"matchLabels:\n  team: [", "line"},
 		"empty":               {"# nothing\n", "{}"},
-		"too long":            {strings.Repeat(" ", maxNamespaceSelectorBytes+1), "65536"},
+		"too long":            {strings.Repeat(" ", MaxNamespaceSelectorBytes+1), "65536"},
 		"the list of another": {`{"matchExpressions":{"key":"team"}}`, "matchExpressions"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -41,14 +44,14 @@ func TestSelectorMatches(t *testing.T) {
 		"all":                             {`{}`, nil, true},
 		"no labels asked for":             {`{"matchLabels":{}}`, map[string]string{"team": "ci"}, true},
 		"both have to match":              {`{"matchLabels":{"team":"ci"},"matchExpressions":[{"key":"tier","operator":"Exists"}]}`, map[string]string{"team": "ci"}, false},
-		"NotIn matches what is not there": {expression("team", "NotIn", "ci"), nil, true},
+		"NotIn matches what is not there": {notCI, nil, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			selector, err := parseNamespaceSelector(row.text)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got := selector.matches(row.labels); got != row.want {
+			if got := selector.Matches(row.labels); got != row.want {
 				t.Errorf("got %t", got)
 			}
 		})
@@ -57,7 +60,7 @@ func TestSelectorMatches(t *testing.T) {
 
 func FuzzParseNamespaceSelector(f *testing.F) {
 	for _, seed := range []string{
-		selectorOfCI, "{}", "null", "", "matchLabels:\n  team: ci", expression("team", "NotIn", "ci"), "&a [*a]", "{{", "a: &a [x]\nb: [*a,*a]",
+		`{"matchLabels":{"team":"ci"}}`, "{}", "null", "", "matchLabels:\n  team: ci", notCI, "&a [*a]", "{{", "a: &a [x]\nb: [*a,*a]",
 	} {
 		f.Add(seed)
 	}
@@ -69,7 +72,7 @@ func FuzzParseNamespaceSelector(f *testing.F) {
 		if err != nil {
 			return
 		}
-		selector.matches(map[string]string{"team": "ci"}) // may not panic
+		selector.Matches(map[string]string{"team": "ci"}) // may not panic
 		if _, err := parseStoredNamespaceSelector(text); err != nil {
 			t.Errorf("%q may be written, and not be read again: %v", text, err)
 		}

@@ -1,4 +1,4 @@
-package main
+package role
 
 import (
 	"errors"
@@ -9,37 +9,38 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// maxNamespaceSelectorBytes bounds the text of a namespace selector. It is many
+// MaxNamespaceSelectorBytes bounds the text of a namespace selector. It is many
 // times what a person writes.
-const maxNamespaceSelectorBytes = 64 << 10
+const MaxNamespaceSelectorBytes = 64 << 10
 
-// namespaceSelector is a label selector as Kubernetes defines it, matchLabels and
+// NamespaceSelector is a label selector as Kubernetes defines it, matchLabels and
 // matchExpressions, parsed.
-type namespaceSelector struct {
+type NamespaceSelector struct {
 	selector labels.Selector
 }
 
-func (n *namespaceSelector) matches(namespaceLabels map[string]string) bool {
+// Matches tells whether the labels of a namespace are selected.
+func (n *NamespaceSelector) Matches(namespaceLabels map[string]string) bool {
 	return n.selector.Matches(labels.Set(namespaceLabels))
 }
 
 // parseNamespaceSelector reads a selector that is about to be stored: a JSON or
 // YAML object. The error says what is wrong and where; a field that does not exist
 // is wrong, since a mistyped matchLabels would select every namespace.
-func parseNamespaceSelector(text string) (*namespaceSelector, error) {
-	if len(text) > maxNamespaceSelectorBytes {
-		return nil, fmt.Errorf("longer than %d bytes", maxNamespaceSelectorBytes)
+func parseNamespaceSelector(text string) (*NamespaceSelector, error) {
+	if len(text) > MaxNamespaceSelectorBytes {
+		return nil, fmt.Errorf("longer than %d bytes", MaxNamespaceSelectorBytes)
 	}
 	return compileNamespaceSelector(text, yaml.UnmarshalStrict)
 }
 
 // parseStoredNamespaceSelector reads a selector that may have been stored by
 // Vault's own method, which ignores fields that do not exist.
-func parseStoredNamespaceSelector(text string) (*namespaceSelector, error) {
+func parseStoredNamespaceSelector(text string) (*NamespaceSelector, error) {
 	return compileNamespaceSelector(text, yaml.Unmarshal)
 }
 
-func compileNamespaceSelector(text string, unmarshal func([]byte, any, ...yaml.JSONOpt) error) (*namespaceSelector, error) {
+func compileNamespaceSelector(text string, unmarshal func([]byte, any, ...yaml.JSONOpt) error) (*NamespaceSelector, error) {
 	// A pointer tells the text "null" and an empty document from {}, which
 	// selects everything and has to be said.
 	var parsed *metav1.LabelSelector
@@ -53,5 +54,5 @@ func compileNamespaceSelector(text string, unmarshal func([]byte, any, ...yaml.J
 	if err != nil {
 		return nil, err
 	}
-	return &namespaceSelector{selector: selector}, nil
+	return &NamespaceSelector{selector: selector}, nil
 }

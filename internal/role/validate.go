@@ -1,0 +1,70 @@
+package role
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/go-secure-stdlib/strutil"
+
+	"vault-plugin-auth-kubernetes/internal/binding"
+)
+
+// Validate refuses what no login could use, in the order and the words of Vault,
+// and then what Vault's own method does not have. A namespace selector that was
+// stored before, perhaps by Vault's method, and is not part of this write, is taken
+// as it is.
+func (r *Entry) Validate(writesSelector bool) error {
+	if err := r.validateBounds(writesSelector); err != nil {
+		return err
+	}
+	for _, pair := range r.BoundServiceAccounts {
+		namespace, name, ok := strings.Cut(pair, "/")
+		if !ok || namespace == "" || name == "" || strings.Contains(name, "/") {
+			return fmt.Errorf(`"bound_service_accounts" must be pairs namespace/name, %q is not`, pair)
+		}
+	}
+	if len(r.BoundAudiences) > 0 && r.Audience != "" {
+		return errors.New(`"audience" and "bound_audiences" are the same setting, one must be empty`)
+	}
+	if slices.Contains(r.BoundAudiences, "") {
+		return errors.New(`"bound_audiences" can not hold an empty audience`)
+	}
+	_, err := binding.CompileSelector(r.Selector)
+	return err
+}
+
+// validateBounds checks the bounds that Vault's own method has. A role that binds
+// pairs needs none of them, nor does one that only binding rules give.
+func (r *Entry) validateBounds(writesSelector bool) error {
+	onlyPairs := len(r.BoundServiceAccounts) > 0 && len(r.ServiceAccountNames) == 0 &&
+		len(r.ServiceAccountNamespaces) == 0 && r.ServiceAccountNamespaceSelector == ""
+	if onlyPairs || r.LeavesBoundsToRules() {
+		return nil
+	}
+	if len(r.ServiceAccountNames) == 0 {
+		return errors.New(`"bound_service_account_names" can not be empty`)
+	}
+	if mixesStar(r.ServiceAccountNames) {
+		return errMixedStar
+	}
+	if len(r.ServiceAccountNamespaces) == 0 && r.ServiceAccountNamespaceSelector == "" {
+		return errors.New(`"bound_service_account_namespaces" can not be empty if "bound_service_account_namespace_selector" is not set`)
+	}
+	if r.ServiceAccountNamespaceSelector != "" && writesSelector {
+		if _, err := parseNamespaceSelector(r.ServiceAccountNamespaceSelector); err != nil {
+			return fmt.Errorf(`invalid "bound_service_account_namespace_selector" configured: %w`, err)
+		}
+	}
+	if mixesStar(r.ServiceAccountNamespaces) {
+		return errMixedStar
+	}
+	return nil
+}
+
+var errMixedStar = errors.New(`can not mix "*" with values`)
+
+func mixesStar(list []string) bool {
+	return len(list) > 1 && strutil.StrListContains(list, "*")
+}
