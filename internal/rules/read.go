@@ -158,10 +158,10 @@ func (s *Store) settle(set *binding.RuleSet, name string, read change) {
 	now, stale := s.stale[name]
 	switch {
 	case s.set != set || !stale:
-	case now.number == read.number:
+	case now.last == read.last:
 		delete(s.stale, name)
 	default:
-		s.stale[name] = change{number: now.number}
+		s.stale[name] = change{first: read.last + 1, last: now.last}
 	}
 }
 

@@ -70,9 +70,12 @@ type Store struct {
 	confirmed map[string]time.Time
 }
 
-// change is the last change of a name that is stale.
+// change is what changed of a name that is stale.
 type change struct {
-	number uint64
+	// first is the oldest change that no reading was applied for: whoever asked after it
+	// has to wait for one, however many came since. last is the newest: a reading that
+	// began before it does not settle the name.
+	first, last uint64
 	// unread names are not in memory as storage once had them either, so nobody can do
 	// without reading them.
 	unread bool
@@ -107,7 +110,11 @@ func (s *Store) Changed(name string) {
 // mark makes a name stale.
 func (s *Store) mark(name string, unread bool) {
 	s.changes++
-	s.stale[name] = change{number: s.changes, unread: unread || s.stale[name].unread}
+	was, stale := s.stale[name]
+	if !stale {
+		was.first = s.changes
+	}
+	s.stale[name] = change{first: was.first, last: s.changes, unread: unread || was.unread}
 	if len(s.stale) > s.limit {
 		// More than there can be rules: names come and go, nobody asks for the rules, and
 		// their number would grow for ever.
@@ -161,7 +168,7 @@ func (s *Store) ready(asked since, now time.Time) (set *binding.RuleSet, ahead b
 		return nil, false
 	}
 	for _, c := range s.stale {
-		if c.unread || c.number <= asked.changes {
+		if c.unread || c.first <= asked.changes {
 			return nil, false
 		}
 	}

@@ -79,6 +79,38 @@ func TestChangeWhileStorageIsRead(t *testing.T) {
 	}
 }
 
+// A change that somebody is making holds up none who asked after an earlier one, and lets
+// none of them do without it.
+func TestAChangeAfterTheOneThatCounts(t *testing.T) {
+	for name, row := range map[string]struct {
+		before, after func(b *bed)
+		want          string
+	}{
+		"of a rule that was deleted": {func(b *bed) { b.stores("a", "p") }, func(b *bed) { b.deletes("a") }, ""},
+		"of a rule that was created": {func(*bed) {}, func(b *bed) { b.stores("a", "p") }, "p"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(b *bed) {
+				row.before(b)
+				b.stores("b", "p")
+				b.finds("b", "p")
+				b.Changed("a")
+				release := b.fake.hold()
+				var all sync.WaitGroup
+				all.Go(func() { _, _ = b.Get(b.t.Context(), b.fake) })
+				synctest.Wait() // it reads what was there before
+				row.after(b)
+				b.Changed("a") // and this is acknowledged
+				all.Go(func() { b.finds("a", row.want) })
+				synctest.Wait()
+				b.Changed("a") // somebody begins another change
+				release()
+				all.Wait()
+			})
+		})
+	}
+}
+
 // While rules are written all the time, whoever asks waits for those that were written
 // before, and not for ever.
 func TestNobodyWaitsForLaterChanges(t *testing.T) {
