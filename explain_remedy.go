@@ -95,6 +95,9 @@ func (a *explainAnswer) remedyForBounds() string {
 	case refusal.StepAudience:
 		return "use a token for the role's audience: " + a.newToken()
 	case refusal.StepName:
+		if r.OnlyByBindingRules && a.role != "" {
+			return "log in without naming a role: a binding rule gives this one; see which there are: vault list -detailed " + a.path("binding-rule")
+		}
 		return "if this service account is meant: " + listCommand(role, "bound_service_account_names", r.ServiceAccountNames, id.Name())
 	case refusal.StepNamespace:
 		if r.NamespaceSelector != nil {

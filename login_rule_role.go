@@ -86,10 +86,16 @@ func (b *backend) ruleRoleWarnings(ctx context.Context, s logical.Storage, confi
 		return nil
 	}
 	r, err := b.roles.Get(ctx, s, roleCacheKey(config.BindingRuleRole))
-	if problem := config.ruleRoleProblem(r); err == nil && problem != "" {
+	switch problem := config.ruleRoleProblem(r); {
+	case err != nil:
+		return nil // that a role cannot be read now is no fault of the configuration's
+	case problem != "":
 		return []string{problem}
+	case !r.OnlyByBindingRules:
+		return []string{fmt.Sprintf("The role %q can also be had by naming it, with its policies, whatever rules match, "+
+			"and by tokens that are for none of binding_rule_audiences; only_by_binding_rules=true on the role ends that.", config.BindingRuleRole)}
 	}
-	return nil // that a role cannot be read now is no fault of the configuration's
+	return nil
 }
 
 // narrowerThanConsul says what lets fewer log in by rules than Consul does, a line each.

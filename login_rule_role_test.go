@@ -179,6 +179,10 @@ func TestRuleRoleThatIsMissing(t *testing.T) {
 	}
 	m.write("role/gate", fields{"audience": "vault"})
 	m.mustLoginByRules(m.token())
+	if o := m.write("config", m.config(fields{"binding_rule_role": "gate"})); len(o.warnings) != 1 || !strings.Contains(o.warnings[0], "can also be had by naming it") {
+		t.Errorf("warnings %q of a role that can be named", o.warnings)
+	}
+	m.write("role/gate", fields{"only_by_binding_rules": true})
 	if o := m.write("config", m.config(fields{"binding_rule_role": "gate"})); len(o.warnings) > 0 {
 		t.Errorf("warnings %q of a role that is there", o.warnings)
 	}

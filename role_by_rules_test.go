@@ -30,6 +30,9 @@ func TestRoleThatOnlyRulesGive(t *testing.T) {
 	if reason := got["reason"].(string); !strings.Contains(reason, "only_by_binding_rules") {
 		t.Errorf("explained with %q", reason)
 	}
+	if remedy := got["remedy"].(string); !strings.Contains(remedy, "without naming a role") {
+		t.Errorf("the remedy is %q", remedy)
+	}
 	wantAgreement(t, m, fields{"role": "lent", "jwt": m.token()})
 
 	m.rule("mine", `serviceaccount.namespace == "apps"`, "role", "lent")
