@@ -40,6 +40,7 @@ function entry(name, read, brief, open) {
 function fields(data) {
   const pairs = Object.entries(data)
     .filter(([key, value]) => !isUnset(value) || key === "selector" && Object.hasOwn(data, "bind_type"))
-    .map(([key, value]) => [spaced(key), isUnset(value) ? "(empty: every service account)" : inUnits(key, value)]);
+    .map(([key, value]) => [spaced(key), isUnset(value) ? "(empty: every service account)"
+      : key === "selector" && value === "*" ? "* (every service account)" : inUnits(key, value)]);
   return pairs.length ? fieldList(pairs) : el("p", { className: "help" }, "Nothing is set.");
 }

@@ -56,7 +56,7 @@ func TestMountIsShown(t *testing.T) {
 	p.await("#roles-list", "web", "bound service account names", "20", "oddly-named",
 		`<img src=x onerror="document.title=1">`)
 	p.await("#rules-list", "namespaces", "policy ns-${serviceaccount.namespace}",
-		`a policy named after it <img src=x onerror="document.title=2">`, "(empty: every service account)",
+		`a policy named after it <img src=x onerror="document.title=2">`, "* (every service account)",
 		"storefront", `namespace.labels.team == "storefront"`)
 	p.checkInert()
 	p.checkNoTrace("the Vault token", token(t, "page-vault"))
