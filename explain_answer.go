@@ -35,6 +35,7 @@ type explainAnswer struct {
 	login   *login // nil if the request was refused before there was one
 	account *explanation
 	err     error    // that ended the login; nil if it is allowed
+	empty   []string // fields that the request named and left empty
 	sent    []string // the secrets of the request
 	scrub   *scrub.Scrubber
 	now     time.Time
@@ -158,6 +159,12 @@ func addresses(blocks []*sockaddr.SockAddrMarshaler) string {
 // note is what else the reader has to know about the verdict.
 func (a *explainAnswer) note() string {
 	var notes []string
+	if slices.Contains(a.empty, "role") {
+		notes = append(notes, "role was named and is empty, so this explains a login by rules, as login takes it; name the role if one was meant")
+	}
+	if slices.Contains(a.empty, "remote_addr") {
+		notes = append(notes, "remote_addr was named and is empty, so no source address was judged")
+	}
 	if a.account.isLeftOpen() {
 		notes = append(notes, "source addresses were not judged; a login may still be refused for its own, give remote_addr")
 	}

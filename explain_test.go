@@ -496,6 +496,39 @@ func TestExplainRepeatsNoToken(t *testing.T) {
 	}
 }
 
+// A variable that was not set makes another login of it, which the answer says.
+func TestExplainOfFieldsNamedAndEmpty(t *testing.T) {
+	m := newDemo(t, nil, nil)
+	m.rule("all", "*", "policy", "p")
+	for name, row := range map[string]struct {
+		data fields
+		want []string
+	}{
+		"left out":         {nil, nil},
+		"no role":          {fields{"role": ""}, []string{"role was named and is empty, so this explains a login by rules"}},
+		"null for a role":  {fields{"role": nil}, []string{"role was named and is empty"}},
+		"no address":       {fields{"remote_addr": ""}, []string{"remote_addr was named and is empty, so no source address was judged"}},
+		"neither":          {fields{"role": "", "remote_addr": ""}, []string{"role was named", "remote_addr was named"}},
+		"a role":           {fields{"role": "demo", "remote_addr": "192.0.2.1"}, nil},
+		"with a bad token": {fields{"role": "", "jwt": "a.b.c"}, []string{"role was named"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			data := fields{"jwt": m.token()}
+			maps.Copy(data, row.data)
+			o := m.do(logical.UpdateOperation, "explain", data)
+			note, _ := o.data["note"].(string)
+			if o.status != http.StatusOK || (note == "") != (row.want == nil) {
+				t.Errorf("%d %s, note %q", o.status, o.message, note)
+			}
+			for _, want := range row.want {
+				if !strings.Contains(note, want) {
+					t.Errorf("note %q, want %q", note, want)
+				}
+			}
+		})
+	}
+}
+
 func refuseWith(text string) func(*authv1.TokenReview) {
 	return func(r *authv1.TokenReview) { r.Status.Authenticated, r.Status.Error = false, text }
 }

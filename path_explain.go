@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"net/netip"
+	"slices"
 
 	"github.com/hashicorp/vault/sdk/framework"
 	"github.com/hashicorp/vault/sdk/logical"
@@ -32,8 +33,9 @@ func (b *backend) pathExplain() *framework.Path {
 		Pattern: "explain$",
 		Fields: map[string]*framework.FieldSchema{
 			"role": {
-				Type:        framework.TypeString,
-				Description: "Name of the role of the login. Without it the binding rules decide.",
+				Type: framework.TypeString,
+				Description: `Name of the role of the login. Without it the binding rules decide; so they do
+where it is empty, as in a login, and the answer has a note.`,
 			},
 			"jwt": {
 				Type:         framework.TypeString,
@@ -76,6 +78,7 @@ func (b *backend) explainWrite(ctx context.Context, req *logical.Request, data *
 		mount:   req.MountPoint,
 		role:    body.role,
 		account: &explanation{},
+		empty:   namedEmpty(data, "role", "remote_addr"),
 		sent:    body.secrets(),
 		now:     b.now(),
 	}
@@ -89,6 +92,15 @@ func (b *backend) explainWrite(ctx context.Context, req *logical.Request, data *
 	}
 	answer.err = err
 	return &logical.Response{Data: answer.data()}, nil
+}
+
+// namedEmpty are those of some fields that a request names and leaves empty, as a variable
+// does that was not set.
+func namedEmpty(data *framework.FieldData, fields ...string) []string {
+	return slices.DeleteFunc(fields, func(field string) bool {
+		_, named := data.Raw[field]
+		return !named || data.Get(field) != ""
+	})
 }
 
 // remoteOf is the connection of the client whose login is explained; nil if the
