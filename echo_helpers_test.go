@@ -21,6 +21,9 @@ type echoed map[string]string
 // leakedPart is how much of a secret in a row is a leak.
 const leakedPart = 12
 
+// leakedBytes is how much of the bytes of a signature is.
+const leakedBytes = 8
+
 // echoEncodings are how a front may write what it repeats.
 var echoEncodings = []struct {
 	name   string
@@ -38,7 +41,37 @@ var echoEncodings = []struct {
 	{"quoted", func(s string) string { return fmt.Sprintf("%q", s) }},
 	{"upper case", strings.ToUpper},
 	{"lower case", strings.ToLower},
+	{"signature in hex", func(s string) string {
+		return ofSignature(s, func(b []byte) string { return hex.EncodeToString(b) })
+	}},
+	{"signature in hex with colons", func(s string) string {
+		return ofSignature(s, func(b []byte) string { return strings.ReplaceAll(fmt.Sprintf("% X", b), " ", ":") })
+	}},
+	{"signature in bytes", func(s string) string { return ofSignature(s, func(b []byte) string { return fmt.Sprint(b) }) }},
+	{"signature escaped", func(s string) string {
+		return ofSignature(s, func(b []byte) string { return strings.ReplaceAll(fmt.Sprintf(" % x", b), " ", `\x`) })
+	}},
 	{"cut", func(s string) string { return s[:len(s)*2/3] }},
+}
+
+var wholeToken = regexp.MustCompile(`eyJ[\w-]+\.[\w-]+\.[\w-]+`)
+
+// ofSignature has the signature of each token in a text, and what is no token in place of
+// the rest of it, as somebody does who takes claims for no secret.
+func ofSignature(text string, write func(signature []byte) string) string {
+	return wholeToken.ReplaceAllStringFunc(text, func(token string) string { return write(signatureOf(token)) })
+}
+
+// signatureOf are the bytes of a token's signature, none of what is no token.
+func signatureOf(token string) []byte {
+	if !wholeToken.MatchString(token) {
+		return nil
+	}
+	signature, err := base64.RawURLEncoding.DecodeString(token[strings.LastIndexByte(token, '.')+1:])
+	if err != nil {
+		return nil
+	}
+	return signature
 }
 
 func percentEncoded(s string) string {
@@ -89,14 +122,26 @@ func wantNoPartOf(t *testing.T, secrets map[int]map[string]string, where, text s
 // of the secrets.
 func (e echoed) forms() map[int]map[string]string {
 	forms := map[int]map[string]string{}
+	add := func(form, name string) {
+		if forms[len(form)] == nil {
+			forms[len(form)] = map[string]string{}
+		}
+		forms[len(form)][strings.ToLower(form)] = name
+	}
 	for name, secret := range e {
 		for i := 0; i == 0 || i+leakedPart <= len(secret); i++ {
 			for _, form := range formsOf(secret[i:min(len(secret), i+leakedPart)]) {
-				if forms[len(form)] == nil {
-					forms[len(form)] = map[string]string{}
-				}
-				forms[len(form)][strings.ToLower(form)] = name
+				add(form, name)
 			}
+		}
+		signature := signatureOf(secret)
+		for i := 0; i+leakedBytes <= len(signature); i++ {
+			part := signature[i : i+leakedBytes]
+			for _, form := range []string{"%x", "% x", "%d"} {
+				add(strings.Trim(fmt.Sprintf(form, part), "[]"), name+"'s signature")
+			}
+			add(strings.ReplaceAll(fmt.Sprintf("% x", part), " ", ":"), name+"'s signature")
+			add(strings.ReplaceAll(fmt.Sprintf(" % x", part), " ", `\x`), name+"'s signature")
 		}
 	}
 	return forms

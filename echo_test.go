@@ -87,6 +87,8 @@ var echoDrives = map[string]func(e *echoMount) outcome{
 			"another type":     {"auth_method": fields{"Type": e.jwt, "Config": fields{"ServiceAccountJWT": e.api.Reviewer}}, "binding_rules": "[]"},
 			"a wrong field":    {"auth_method": e.consulMethod(), "dry_run": true, "binding_rules": []any{fields{"ID": e.jwt, "AuthMethod": "k8s", "BindType": "role", "Selector": e.jwt, "BindName": e.jwt}}},
 			"a wrong setting":  {"auth_method": fields{"Type": "kubernetes", "MaxTokenTTL": e.jwt, "Config": fields{"Host": "h", "CACert": e.api.CAPEM, e.jwt: 1}}, "dry_run": true, "binding_rules": "[]"},
+			"a wrong lifetime": {"auth_method": fields{"Type": "kubernetes", "Name": "k8s", "MaxTokenTTL": e.jwt, "Config": fields{"Host": "h", "CACert": e.api.CAPEM}}, "dry_run": true, "binding_rules": "[]"},
+			"a wrong key":      {"auth_method": e.consulMethod(), "dry_run": true, "binding_rules": []any{fields{"ID": e.jwt, "Selector": "", e.jwt: e.jwt}}},
 			"no yes or no":     {"auth_method": method, "binding_rules": "[]", "dry_run": e.jwt},
 		} {
 			e.want("import of "+what, e.do(logical.UpdateOperation, "import/consul", data))

@@ -72,7 +72,9 @@ func (s *Scrubber) find(text string) []span {
 func (x *index) find(known secret) (found []span) {
 	black := make([]bool, len(x.units)) // which units are part of the secret
 	forms(known.text, x.longRuns, func(form string, whole bool) { x.mark(form, whole, black) })
-	if !known.random {
+	if known.random {
+		found = x.signature(known.signature, black)
+	} else {
 		found = x.literal(known.text)
 	}
 	for i := 0; i < len(black); i++ {

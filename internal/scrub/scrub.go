@@ -6,9 +6,10 @@
 // digits only, in lower case, with escapes of URLs, JSON, Go and HTML undone: so white
 // space, line wraps, quotes and markup within a secret hide nothing, nor do the two
 // alphabets of base64. A secret is looked for as it is, in base64 once or twice, in
-// hexadecimal, and in decimal bytes. What is not attempted: compression, encryption,
-// base32, quoted-printable, a change of case before another encoding, and text that
-// was put between each few characters of a secret.
+// hexadecimal, and in decimal bytes; the signature of a token also as the bytes that it
+// is, which are as good as the token. What is not attempted: compression, encryption,
+// base32, quoted-printable, a change of case before another encoding, reversed text,
+// rot13, and text that was put between each few characters of a secret.
 package scrub
 
 import (
@@ -16,6 +17,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // Redacted stands where a secret was.
@@ -43,6 +45,8 @@ type secret struct {
 	text string
 	// random says that no part of it is a word that others use.
 	random bool
+	// signature are the bytes of a token's, which are as good as the token.
+	signature string
 }
 
 // New knows the secrets that are not empty.
@@ -56,7 +60,11 @@ func (s *Scrubber) And(secrets ...string) *Scrubber {
 	}
 	for _, text := range secrets {
 		if text = strings.TrimSpace(text); text != "" {
-			more.add(secret{text, isToken(text)})
+			one := secret{text: text, random: isToken(text)}
+			if one.random {
+				one.signature = signatureOf(text)
+			}
+			more.add(one)
 		}
 	}
 	return more
@@ -117,7 +125,7 @@ func (s *Scrubber) Body(body []byte) []byte {
 	text := string(body)
 	black := func(from, to int) {
 		for i := from; i < to; i++ {
-			if isAlnum(body[i]) || body[i] == '%' {
+			if isAlnum(body[i]) || body[i] == '%' || body[i] >= utf8.RuneSelf {
 				body[i] = '*'
 			}
 		}
@@ -129,7 +137,7 @@ func (s *Scrubber) Body(body []byte) []byte {
 }
 
 // longRun and shortText say which texts cannot hold a token: names and UIDs have short
-// runs of letters and digits, and a whole token is long.
+// runs of letters and digits, of ASCII, and a whole token is long.
 const (
 	longRun   = 16
 	shortText = 128
@@ -138,7 +146,7 @@ const (
 // Holds tells whether a text of a good answer has a part of a secret in it. A secret
 // that is no token may be made of words, and so counts only as a whole.
 func (s *Scrubber) Holds(text string) bool {
-	if s == nil || len(text) <= shortText && !hasLongRun(text) {
+	if s == nil || len(text) <= shortText && !hasLongRun(text) && isASCII(text) {
 		return false
 	}
 	x := newIndex(text[:min(len(text), maxText)])
