@@ -100,39 +100,3 @@ func rolesDependingOnConsulNamespace(ctx context.Context, s logical.Storage) (na
 	}
 	return names, nil
 }
-
-// powerfulNames are names that policies have which may do nearly everything, and
-// those that Consul itself gives. In Vault they may be somebody's already, or become so.
-var powerfulNames = []string{
-	"global-management", "builtin/global-read-only", "admin", "admins", "administrator", "administrators", "superuser", "super-user",
-	"sudo", "operator", "operators", "ops", "vault-admin", "hcp-root", "root", "default",
-}
-
-// importWarning says what the name that an imported rule binds means in Vault, where
-// it need not be what it meant in Consul; "" if there is nothing to say.
-func (b *backend) importWarning(ctx context.Context, s logical.Storage, options importOptions, entry *ruleEntry) string {
-	switch binding.BindType(entry.BindType) {
-	case binding.BindPolicy:
-		return options.policyWarning(entry.BindName)
-	case binding.BindRole:
-		if strings.Contains(entry.BindName, "${") {
-			return ""
-		}
-		if r, err := b.roles.Get(ctx, s, roleCacheKey(entry.BindName)); err == nil && r != nil && !r.OnlyByBindingRules {
-			return fmt.Sprintf("binds the role %q, which this mount has already: see whether it is meant, or give role_prefix", entry.BindName)
-		}
-	}
-	return ""
-}
-
-func (o importOptions) policyWarning(name string) string {
-	switch {
-	case o.policyPrefix != "":
-		return "" // a name that was chosen for Vault
-	case slices.Contains(powerfulNames, strings.ToLower(name)):
-		return fmt.Sprintf("becomes the policy %q of Vault, a name that powerful policies have: whoever it matches gets all that it allows there; look at it before, or give policy_prefix", name)
-	case strings.Contains(name, "${"):
-		return fmt.Sprintf("computes names of policies of Vault as %q: whoever may choose the value chooses among all policies of such names; give policy_prefix where they are not meant", name)
-	}
-	return fmt.Sprintf("becomes the policy %q of Vault, where the name may mean something else than in Consul; policy_prefix gives it another", name)
-}

@@ -26,7 +26,7 @@ type importPlan struct {
 	// missing are the names of rules that an earlier import brought, and that Consul
 	// has no more.
 	missing  []string
-	warnings []string
+	warnings []importWarning
 	// refused are the rules that cannot be taken over, a line each, and conflicts
 	// what keeps the import from being done whatever its rules are.
 	refused, conflicts []string
@@ -156,10 +156,8 @@ func (b *backend) planRule(ctx context.Context, s logical.Storage, plan *importP
 		what = "update"
 	}
 	plan.rules = append(plan.rules, describeImported(what, rule.Name, entry))
-	if missing := b.missingRole(ctx, s, entry); missing != "" {
-		plan.warnings = append(plan.warnings, rule.Name+": "+missing)
-	} else if warning := b.importWarning(ctx, s, plan.options, entry); warning != "" && what != "unchanged" {
-		plan.warnings = append(plan.warnings, rule.Name+" "+warning)
+	if err := b.warnOf(ctx, s, plan, rule.Name, entry, what == "unchanged"); err != nil {
+		return err
 	}
 	return plan.add(ctx, ruleKey(rule.Name), entry)
 }
@@ -215,7 +213,8 @@ func (b *backend) planMissing(ctx context.Context, s logical.Storage, plan *impo
 		}
 		plan.missing = append(plan.missing, name)
 		if !plan.options.removeMissing {
-			plan.warnings = append(plan.warnings, fmt.Sprintf("%s: an earlier import brought it, binding_rules has it no more, and it goes on granting %s %s; remove_missing=true deletes it", name, entry.BindType, entry.BindName))
+			plan.warn(name, goneFromConsul, fmt.Sprintf("%s %.64s", entry.BindType, entry.BindName),
+				fmt.Sprintf(": an earlier import brought it, binding_rules has it no more, and it goes on granting %s %s; remove_missing=true deletes it", entry.BindType, entry.BindName))
 			continue
 		}
 		plan.rules = append(plan.rules, describeImported("delete", name, entry))

@@ -255,7 +255,10 @@ func (b *backend) ruleWarnings(ctx context.Context, s logical.Storage, name stri
 		return nil, err
 	}
 	config := decodedConfig(stored)
-	warnings := compiled.Warnings(config.setting())
+	var warnings []string
+	for _, w := range compiled.Warnings(config.setting()) {
+		warnings = append(warnings, w.Text)
+	}
 	if r.UseServiceNameAnnotation && (config == nil || config.ServiceNameAnnotation == "") {
 		warnings = append(warnings, "use_service_name_annotation has no effect until service_name_annotation of the configuration names the annotation; serviceaccount.name is the service account's own name until then.")
 	}

@@ -169,6 +169,6 @@ func (p *importPlan) response(dryRun bool) *logical.Response {
 			"not_carried_over":  p.left,
 			"missing_in_consul": p.missing,
 		},
-		Warnings: p.warnings,
+		Warnings: toldByKind(p.warnings),
 	}
 }

@@ -57,7 +57,8 @@ func TestImportFromConsul(t *testing.T) {
 			t.Errorf("%s: planned %v, done %v", key, planned.data[key], done.data[key])
 		}
 	}
-	wantWarnings(t, done, `consul-a2 becomes the policy "base" of Vault`, `consul-a5: There is no role "missing"`)
+	wantWarnings(t, done, "2 rules match every service account of the cluster: consul-a2, consul-a5. The first, consul-a2: The rule matches",
+		`consul-a2 becomes the policy "base" of Vault`, `consul-a5: There is no role "missing"`)
 	if left := fmt.Sprint(done.data["not_carried_over"]); !strings.Contains(left, "MaxTokenTTL") {
 		t.Errorf("not carried over: %s", left)
 	}
@@ -196,13 +197,15 @@ func TestImportOfNames(t *testing.T) {
 		consulRule("a5", "", "role", "there"), consulRule("a6", "", "role", "lent"), consulRule("a7", "", "service", "admin"),
 	}
 	wantWarnings(t, m.importConsul(true, rules...),
-		`consul-a1 becomes the policy "global-management" of Vault, a name that powerful policies have`,
-		`consul-a2 becomes the policy "Admin" of Vault, a name that powerful policies have`,
+		"7 rules match every service account of the cluster: consul-a1, ",
+		`2 rules become policies of Vault with names that powerful policies have, and whoever they match gets all that those allow there; look at them before, or give policy_prefix: consul-a1 ("global-management"), consul-a2 ("Admin")`,
 		`consul-a3 becomes the policy "web" of Vault, where the name may mean something else`,
+		"consul-a4: The rule names no namespace",
 		`consul-a4 computes names of policies of Vault`,
 		`consul-a5 binds the role "there", which this mount has already`)
 	prefixed := m.importWith(fields{"policy_prefix": "consul-", "role_prefix": "c-"}, rules...)
-	wantWarnings(t, prefixed, `There is no role "c-there"`, `There is no role "c-lent"`)
+	wantWarnings(t, prefixed, "7 rules match every", "consul-a4: The rule names no namespace",
+		`2 rules bind roles that do not exist, and logins skip them until they do; with only_by_binding_rules=true a role needs no bounds of its own, and no login can name it: consul-a5 ("c-there"), consul-a6 ("c-lent")`)
 	auth := m.mustLoginByRules(m.token())
 	if !slices.Equal(auth.Policies, []string{"consul-admin", "consul-global-management", "consul-web"}) || auth.Metadata[metadataConsulService] != "admin" {
 		t.Errorf("policies %q, services %q", auth.Policies, auth.Metadata[metadataConsulService])
@@ -211,6 +214,41 @@ func TestImportOfNames(t *testing.T) {
 		if got := m.importWith(prefix, rules...); got.status != http.StatusBadRequest {
 			t.Errorf("%v: %d", prefix, got.status)
 		}
+	}
+}
+
+// A rule that an import brings is one that somebody wrote, and each kind of warning is one
+// line, however many rules it is about.
+func TestImportWarnsOfEachKindOnce(t *testing.T) {
+	m := newMount(t)
+	rules := []string{
+		consulRule("b1", "serviceaccount.namespace!=x", "policy", "${serviceaccount.namespace}-${serviceaccount.name}"),
+		consulRule("b2", "serviceaccount.name==deployer", "service", "deploy"),
+		consulRule("b3", "serviceaccount.namespace==shop", "service", "web"),
+		consulRule("b4", "serviceaccount.namespace==shop", "policy", "Sudo"),
+		consulRule("b5", "serviceaccount.namespace==shop", "node", "${pod.name}"),
+	}
+	for i := range 300 {
+		rules = append(rules, consulRule(fmt.Sprintf("r%03d", i), "serviceaccount.namespace==shop", "policy", fmt.Sprint("p", i)))
+	}
+	for i := range 3 {
+		rules = append(rules, consulRule(fmt.Sprintf("s%d", i), "", "service", fmt.Sprint("s", i)))
+	}
+	for _, dryRun := range []bool{true, false} {
+		wantWarnings(t, m.importConsul(dryRun, rules...),
+			"consul-b1: bind_name gives two service accounts one name",
+			"consul-b1 computes names of policies",
+			"consul-b2: The rule names no namespace, so whoever may ",
+			`consul-b4 becomes the policy "Sudo" of Vault, a name that powerful policies have`,
+			"consul-b5: bind_name takes pod.name, which need not be there",
+			`300 rules become policies of Vault, where the names may mean something else than in Consul; policy_prefix gives them others: consul-r000 ("p0"), `,
+			"3 rules match every service account of the cluster: consul-s0, consul-s1, consul-s2. The first, consul-s0: The rule matches every")
+	}
+	wantWarnings(t, m.importConsul(false, rules...))
+	gone := m.importConsul(true)
+	wantWarnings(t, gone, `308 rules came with an earlier import, binding_rules has them no more, and they go on granting; remove_missing=true deletes them: consul-b1 (policy ${serviceaccount.namespace}-${serviceaccount.name}), `)
+	if line := gone.warnings[0]; !strings.HasSuffix(line, ", and 288 more") || strings.Contains(line, "consul-r015") || len(line) > 2000 {
+		t.Errorf("the line is %q", line)
 	}
 }
 

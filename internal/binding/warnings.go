@@ -17,24 +17,42 @@ type Setting struct {
 	NamedByAnnotation bool
 }
 
-// Warnings are what somebody who writes the rule should know, a line each: that it is
-// for everybody without saying so, that it ends logins, that two service accounts get
-// one name, and that what it asks for is chosen by whom nobody thinks of.
-func (c *CompiledRule) Warnings(mount Setting) []string {
-	var lines []string
+// Kind is what a warning is about, in words for several rules at once: they follow the
+// number of the rules.
+type Kind string
+
+// The kinds of warnings.
+const (
+	MatchesEverybody Kind = "match every service account of the cluster"
+	NeedsAttribute   Kind = "take attributes for their names that need not be there: every login that one of them matches without is refused, whatever other rules grant"
+	GivesOneName     Kind = "give two service accounts one name"
+	ChosenByTenants  Kind = "name no namespace and go by what people in any namespace choose"
+)
+
+// Warning is what somebody who writes a rule should know.
+type Warning struct {
+	Kind Kind
+	Text string // of this rule alone
+}
+
+// Warnings are what somebody who writes the rule should know: that it is for everybody
+// without saying so, that it ends logins, that two service accounts get one name, and
+// that what it asks for is chosen by whom nobody thinks of.
+func (c *CompiledRule) Warnings(mount Setting) []Warning {
+	var warnings []Warning
 	if c.selector.MatchesAll() && strings.TrimSpace(c.rule.Selector) != Everything {
-		lines = append(lines, "The rule matches every service account of the cluster. If that is meant, say so with selector='*'.")
+		warnings = append(warnings, Warning{MatchesEverybody, "The rule matches every service account of the cluster. If that is meant, say so with selector='*'."})
 	}
 	for _, r := range c.uncertain(mount) {
-		lines = append(lines, uncertainLine(r))
+		warnings = append(warnings, Warning{NeedsAttribute, uncertainLine(r)})
 	}
 	if line := c.collisionLine(mount); line != "" {
-		lines = append(lines, line)
+		warnings = append(warnings, Warning{GivesOneName, line})
 	}
 	if line := c.chosenLine(); line != "" {
-		lines = append(lines, line)
+		warnings = append(warnings, Warning{ChosenByTenants, line})
 	}
-	return lines
+	return warnings
 }
 
 // UncertainRule is a rule whose bind name takes an attribute that need not be there.

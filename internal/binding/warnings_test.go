@@ -101,7 +101,14 @@ func TestWarnings(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got := rule.Warnings(row.mount)
+			var got []string
+			kinds := map[Kind]string{MatchesEverybody: everybody, NeedsAttribute: absent, GivesOneName: collision, ChosenByTenants: chosen}
+			for _, warning := range rule.Warnings(row.mount) {
+				got = append(got, warning.Text)
+				if !strings.HasPrefix(warning.Text, kinds[warning.Kind]) {
+					t.Errorf("%q is of the kind %q", warning.Text, warning.Kind)
+				}
+			}
 			if !slices.EqualFunc(got, row.want, func(line, pattern string) bool {
 				parts := strings.Split(pattern, "|")
 				return strings.HasPrefix(line, parts[0]) && !slices.ContainsFunc(parts, func(part string) bool { return !strings.Contains(line, part) })
