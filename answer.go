@@ -8,6 +8,8 @@ import (
 
 	"github.com/hashicorp/vault/sdk/framework"
 	"github.com/hashicorp/vault/sdk/logical"
+
+	"vault-plugin-auth-kubernetes/internal/typo"
 )
 
 // answerWrite is the answer to a write that was stored: nil, which Vault makes a 204 of,
@@ -59,7 +61,7 @@ func refuseUnknown(req *logical.Request, data *framework.FieldData) *logical.Res
 	reasons := make([]string, 0, len(unknown))
 	for _, field := range unknown[:min(len(unknown), maxUnknownTold)] {
 		reason := fmt.Sprintf("there is no field %.64q", field)
-		if meant := nearestField(field, known); meant != "" {
+		if meant := typo.Nearest(field, known); meant != "" {
 			reason += fmt.Sprintf("; did you mean %q?", meant)
 		} else {
 			reason += "; the fields are " + strings.Join(known, ", ")
@@ -72,48 +74,24 @@ func refuseUnknown(req *logical.Request, data *framework.FieldData) *logical.Res
 // maxUnknownTold bounds the answer to a request with many wrong fields.
 const maxUnknownTold = 5
 
-// nearestField is the field that was meant by one that does not exist, or "" if none
-// is near. Letter case, _ and - do not count, so BindName and dryrun are found.
-func nearestField(typed string, known []string) string {
-	bare := strings.NewReplacer("_", "", "-", "", " ", "", ".", "")
-	typed = bare.Replace(strings.ToLower(typed))
-	if len(typed) > maxTypedField {
-		return ""
-	}
-	nearest, least := "", 2+len(typed)/3
-	for _, field := range known {
-		if d := editDistance(typed, bare.Replace(field)); d < least {
-			nearest, least = field, d
+// refuseEmpty refuses fields of a request that are named and say nothing, which is what
+// is left of a variable that was not set: a yes or no would pass for no, and dry_run for
+// an order. help says what to write in place of one that is no yes or no, by field.
+func refuseEmpty(req *logical.Request, data *framework.FieldData, help map[string]string) *logical.Response {
+	var reasons []string
+	for _, field := range slices.Sorted(maps.Keys(req.Data)) {
+		schema := data.Schema[field]
+		if text, isText := req.Data[field].(string); schema == nil || req.Data[field] != nil && (!isText || strings.TrimSpace(text) != "") {
+			continue
+		}
+		if what, ok := help[field]; ok {
+			reasons = append(reasons, fmt.Sprintf("%s: it is named and empty; %s", field, what))
+		} else if schema.Type == framework.TypeBool {
+			reasons = append(reasons, fmt.Sprintf("%[1]s: it is named and empty; write %[1]s=true or %[1]s=false, or leave it out for false", field))
 		}
 	}
-	return nearest
-}
-
-// maxTypedField bounds what is compared; no field is as long.
-const maxTypedField = 64
-
-// editDistance is the least number of letters to insert, delete, replace or swap with
-// their neighbour that makes b of a.
-func editDistance(a, b string) int {
-	rows := make([][]int, len(a)+1)
-	for i := range rows {
-		rows[i] = make([]int, len(b)+1)
-		rows[i][0] = i
+	if len(reasons) == 0 {
+		return nil
 	}
-	for j := range rows[0] {
-		rows[0][j] = j
-	}
-	for i := 1; i <= len(a); i++ {
-		for j := 1; j <= len(b); j++ {
-			replace := rows[i-1][j-1]
-			if a[i-1] != b[j-1] {
-				replace++
-			}
-			rows[i][j] = min(replace, rows[i-1][j]+1, rows[i][j-1]+1)
-			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
-				rows[i][j] = min(rows[i][j], rows[i-2][j-2]+1)
-			}
-		}
-	}
-	return rows[len(a)][len(b)]
+	return logical.ErrorResponse("%s", strings.Join(reasons, "\n"))
 }

@@ -120,16 +120,3 @@ func TestAnswerOfNothing(t *testing.T) {
 		}
 	}
 }
-
-func TestNearestField(t *testing.T) {
-	known := []string{"bind_name", "bind_type", "description", "name", "selector"}
-	for typed, want := range map[string]string{
-		"selecter": "selector", "Selector": "selector", "slector": "selector", "selectors": "selector", "seletcor": "selector",
-		"bind-name": "bind_name", "BindName": "bind_name", "bindtype": "bind_type", "type": "", "naem": "name", "desc": "", "x": "", "": "",
-		strings.Repeat("selector", 100): "",
-	} {
-		if got := nearestField(typed, known); got != want {
-			t.Errorf("%.20q: %q, want %q", typed, got, want)
-		}
-	}
-}

@@ -26,6 +26,9 @@ the import would change what the mount's other rules mean, the answer is a 400 t
 says so of each, and nothing is written. What has no counterpart here and is no rule
 is named in the answer, a line each.
 
+A field that is named and empty, such as dry_run= of a variable that was not set, is a
+400, and so is a key in the documents that Consul does not print there.
+
 An import can be done again: rules that an earlier one brought and that Consul has no
 more are listed, and deleted with remove_missing=true.
 `
@@ -55,9 +58,16 @@ func documentsAsSent(req *logical.Request) {
 	if req.Path != importPath {
 		return
 	}
-	for _, field := range []string{"auth_method", "binding_rules"} {
-		switch value := req.Data[field].(type) {
+	for field, value := range req.Data {
+		switch value := value.(type) {
+		case string:
+			if strings.TrimSpace(value) == "" {
+				req.Data[field] = "" // refused with the right form, and not by a parser
+			}
 		case map[string]any, []any:
+			if field != "auth_method" && field != "binding_rules" {
+				continue
+			}
 			if text, err := json.Marshal(value); err == nil { // it came as JSON
 				req.Data[field] = string(text)
 			}
@@ -105,6 +115,13 @@ become the one of Vault's that happens to have its name.`,
 	}
 }
 
+// importEmpty says what to write in place of a prefix that is empty: names without it may
+// be those of policies and roles that are somebody's already.
+var importEmpty = map[string]string{
+	"policy_prefix": "leave it out to keep the names of policies",
+	"role_prefix":   "leave it out to keep the names of roles",
+}
+
 // importOptions are what the caller of an import asks for by name.
 type importOptions struct {
 	dryRun, skipUnsupported, removeMissing, replaceConfiguration bool
@@ -131,6 +148,9 @@ func (r importRefusal) Error() string {
 
 func (b *backend) importConsul(ctx context.Context, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
 	if response := refuseUnknown(req, data); response != nil {
+		return response, nil
+	}
+	if response := refuseEmpty(req, data, importEmpty); response != nil {
 		return response, nil
 	}
 	for _, field := range []string{"auth_method", "binding_rules"} {

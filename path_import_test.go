@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -249,6 +250,57 @@ func TestImportWarnsOfEachKindOnce(t *testing.T) {
 	wantWarnings(t, gone, `308 rules came with an earlier import, binding_rules has them no more, and they go on granting; remove_missing=true deletes them: consul-b1 (policy ${serviceaccount.namespace}-${serviceaccount.name}), `)
 	if line := gone.warnings[0]; !strings.HasSuffix(line, ", and 288 more") || strings.Contains(line, "consul-r015") || len(line) > 2000 {
 		t.Errorf("the line is %q", line)
+	}
+}
+
+// A variable that was not set is no word for anything, and least for an import in earnest.
+func TestImportRefusesWhatIsNamedAndEmpty(t *testing.T) {
+	m := newMount(t)
+	send := func(options fields) outcome { // null as well, which importWith takes for left out
+		data := fields{"auth_method": m.consulMethod(), "binding_rules": "[" + consulRule("a1", "*", "service", "x") + "]"}
+		maps.Copy(data, options)
+		return m.do(logical.UpdateOperation, "import/consul", data)
+	}
+	for _, field := range []string{"dry_run", "replace_configuration", "skip_unsupported_rules", "remove_missing", "policy_prefix", "role_prefix"} {
+		for _, value := range []any{"", " ", "\t\n", nil} {
+			got := send(fields{field: value})
+			form := fmt.Sprintf("%[1]s: it is named and empty; write %[1]s=true or %[1]s=false", field)
+			if strings.HasSuffix(field, "_prefix") {
+				form = field + ": it is named and empty; leave it out"
+			}
+			if got.status != http.StatusBadRequest || !strings.Contains(got.message, form) || m.storage.writes.Load() != 0 {
+				t.Errorf("%s=%q: %d %s, %d writes", field, value, got.status, got.message, m.storage.writes.Load())
+			}
+		}
+	}
+	both := send(fields{"dry_run": "", "remove_missing": nil})
+	if both.status != http.StatusBadRequest || strings.Count(both.message, "named and empty") != 2 {
+		t.Errorf("%d %s", both.status, both.message)
+	}
+	if m.storage.reads.Load() != 0 {
+		t.Errorf("storage was read %d times", m.storage.reads.Load())
+	}
+	for _, value := range []any{"false", false, 0} {
+		if got := send(fields{"dry_run": value}); got.status != http.StatusOK || m.storage.writes.Load() == 0 {
+			t.Errorf("dry_run=%v: %d %s", value, got.status, got.message)
+		}
+	}
+}
+
+// What would widen a rule by a slip of the pen is refused, with the rule and the key.
+func TestImportRefusesKeysThatConsulDoesNotPrint(t *testing.T) {
+	m := newMount(t)
+	rule := consulRule("a1", "serviceaccount.namespace==apps", "policy", "p")
+	for _, mistyped := range []string{
+		strings.Replace(rule, "Selector", "selecter", 1),
+		strings.Replace(rule, `{"ID"`, `{"selector":"","ID"`, 1),
+		strings.Replace(rule, `"Selector":"serviceaccount.namespace==apps",`, "", 1),
+		rule + "]]",
+	} {
+		got := m.importWith(fields{"skip_unsupported_rules": true}, mistyped)
+		if got.status != http.StatusBadRequest || !strings.Contains(got.message, `binding_rules: `) || m.storage.writes.Load() != 0 {
+			t.Errorf("%s: %d %s, %d writes", mistyped, got.status, got.message, m.storage.writes.Load())
+		}
 	}
 }
 

@@ -4,7 +4,6 @@
 package consul
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -19,10 +18,6 @@ const ServiceNameAnnotation = "consul.hashicorp.com/service-name"
 
 // NamePrefix begins the names of rules that were taken over; their IDs follow.
 const NamePrefix = "consul-"
-
-// maxBytes bounds each of the two documents. It is room for tens of thousands of
-// rules.
-const maxBytes = 16 << 20
 
 // Config is what carries over of the auth method's configuration.
 type Config struct {
@@ -88,14 +83,14 @@ type rule struct {
 // Read takes the two documents. The errors say which of them is wrong and how.
 func Read(authMethod, bindingRules []byte) (*Import, error) {
 	var m method
-	if err := decode(authMethod, &m); err != nil {
+	if err := decode(authMethod, &m, func() error { return methodKeys.check(authMethod) }); err != nil {
 		return nil, fmt.Errorf("auth_method: %w", err)
 	}
 	if m.Type != "kubernetes" {
 		return nil, fmt.Errorf("auth_method: its type is %q, only kubernetes can be imported", m.Type)
 	}
 	var rules []rule
-	if err := decode(bindingRules, &rules); err != nil {
+	if err := decode(bindingRules, &rules, func() error { return checkRules(bindingRules) }); err != nil {
 		return nil, fmt.Errorf("binding_rules: %w", err)
 	}
 	i := &Import{Method: m.Name}
@@ -109,36 +104,6 @@ func Read(authMethod, bindingRules []byte) (*Import, error) {
 		}
 	}
 	return i, nil
-}
-
-func decode(document []byte, into any) error {
-	if len(document) > maxBytes {
-		return fmt.Errorf("longer than %d bytes", maxBytes)
-	}
-	decoder := json.NewDecoder(bytes.NewReader(document))
-	if err := decoder.Decode(into); err != nil {
-		return fmt.Errorf("not the JSON that consul prints: %w", withoutValues(err))
-	}
-	if decoder.More() {
-		return errors.New("not the JSON that consul prints: something follows it")
-	}
-	return nil
-}
-
-// withoutValues says where a document is wrong and not what stands there, which may be
-// a credential.
-func withoutValues(err error) error {
-	var wrongType *json.UnmarshalTypeError
-	var syntax *json.SyntaxError
-	switch {
-	case errors.As(err, &wrongType) && wrongType.Field != "":
-		return fmt.Errorf("%s is not of the type that it has there", wrongType.Field)
-	case errors.As(err, &wrongType):
-		return errors.New("it is not of the type that it has there")
-	case errors.As(err, &syntax):
-		return fmt.Errorf("no JSON from byte %d on", syntax.Offset)
-	}
-	return errors.New("it ends too early")
 }
 
 func (i *Import) left(format string, args ...any) {
@@ -159,13 +124,8 @@ func (i *Import) readMethod(m *method) error {
 		"consulnamespaceoverrides": &i.Config.NamespaceOverrides,
 	}
 	for _, key := range slices.Sorted(maps.Keys(m.Config)) {
-		// Consul reads these keys whatever their case.
-		target, ok := known[strings.ToLower(key)]
-		if !ok {
-			i.left("auth method, Config.%s: there is no such setting here", key)
-			continue
-		}
-		if err := json.Unmarshal(m.Config[key], target); err != nil {
+		// Consul reads these keys whatever their case, and others were refused.
+		if err := json.Unmarshal(m.Config[key], known[strings.ToLower(key)]); err != nil {
 			return fmt.Errorf("the setting %s is not of the type that consul prints", key) // the value may be a credential
 		}
 	}

@@ -41,9 +41,8 @@ func TestReadLeavesOut(t *testing.T) {
 		"global tokens":       {`{"Name":"k8s","Type":"kubernetes","TokenLocality":"global"}`, "[]", "TokenLocality global", 0},
 		"namespace rules":     {`{"Name":"k8s","Type":"kubernetes","NamespaceRules":[{}]}`, "[]", "NamespaceRules", 0},
 		"partition":           {`{"Name":"k8s","Type":"kubernetes","Partition":"p"}`, "[]", "Partition p", 0},
-		"unknown setting":     {`{"Name":"k8s","Type":"kubernetes","Config":{"New":1}}`, "[]", "Config.New", 0},
-		"another method's":    {method1, `[{"ID":"1","AuthMethod":"jwt","BindType":"service","BindName":"x"}]`, `"jwt"`, 0},
-		"namespace of a rule": {method1, `[{"ID":"1","AuthMethod":"k8s","BindType":"role","BindName":"x","Namespace":"n"}]`, "Namespace n", 1},
+		"another method's":    {method1, `[{"ID":"1","AuthMethod":"jwt","Selector":"","BindType":"service","BindName":"x"}]`, `"jwt"`, 0},
+		"namespace of a rule": {method1, `[{"ID":"1","AuthMethod":"k8s","Selector":"","BindType":"role","BindName":"x","Namespace":"n"}]`, "Namespace n", 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := Read([]byte(row.method), []byte(row.rules))
@@ -65,9 +64,9 @@ func TestReadRefusesRules(t *testing.T) {
 		rules, reason string
 		taken         int
 	}{
-		"templated policy":    {`[{"ID":"1","AuthMethod":"k8s","BindType":"templated-policy","BindName":"x","BindVars":{"Name":"y"}}]`, "templated-policy", 0},
-		"variables of a role": {`[{"ID":"1","AuthMethod":"k8s","BindType":"role","BindName":"x","BindVars":{"Name":"y"}}]`, "BindVars", 0},
-		"the same ID again":   {`[{"ID":"a","AuthMethod":"k8s","BindType":"role","BindName":"x"},{"ID":"A","AuthMethod":"k8s","BindType":"role","BindName":"y"}]`, "twice", 1},
+		"templated policy":    {`[{"ID":"1","AuthMethod":"k8s","Selector":"","BindType":"templated-policy","BindName":"x","BindVars":{"Name":"y"}}]`, "templated-policy", 0},
+		"variables of a role": {`[{"ID":"1","AuthMethod":"k8s","Selector":"","BindType":"role","BindName":"x","BindVars":{"Name":"y"}}]`, "BindVars", 0},
+		"the same ID again":   {`[{"ID":"a","AuthMethod":"k8s","Selector":"","BindType":"role","BindName":"x"},{"ID":"A","AuthMethod":"k8s","Selector":"","BindType":"role","BindName":"y"}]`, "twice", 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := Read([]byte(method1), []byte(row.rules))
@@ -88,7 +87,7 @@ func TestReadRefusesRules(t *testing.T) {
 func TestReadOfDefaultsLeavesNothing(t *testing.T) {
 	got, err := Read(
 		[]byte(`{"Name":"k8s","Type":"kubernetes","MaxTokenTTL":"0s","TokenLocality":"local","Namespace":"default","Partition":"default","NamespaceRules":null}`),
-		[]byte(`[{"ID":"1","AuthMethod":"k8s","BindType":"role","BindName":"x","BindVars":null,"Namespace":"default"}]`))
+		[]byte(`[{"ID":"1","AuthMethod":"k8s","Selector":"","BindType":"role","BindName":"x","BindVars":null,"Namespace":"default"}]`))
 	if err != nil || len(got.Left) != 0 || len(got.Rules) != 1 {
 		t.Errorf("%+v, %v", got, err)
 	}
@@ -109,7 +108,7 @@ func TestReadRefuses(t *testing.T) {
 		"method of jwt":      {`{"Type":"jwt"}`, "[]", "jwt"},
 		"rules in an object": {method1, "{}", "binding_rules"},
 		"something follows":  {method1 + "{}", "[]", "follows"},
-		"rule without ID":    {method1, `[{"AuthMethod":"k8s"}]`, "ID"},
+		"rule without ID":    {method1, `[{"AuthMethod":"k8s","Selector":""}]`, "ID"},
 		"host of a number":   {`{"Type":"kubernetes","Config":{"Host":7}}`, "[]", "Host"},
 		"too long":           {method1, "[" + strings.Repeat(" ", maxBytes) + "]", "longer"},
 	} {
@@ -119,6 +118,52 @@ func TestReadRefuses(t *testing.T) {
 				t.Errorf("error %v, want one that says %q", err, row.says)
 			}
 		})
+	}
+}
+
+// A slip in a document by hand must not turn a rule into one for everybody.
+func TestReadRefusesKeys(t *testing.T) {
+	rule := func(rest string) string { return `[` + rule1 + `,{"ID":"77","AuthMethod":"k8s",` + rest + `}]` }
+	const role = `"BindType":"role","BindName":"x"`
+	method := func(rest string) string { return `{"Name":"k8s","Type":"kubernetes",` + rest + `}` }
+	for name, row := range map[string]struct{ method, rules, says string }{
+		"mistyped":                  {method1, rule(`"selecter":"a",` + role), `rule "77": there is no key "selecter" in what Consul prints; did you mean "Selector"?`},
+		"mistyped beside it":        {method1, rule(`"Selector":"a","Selecter":"b",` + role), `"Selecter"`},
+		"of another world":          {method1, rule(`"Selector":"a","x":{},` + role), `no key "x" in what Consul prints; the keys are AuthMethod, BindName`},
+		"twice":                     {method1, rule(`"Selector":"a","Selector":"",` + role), `rule "77": it has "Selector" and "Selector"`},
+		"twice, in two letter case": {method1, rule(`"Selector":"a","selector":"",` + role), `it has "Selector" and "selector"`},
+		"twice, in letters of Go's": {method1, rule(`"Selector":"a","\u017felector":"",` + role), `which are one key`},
+		"left out":                  {method1, rule(role), `rule "77": it has no Selector`},
+		"null":                      {method1, rule(`"Selector":null,` + role), `rule "77": it has no Selector`},
+		"without an ID":             {method1, `[{"Slector":""}]`, `rule number 1: there is no key "Slector"`},
+		"no object":                 {method1, `[null]`, `rule number 1: it has no Selector`},
+		"of the method":             {method(`"MaxTokenTLT":"1h"`), "[]", `auth_method: there is no key "MaxTokenTLT" in what Consul prints; did you mean "MaxTokenTTL"?`},
+		"of the method, twice":      {method(`"name":"x"`), "[]", `it has "Name" and "name"`},
+		"of the settings":           {method(`"Config":{"Host":"h","MapNamespace":true}`), "[]", `auth_method: Config: there is no key "MapNamespace" in what Consul prints; did you mean "MapNamespaces"?`},
+		"of the settings, twice":    {method(`"Config":{"Host":"h","host":"i"}`), "[]", `Config: it has "Host" and "host"`},
+		"of a namespace, twice":     {method(`"Config":{"ConsulNamespaceOverrides":{"a":"b","a":"c"}}`), "[]", `ConsulNamespaceOverrides: it has "a" and "a"`},
+		"after the method":          {method1 + "}", "[]", "follows"},
+		"after the rules":           {method1, "[] ]", "follows"},
+		"two documents":             {method1, "[" + rule1 + "][]", "follows"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, err := Read([]byte(row.method), []byte(row.rules))
+			if err == nil || !strings.Contains(err.Error(), row.says) {
+				t.Errorf("%+v, error %v, want one that says %q", got, err, row.says)
+			}
+		})
+	}
+}
+
+// All that Consul prints is read, in any letter case.
+func TestReadKnowsKeys(t *testing.T) {
+	got, err := Read(
+		[]byte(`{"Name":"k8s","Type":"kubernetes","DisplayName":"","Description":"","MaxTokenTTL":"0s","TokenLocality":"","CreateIndex":1,"ModifyIndex":2,
+			"NamespaceRules":[],"Namespace":"","Partition":"","Config":{"ConsulNamespaceOverrides":{"a":"b","A":"c"}}}`+"\n"),
+		[]byte(`[{"ID":"1","Description":"","AuthMethod":"k8s","selector":"*","BINDTYPE":"role","BindName":"x","BindVars":null,
+			"CreateIndex":1,"ModifyIndex":2,"Namespace":"","Partition":""}]`+"\n"))
+	if err != nil || len(got.Left) != 0 || len(got.Rules) != 1 || got.Rules[0].Selector != "*" || len(got.Config.NamespaceOverrides) != 2 {
+		t.Errorf("%+v, %v", got, err)
 	}
 }
 
