@@ -133,7 +133,7 @@ func (b *backend) planRule(ctx context.Context, s logical.Storage, plan *importP
 		plan.refused = append(plan.refused, err.Error())
 		return nil
 	}
-	if err := entry.validate(rule.Name); err != nil {
+	if err := entry.validate(rule.Name, true, true); err != nil {
 		plan.refused = append(plan.refused, fmt.Sprintf("%s: %s", rule.Name, err))
 		return nil
 	}

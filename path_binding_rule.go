@@ -23,7 +23,8 @@ A login that names no role gets what all matching binding rules grant together. 
 rule for every service account has selector='*'; one that was created without naming
 a selector is for every one as well, and each write of it warns. Bind types are policy,
 role, group, service and node; in the bind name, ${serviceaccount.name} and the other
-attributes stand for their values.
+attributes stand for their values. What looks like a template of another program, and is
+none here, is refused with the right form; so is a selector that is not in the language.
 
 If a rule that matches computes a name that is not valid, the whole login fails. A
 role that does not exist, or whose own bounds do not hold, is skipped.
@@ -92,6 +93,7 @@ every service account; so does a rule without one. An empty value is refused.`,
 		"bind_name": {
 			Type: framework.TypeString,
 			Description: `Name of what is granted, such as web or ${serviceaccount.namespace}-ro.
+Other templates, and * in policies, are refused; ${"team-*"} is that very name.
 Required.`,
 		},
 		"use_service_name_annotation": {
@@ -206,7 +208,7 @@ func (b *backend) ruleMerge(ctx context.Context, s logical.Storage, req *logical
 	if named("use_service_name_annotation") {
 		r.UseServiceNameAnnotation = data.Get("use_service_name_annotation").(bool)
 	}
-	if err := r.validate(name); err != nil {
+	if err := r.validate(name, named("selector"), named("bind_name") || named("bind_type")); err != nil {
 		return logical.ErrorResponse(err.Error()), nil
 	}
 	warnings, err := b.ruleWarnings(ctx, s, name, r)
@@ -224,15 +226,16 @@ func (b *backend) ruleMerge(ctx context.Context, s logical.Storage, req *logical
 const emptySelector = "selector: it is empty, and the rule would match every service account of the cluster; " +
 	"if that is meant, selector='" + binding.Everything + "' says so"
 
-func (e *ruleEntry) validate(name string) error {
+// validate refuses a rule that cannot be, and, in what is written of selector and bind
+// name, what was meant otherwise.
+func (e *ruleEntry) validate(name string, selector, bindName bool) error {
 	if e.BindType == "" {
 		return errors.New("missing bind_type")
 	}
 	if e.BindName == "" {
 		return errors.New("missing bind_name")
 	}
-	_, err := binding.Compile(e.rule(name))
-	return err
+	return binding.CheckWritten(e.rule(name), selector, bindName)
 }
 
 func (b *backend) ruleStore(ctx context.Context, s logical.Storage, name string, r *ruleEntry) error {

@@ -11,6 +11,7 @@ import (
 	"github.com/hashicorp/vault/sdk/helper/tokenutil"
 	"github.com/hashicorp/vault/sdk/logical"
 
+	"vault-plugin-auth-kubernetes/internal/binding"
 	"vault-plugin-auth-kubernetes/internal/role"
 )
 
@@ -237,7 +238,7 @@ func (b *backend) roleChange(ctx context.Context, s logical.Storage, req *logica
 	if err := r.Validate(writesSelector); err != nil {
 		return logical.ErrorResponse(err.Error()), nil
 	}
-	if err := setAliasNameSource(r, data); err != nil {
+	if err := errors.Join(checkWrittenSelector(data), setAliasNameSource(r, data)); err != nil {
 		return logical.ErrorResponse(err.Error()), nil
 	}
 	if r.LacksAudience() {
@@ -261,6 +262,17 @@ func (b *backend) roleChange(ctx context.Context, s logical.Storage, req *logica
 		warnings = append(warnings, "selector is empty, so it narrows nothing: the role is for all that its other bounds allow.")
 	}
 	return answerWrite(req, data, append(warnings, r.WidenedFrom(&before)...)), nil
+}
+
+// checkWrittenSelector refuses a selector that is part of the write and was meant
+// otherwise. One that was stored before goes on as it was.
+func checkWrittenSelector(data *framework.FieldData) error {
+	selector, named := data.GetOk("selector")
+	if !named {
+		return nil
+	}
+	_, err := binding.CompileWrittenSelector(selector.(string))
+	return err
 }
 
 // setTokenFields takes over the token_* fields and the deprecated ones, and checks

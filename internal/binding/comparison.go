@@ -137,6 +137,9 @@ func (p *parser) setValue(c *comparison, t token, raw string) error {
 		if _, reason := resolve(strings.Split(raw, ".")); reason == "" || strings.Contains(spelled, "[") {
 			return p.errorf(t.start, "attributes can only be compared with values; if the text is meant, quote it: %q", raw)
 		}
+		if p.written && (raw == "nil" || raw == "null") {
+			return p.errorf(t.start, "nothing is called %s; use is empty or is not empty, or quote it if the text is meant: %q", raw, raw)
+		}
 		c.value = raw
 	default:
 		c.value = raw
@@ -159,6 +162,11 @@ func (p *parser) checkValue(c *comparison, t token) error {
 			return p.errorf(t.start, "%s", err.Error())
 		}
 		c.regexp = compiled
+	}
+	if p.written {
+		if reason := mistakenValue(c); reason != "" {
+			return p.errorf(t.start, "%s", reason)
+		}
 	}
 	return nil
 }

@@ -16,16 +16,23 @@ type InputError struct {
 	Line, Column int
 	// Reason says what is wrong, and what would be right where that is short.
 	Reason string
+	// Write is the whole field as it has to be, where it is plain what was meant; it
+	// compiles.
+	Write string
 }
 
 func (e *InputError) Error() string {
+	reason := e.Reason
+	if e.Write != "" {
+		reason += "; write: " + e.Write
+	}
 	switch {
 	case e.Column == 0:
-		return fmt.Sprintf("%s: %s", e.Field, e.Reason)
+		return fmt.Sprintf("%s: %s", e.Field, reason)
 	case e.Line > 1:
-		return fmt.Sprintf("%s: line %d, column %d: %s", e.Field, e.Line, e.Column, e.Reason)
+		return fmt.Sprintf("%s: line %d, column %d: %s", e.Field, e.Line, e.Column, reason)
 	}
-	return fmt.Sprintf("%s: column %d: %s", e.Field, e.Column, e.Reason)
+	return fmt.Sprintf("%s: column %d: %s", e.Field, e.Column, reason)
 }
 
 // errorAt makes the error for the byte at offset in text, the value of field.

@@ -48,6 +48,7 @@ func FuzzSelector(f *testing.F) {
 		`serviceaccount.annotations.path == "/srv"`, `any audiences as a { a == "x" }`, `((((((pod.name is not empty))))))`, `pod.name is nil`,
 		`not in audiences`, `not == 3`, `a.b.c["d"].0 == e`, "pod.name\n==\tweb", `serviceaccount.name == and or pod.name == not`, `pod.name matches "(a{500}){3}"`,
 		`serviceaccount.uid == "\x41\u00e9"`, `consul.namespace not matches "(?i)x"`, `cluster.name=="x"and pod.name==y`, "node.name == \"a\xff\"",
+		`pod.name =~ '^a\.b' && !(node.name in ["a", 'b'])`, `{"pod": {"name": ["a"]}}`, `{{pod.name}} <> “x”`, `((pod.name like "a%"`,
 	} {
 		f.Add(seed)
 	}
@@ -56,6 +57,16 @@ func FuzzSelector(f *testing.F) {
 		var selector *Selector
 		var err error
 		within(t, "compiling", func() { selector, err = CompileSelector(text) })
+		within(t, "compiling as written", func() {
+			if _, err := CompileWrittenSelector(text); err != nil {
+				checkInputError(t, err, text, "selector")
+				if form := rightForm(err); form != "" {
+					if _, err := CompileWrittenSelector(form); err != nil {
+						t.Errorf("%q: the message says to write %q: %v", text, form, err)
+					}
+				}
+			}
+		})
 		if err != nil {
 			checkInputError(t, err, text, "selector")
 			return
@@ -99,6 +110,7 @@ func FuzzTemplate(f *testing.F) {
 		`${namespace.labels.team}`, `${serviceaccount.labels["app.kubernetes.io/name"]}`, `${upper(pod.name)}`, `${1 + 1}`, `${"a\"b"}`,
 		`${pod.name`, `${"${pod.name}"}`, `${serviceaccount.labels[pod.name]}`, `${a.*.b}`, `${ü.b}`, "${\n pod.name\n}", `ROOT`, `${"ro"}ot`, `a,b`, `../x`,
 		`${serviceaccount.annotations.mixed}`, `${pod.name ? "a" : "b"}`, `${!pod.name}`, `${-1}`, "\x00", "${\xff}",
+		`ns-{{serviceaccount.namespace}}`, `$pod.name-$`, `<x>*`, `.name-`, `'${pod.name}}'`,
 	} {
 		f.Add(uint8(i), seed)
 	}
@@ -108,6 +120,16 @@ func FuzzTemplate(f *testing.F) {
 		var template *Template
 		var err error
 		within(t, "compiling", func() { template, err = CompileTemplate(bindType, text) })
+		within(t, "compiling as written", func() {
+			if _, err := CompileWrittenTemplate(bindType, text); err != nil {
+				checkInputError(t, err, text, "bind_name")
+				if form := rightForm(err); form != "" {
+					if _, err := CompileWrittenTemplate(bindType, form); err != nil {
+						t.Errorf("%q: the message says to write %q: %v", text, form, err)
+					}
+				}
+			}
+		})
 		if err != nil {
 			checkInputError(t, err, text, "bind_name")
 			return

@@ -22,6 +22,8 @@ type parser struct {
 	comparisons int
 	// instructions is what is left for regular expressions.
 	instructions int
+	// written says that the text is being written, and was not stored before.
+	written bool
 }
 
 func (p *parser) parse() (node, error) {
@@ -145,7 +147,7 @@ func (p *parser) parentheses(depth int) (node, error) {
 	case tokenClose:
 		return n, p.advance()
 	case tokenEnd:
-		return nil, p.errorf(open, "the parenthesis that opens here is not closed")
+		return nil, p.errorf(open, `the parenthesis that opens here is not closed with ")"`)
 	}
 	return nil, p.unexpected(`"and", "or" or ")"`)
 }

@@ -27,14 +27,33 @@ type CompiledRule struct {
 
 // Compile checks a rule and makes it ready. The error is an *InputError.
 func Compile(rule Rule) (*CompiledRule, error) {
+	return compileRule(rule, CompileSelector, CompileTemplate)
+}
+
+// CheckWritten refuses what cannot be compiled and, of the fields that are being written,
+// what can be and was certainly meant otherwise: a stored rule goes on as it was. The
+// error is an *InputError.
+func CheckWritten(rule Rule, selector, bindName bool) error {
+	compileSelector, compileTemplate := CompileSelector, CompileTemplate
+	if selector {
+		compileSelector = CompileWrittenSelector
+	}
+	if bindName {
+		compileTemplate = CompileWrittenTemplate
+	}
+	_, err := compileRule(rule, compileSelector, compileTemplate)
+	return err
+}
+
+func compileRule(rule Rule, compileSelector func(string) (*Selector, error), compileTemplate func(BindType, string) (*Template, error)) (*CompiledRule, error) {
 	if rule.Name == "" {
 		return nil, &InputError{Field: "name", Reason: "missing"}
 	}
-	selector, err := CompileSelector(rule.Selector)
+	selector, err := compileSelector(rule.Selector)
 	if err != nil {
 		return nil, err
 	}
-	template, err := CompileTemplate(rule.BindType, rule.BindName)
+	template, err := compileTemplate(rule.BindType, rule.BindName)
 	if err != nil {
 		return nil, err
 	}

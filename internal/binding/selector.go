@@ -2,6 +2,7 @@ package binding
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"unicode/utf8"
@@ -28,7 +29,22 @@ const Everything = "*"
 
 // CompileSelector reads an expression in go-bexpr's grammar. The empty text
 // selects everything, as in Consul, and so does *. The error is an *InputError.
-func CompileSelector(text string) (*Selector, error) {
+func CompileSelector(text string) (*Selector, error) { return compileSelector(text, false) }
+
+// CompileWrittenSelector is CompileSelector for one that is being written: it refuses as
+// well what can be read and was certainly meant otherwise, such as a value with *.
+func CompileWrittenSelector(text string) (*Selector, error) { return compileSelector(text, true) }
+
+func compileSelector(text string, written bool) (*Selector, error) {
+	selector, err := parseSelector(text, written)
+	var input *InputError
+	if errors.As(err, &input) && input.Column > 0 {
+		input.Write = rewritten(text)
+	}
+	return selector, err
+}
+
+func parseSelector(text string, written bool) (*Selector, error) {
 	if text == "" || strings.TrimSpace(text) == Everything {
 		return &Selector{text: text, root: all{}}, nil
 	}
@@ -38,7 +54,7 @@ func CompileSelector(text string) (*Selector, error) {
 	if !utf8.ValidString(text) {
 		return nil, &InputError{Field: "selector", Reason: "not valid UTF-8"}
 	}
-	p := parser{scanner: scanner{text: text}, instructions: maxRegexpInstructions}
+	p := parser{scanner: scanner{text: text}, instructions: maxRegexpInstructions, written: written}
 	root, err := p.parse()
 	if err != nil {
 		return nil, err

@@ -1,6 +1,7 @@
 package binding
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -33,6 +34,15 @@ type part struct {
 // name that can give no valid name for the type, whatever the attributes are, is
 // refused. The error is an *InputError.
 func CompileTemplate(bindType BindType, text string) (*Template, error) {
+	t, err := parseTemplate(bindType, text)
+	var input *InputError
+	if errors.As(err, &input) && input.Field == "bind_name" {
+		input.Write = rewrittenName(bindType, text)
+	}
+	return t, err
+}
+
+func parseTemplate(bindType BindType, text string) (*Template, error) {
 	if !slices.Contains(BindTypes, bindType) {
 		return nil, &InputError{Field: "bind_type", Reason: fmt.Sprintf("unknown bind type %q; the bind types are %s", string(bindType), joinBindTypes())}
 	}

@@ -28,6 +28,7 @@ var deliberateDifferences = map[string]string{
 	"templated-policies":      "Consul's bind type templated-policy is refused; Vault's templated policies read the metadata consul_service instead.",
 	"newer-grammar":           "The plugin reads a newer version of the selector language: * for everybody, JSON pointers, and slashes and numbers in values without quotes.",
 	"attribute-as-value":      "A value without quotes that is an attribute's name is text to Consul, and never what was meant; the plugin refuses it.",
+	"mistaken-values":         "A value that no name can have, such as web-* or {{x}}, is refused where it is written, and so is a bind name that is plainly a template of another program's; Consul compares with it, or grants it.",
 	"reserved-words":          "The words any, all and not as values have to be quoted.",
 	"selector-bounds":         "A selector has at most 4 KiB, 128 comparisons and regular expressions of 2,048 instructions; Consul has no bounds.",
 	"no-computation":          "Names are made of text and attributes; Consul also evaluates arithmetic and conditions.",

@@ -55,6 +55,8 @@ var explanations = []struct {
 }{
 	{"attribute-as-value", true, selectorOf, regexp.MustCompile(`(==|!=|matches|contains)\s*serviceaccount[.[]|serviceaccount[.[]\S+\s+(not\s+)?in\s`)},
 	{"reserved-words", true, selectorOf, regexp.MustCompile(`(^|\(|\band|\bor|\bnot)\s*(any|all|not)\s+(not\s+)?in\s`)},
+	{"mistaken-values", true, valuesOf, regexp.MustCompile("(?m)[*?{}<>$%'`\"]")},
+	{"mistaken-values", true, writtenSelector, regexp.MustCompile("(namespace|uid)[\"`]?\\s*\\]?\\s*(==|!=)\\s*(\"\\s|`\\s|\"[^\"]*\\s\"|`[^`]*\\s`)")},
 	{"no-computation", true, nameOf, regexp.MustCompile(`\$\{`)},
 	{"newer-grammar", false, selectorOf, regexp.MustCompile(`\w/|\w\.\d`)},
 }
@@ -62,7 +64,33 @@ var explanations = []struct {
 var quoted = regexp.MustCompile("\"[^\"]*\"|`[^`]*`")
 
 func selectorOf(r rule) string { return quoted.ReplaceAllString(r.selector, "Q") }
-func nameOf(r rule) string     { return r.bindName }
+
+// valuesOf are the texts in quotes, a line each. A uid that is filled in later is none,
+// and of regular expressions those are * that mean something else.
+func valuesOf(r rule) string {
+	selector := uidToCome.ReplaceAllString(r.selector, "u")
+	selector = pattern.ReplaceAllStringFunc(selector, func(text string) string {
+		if mistakenPattern.MatchString(text) {
+			return `"*"`
+		}
+		return `"u"`
+	})
+	var values []string
+	for _, text := range quoted.FindAllString(selector, -1) {
+		values = append(values, text[1:len(text)-1])
+	}
+	return strings.Join(values, "\n")
+}
+
+var (
+	uidToCome       = regexp.MustCompile(`\{uid [^}]*\}`)
+	pattern         = regexp.MustCompile("matches\\s+(\"[^\"]*\"|`[^`]*`)")
+	mistakenPattern = regexp.MustCompile("[\"`][\\w/:.-]*[\\w/:-]\\*[\"`]$|\"([^\\\\]|\\\\[^b])*\\\\b")
+)
+
+func writtenSelector(r rule) string { return uidToCome.ReplaceAllString(r.selector, "u") }
+
+func nameOf(r rule) string { return r.bindName }
 
 func explained(r rule, byConsul bool) bool {
 	for _, e := range explanations {
