@@ -35,7 +35,7 @@ func TestConfigWriteKeepsWhatVaultDoesNotHave(t *testing.T) {
 			t.Errorf("%s has no value here", field)
 		}
 	}
-	m.write("role/gate", fields{"bound_service_account_names": "*", "bound_service_account_namespaces": "*"})
+	m.write("role/gate", fields{"only_by_binding_rules": true})
 	m.write("config", m.config(added()))
 	want := asRead(m.config(added()))
 	wantData(t, m.read("config"), want)
@@ -75,7 +75,7 @@ func TestConfigFieldsAreReset(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := newMount(t)
-			m.write("role/gate", fields{"bound_service_account_names": "*", "bound_service_account_namespaces": "*"})
+			m.write("role/gate", fields{"only_by_binding_rules": true})
 			reset := func(f fields) {
 				m.write("config", m.config(added()))
 				o := write(m, f)
