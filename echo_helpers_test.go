@@ -47,7 +47,7 @@ var echoEncodings = []struct {
 	{"signature in hex with colons", func(s string) string {
 		return ofSignature(s, func(b []byte) string { return strings.ReplaceAll(fmt.Sprintf("% X", b), " ", ":") })
 	}},
-	{"signature in bytes", func(s string) string { return ofSignature(s, func(b []byte) string { return fmt.Sprint(b) }) }},
+	{"signature in bytes", func(s string) string { return ofSignature(s, func(b []byte) string { return fmt.Sprintf("%d", b) }) }},
 	{"signature escaped", func(s string) string {
 		return ofSignature(s, func(b []byte) string { return strings.ReplaceAll(fmt.Sprintf(" % x", b), " ", `\x`) })
 	}},

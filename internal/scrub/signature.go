@@ -110,7 +110,7 @@ func bytesOf(text string, latin1 bool) []unit {
 			}
 		case latin1 && char >= utf8.RuneSelf:
 			if r, size := utf8.DecodeRuneInString(text[i:]); size > 1 && r <= 0xff {
-				char, length = byte(r), size
+				char, length = byte(r), size //nolint:gosec // it is below 0x100
 			}
 		}
 		units = append(units, unit{char, i, i + length})
