@@ -65,11 +65,11 @@ var quoted = regexp.MustCompile("\"[^\"]*\"|`[^`]*`")
 
 func selectorOf(r rule) string { return quoted.ReplaceAllString(r.selector, "Q") }
 
-// valuesOf are the texts in quotes, a line each. A uid that is filled in later is none,
-// and of regular expressions those are * that mean something else.
+// valuesOf are the texts in quotes, a line each. Of regular expressions those are * that
+// mean something else. A uid that is to be filled in, of an account that a change of its
+// name made unknown, stays as it is: no uid has its braces.
 func valuesOf(r rule) string {
-	selector := uidToCome.ReplaceAllString(r.selector, "u")
-	selector = pattern.ReplaceAllStringFunc(selector, func(text string) string {
+	selector := pattern.ReplaceAllStringFunc(writtenSelector(r), func(text string) string {
 		if mistakenPattern.MatchString(text) {
 			return `"*"`
 		}
@@ -83,12 +83,18 @@ func valuesOf(r rule) string {
 }
 
 var (
-	uidToCome       = regexp.MustCompile(`\{uid [^}]*\}`)
 	pattern         = regexp.MustCompile("matches\\s+(\"[^\"]*\"|`[^`]*`)")
 	mistakenPattern = regexp.MustCompile("[\"`][\\w/:.-]*[\\w/:-]\\*[\"`]$|\"([^\\\\]|\\\\[^b])*\\\\b")
 )
 
-func writtenSelector(r rule) string { return uidToCome.ReplaceAllString(r.selector, "u") }
+// writtenSelector is the selector with something in place of the uids that expand fills in.
+func writtenSelector(r rule) string {
+	text := r.selector
+	for id := range annotated {
+		text = strings.ReplaceAll(text, "{uid "+id+"}", "u")
+	}
+	return text
+}
 
 func nameOf(r rule) string { return r.bindName }
 
@@ -114,7 +120,9 @@ func TestGeneratedWrites(t *testing.T) {
 		} else {
 			invalid++
 		}
-		if (atConsul == "") != (atPlugin == "") && !explained(r, atConsul == "") {
+		// The difference mistaken-values has a refusal of its own words.
+		mistaken := atConsul == "" && strings.Contains(atPlugin, " never has ")
+		if (atConsul == "") != (atPlugin == "") && !mistaken && !explained(r, atConsul == "") {
 			t.Errorf("%q: Consul: %q, the plugin: %q", r, atConsul, atPlugin)
 		}
 	}
