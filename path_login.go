@@ -98,6 +98,9 @@ func (b *backend) loginResolveRole(ctx context.Context, req *logical.Request, da
 			name = c.config.BindingRuleRole
 		}
 	}
+	if len(name) > maxRoleNameBytes {
+		name = "" // there can be no such role, and no quota of it
+	}
 	return logical.ResolveRoleResponse(roleCacheKey(name))
 }
 

@@ -322,3 +322,35 @@ func TestRoleResolution(t *testing.T) {
 		t.Errorf("a request left: %s %s", got[0].Method, got[0].Path)
 	}
 }
+
+// What is answered is never as long as what was asked; names that could be one are
+// answered in Vault's words.
+func TestLongRoleName(t *testing.T) {
+	m := newDemo(t, nil, nil)
+	for _, name := range []string{strings.Repeat("a", 200<<10), strings.Repeat("\x00", 200<<10), strings.Repeat("a", maxRoleNameBytes+1), "eyJ" + strings.Repeat("a", 200<<10)} {
+		for what, operation := range map[string]struct {
+			operation logical.Operation
+			path      string
+		}{
+			"login": {logical.UpdateOperation, "login"}, "look-ahead": {logical.AliasLookaheadOperation, "login"},
+			"resolve role": {logical.ResolveRoleOperation, "login"}, "explain": {logical.UpdateOperation, "explain"},
+		} {
+			o := m.do(operation.operation, operation.path, fields{"role": name, "jwt": m.token()})
+			if size := len(fmt.Sprint(o)); size > 4<<10 {
+				t.Errorf("%s: answered with %d bytes", what, size)
+			}
+			if login := what == "login" || what == "look-ahead"; login && (o.status != http.StatusBadRequest || o.message != "invalid role name: it has more than 512 bytes") {
+				t.Errorf("%s: %d %s", what, o.status, o.message)
+			}
+			for _, line := range m.logs.Take() {
+				if len(fmt.Sprint(line)) > 4<<10 {
+					t.Errorf("%s: a line of %d bytes is logged", what, len(fmt.Sprint(line)))
+				}
+			}
+		}
+	}
+	name := strings.Repeat("a", maxRoleNameBytes)
+	if o := m.login(name, m.token()); o.status != http.StatusBadRequest || o.message != fmt.Sprintf("invalid role name %q", name) {
+		t.Errorf("%d %s", o.status, o.message)
+	}
+}

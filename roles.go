@@ -50,8 +50,12 @@ func (b *backend) findRole(ctx context.Context, s logical.Storage, name string) 
 	if r, ok := b.roles.Peek(name); ok {
 		return r, nil
 	}
+	if len(name) > maxRoleNameBytes {
+		// Vault's words without the name: what answers must not be as long as what asks.
+		return nil, refusal.OfRequest("there is no role of that name", fmt.Sprintf("invalid role name: it has more than %d bytes", maxRoleNameBytes))
+	}
 	unknown := refusal.OfRequest("there is no role of that name", fmt.Sprintf("invalid role name %q", name))
-	if len(name) > maxRoleNameBytes || !storableRoleName.MatchString(name) {
+	if !storableRoleName.MatchString(name) {
 		return nil, unknown
 	}
 	if isRelative(name) {
