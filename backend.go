@@ -130,6 +130,9 @@ func (b *backend) HandleRequest(ctx context.Context, req *logical.Request) (*log
 	case isRelative(req.Path):
 		return nil, &logical.StatusBadRequest{Err: relativePath}
 	}
+	if err := refuseNumbers(req); err != nil {
+		return withoutSecrets(req, logical.ErrorResponse(err.Error()), nil)
+	}
 	response, err := b.Backend.HandleRequest(ctx, req)
 	return withoutSecrets(req, response, err)
 }
