@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"net/url"
 	"strconv"
 	"strings"
@@ -13,6 +14,8 @@ import (
 // a host, a host:port pair, an IPv6 literal with or without brackets, or a URL,
 // which may have a path (as behind Rancher and other proxies). Without a scheme
 // it is https. Errors name the part that is wrong and never repeat user info.
+//
+// It is for what is stored, which goes on as it did; CheckHost is for what is written.
 func ParseHost(host string) (*url.URL, error) {
 	host = strings.TrimSpace(host)
 	if host == "" {
@@ -24,8 +27,11 @@ func ParseHost(host string) (*url.URL, error) {
 		}
 		host = "https://" + host
 	}
-	u, err := url.Parse(host)
+	u, err := url.Parse(withBrackets(host))
 	if err != nil {
+		if strings.Contains(host, "@") {
+			return nil, errUserInfo // what is wrong with it may be part of a password
+		}
 		var parseError *url.Error
 		if errors.As(err, &parseError) {
 			err = parseError.Err // the outer text repeats the whole URL
@@ -41,6 +47,8 @@ func ParseHost(host string) (*url.URL, error) {
 	return u, nil
 }
 
+var errUserInfo = errors.New("the URL has user info, which the Kubernetes API does not take")
+
 func checkURL(u *url.URL) error {
 	switch {
 	case u.Scheme != "https" && u.Scheme != "http":
@@ -48,7 +56,7 @@ func checkURL(u *url.URL) error {
 	case u.Hostname() == "":
 		return errors.New("the URL names no host")
 	case u.User != nil:
-		return errors.New("the URL has user info, which the Kubernetes API does not take")
+		return errUserInfo
 	case u.RawQuery != "" || u.Fragment != "" || u.ForceQuery:
 		return errors.New("the URL has a query or a fragment")
 	}
@@ -58,4 +66,38 @@ func checkURL(u *url.URL) error {
 		}
 	}
 	return nil
+}
+
+// withBrackets puts brackets around the address of a URL such as https://fd00::1:443.
+// The Go that Vault 1.21 is built with takes what follows the last colon for the port,
+// so entries like this one work there; later versions of Go refuse them.
+func withBrackets(text string) string {
+	scheme, rest, _ := strings.Cut(text, "://")
+	authority, path := rest, ""
+	if end := strings.IndexAny(rest, "/?#"); end >= 0 {
+		authority, path = rest[:end], rest[end:]
+	}
+	address, port := splitIPv6(authority)
+	if address == "" {
+		return text
+	}
+	return scheme + "://[" + address + "]:" + port + path
+}
+
+// splitIPv6 takes an address without brackets and a port apart; "" if a text is not both.
+func splitIPv6(text string) (address, port string) {
+	colon := strings.LastIndexByte(text, ':')
+	if colon < 0 || !isIPv6(text[:colon]) {
+		return "", ""
+	}
+	port = text[colon+1:]
+	if port == "" || strings.Trim(port, "0123456789") != "" {
+		return "", ""
+	}
+	return text[:colon], port
+}
+
+func isIPv6(text string) bool {
+	address, err := netip.ParseAddr(text)
+	return err == nil && address.Is6() && address.Zone() == ""
 }
