@@ -9,27 +9,32 @@ func configFields() map[string]*framework.FieldSchema {
 		"kubernetes_host": {
 			Type: framework.TypeString,
 			Description: `The Kubernetes API server: a host, a host:port pair, an IPv6 literal, or the
-URL of its base. Without a scheme it is https.`,
+URL of its base. Without a scheme it is https. Before a port an IPv6 address needs
+brackets: https://[fd00::1]:443.`,
 		},
 		"kubernetes_ca_cert": {
 			Type: framework.TypeString,
 			Description: `PEM bundle of the certificates that may have signed the API server's. If it is
 not set, the CA bundle of the pod that Vault runs in, or, with
-disable_local_ca_jwt, the system's.`,
+disable_local_ca_jwt, the system's. Text that lost its line feeds, or the base64 of
+the whole, is taken and stored as PEM. Each certificate has to be readable; a private
+key is refused.`,
 			DisplayAttrs: &framework.DisplayAttributes{Name: "Kubernetes CA Certificate"},
 		},
 		"token_reviewer_jwt": {
 			Type: framework.TypeString,
 			Description: `Bearer token for the TokenReview API. If it is not set, the token of the pod that
 Vault runs in; without one, or with disable_local_ca_jwt, the token of each login
-is used to review itself. Never returned. A write that does not name it takes it
+is used to review itself. The token alone, without quotes or Bearer; what is plainly
+the name of a file is refused. Never returned. A write that does not name it takes it
 away, with a warning.`,
 			DisplayAttrs: &framework.DisplayAttributes{Name: "Token Reviewer JWT"},
 		},
 		"pem_keys": {
 			Type: framework.TypeCommaStringSlice,
 			Description: `Public keys or certificates in PEM form, RSA or ECDSA. If there are any, a token
-that none of them signed is refused before the API server is asked.`,
+that none of them signed is refused before the API server is asked. An item with
+several is stored as several; otherwise as kubernetes_ca_cert.`,
 			DisplayAttrs: &framework.DisplayAttributes{Name: "Service account verification keys"},
 		},
 		"issuer": {
@@ -105,7 +110,7 @@ attribute consul.namespace.`,
 		"request_timeout": {
 			Type: framework.TypeDurationSecond,
 			Description: `Bound on one attempt at the Kubernetes API, of which a login makes two at most.
-Default 10s, at most 60s.`,
+Whole seconds. Default 10s, at most 60s.`,
 		},
 		"max_concurrent_reviews": {
 			Type: framework.TypeInt,
@@ -139,7 +144,7 @@ them signed before the API server is asked about it. Keys follow rotation.`,
 			Type: framework.TypeDurationSecond,
 			Description: `Remember for this long that the API server confirmed a token, and not ask again; at
 most 60s, and never past the token's own expiry. A service account that is deleted
-can log in for as long. Default 0, ask every time.`,
+can log in for as long. Whole seconds. Default 0, ask every time.`,
 			DisplayAttrs: &framework.DisplayAttributes{Name: "TokenReview cache TTL"},
 		},
 	}

@@ -128,9 +128,13 @@ func (b *backend) configReplace(ctx context.Context, s logical.Storage, req *log
 	if err := config.keepProxySecret(stored); err != nil {
 		return logical.ErrorResponse(err.Error()), nil
 	}
+	advice, err := config.takeTexts(stored, data)
+	if err != nil {
+		return logical.ErrorResponse(err.Error()), nil
+	}
 	config.settleIssuer(stored)
 	config.settleReviewer(stored, namesReviewer)
-	var warnings []string
+	warnings := adviceOnHost(advice)
 	if lost := config.lostFrom(stored, data.Raw); len(lost) > 0 {
 		warnings = append(warnings, fmt.Sprintf("A write replaces what it does not name: now at their defaults are %s. vault patch changes single fields.", strings.Join(lost, ", ")))
 	}
@@ -171,9 +175,13 @@ func (b *backend) configMerge(ctx context.Context, s logical.Storage, req *logic
 	if err := config.keepProxySecret(&before); err != nil {
 		return logical.ErrorResponse(err.Error()), nil
 	}
+	advice, err := config.takeTexts(&before, data)
+	if err != nil {
+		return logical.ErrorResponse(err.Error()), nil
+	}
 	config.settleIssuer(&before)
 	config.settleReviewer(&before, named("token_reviewer_jwt"))
-	return b.configStore(ctx, s, req, data, config)
+	return b.configStore(ctx, s, req, data, config, adviceOnHost(advice)...)
 }
 
 // patched tells which fields a patch names. A field that is null is taken out of
@@ -286,7 +294,7 @@ func (b *backend) validateConfig(config *configEntry) error {
 		return errors.New("no host provided")
 	}
 	if config.CACert != "" && !hasCertificate(config.CACert) {
-		return errors.New("The provided CA PEM data contains no valid certificates") //nolint:staticcheck // Vault's wording
+		return errors.New(noCertificates) //nolint:staticcheck // Vault's wording
 	}
 	if _, err := token.ParseKeys(config.PEMKeys); err != nil {
 		return err

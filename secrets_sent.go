@@ -17,12 +17,21 @@ import (
 // secret in each. Those of documents within a field count too.
 var secretFields = map[string]func(value string) []string{
 	"jwt":                asToken,
-	"token_reviewer_jwt": whole,
+	"token_reviewer_jwt": ofReviewer,
 	"serviceaccountjwt":  whole, // of Consul's auth method
 	"proxy_url":          ofProxy,
 }
 
 func whole(value string) []string { return []string{value} }
+
+// ofReviewer takes the name of a file for none: who sent one instead of a token is told
+// so, in words that would be hidden otherwise.
+func ofReviewer(value string) []string {
+	if isFileName(strings.TrimSpace(value)) && !looksLikeToken(value) {
+		return nil
+	}
+	return []string{value}
+}
 
 func ofProxy(value string) []string {
 	return slices.DeleteFunc(kube.ProxySecrets(value), func(part string) bool { return part == hiddenPart })

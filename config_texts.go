@@ -1,0 +1,154 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/vault/sdk/framework"
+
+	"vault-plugin-auth-kubernetes/internal/kube"
+	"vault-plugin-auth-kubernetes/internal/pemtext"
+	"vault-plugin-auth-kubernetes/internal/token"
+)
+
+// Vault's words for PEM that holds nothing of use.
+const (
+	noCertificates = "The provided CA PEM data contains no valid certificates"
+	noKeys         = "data does not contain any valid RSA or ECDSA public keys"
+)
+
+// takeTexts reads the texts that a write brings as people have them, and refuses those of
+// which part would not count, or that mean something else than was meant. A value that is
+// stored already, be it by Vault's own method, goes on as it is. It returns advice on
+// what was taken and could be clearer.
+func (c *configEntry) takeTexts(before *configEntry, data *framework.FieldData) (advice string, err error) {
+	if before == nil {
+		before = &configEntry{}
+	}
+	if c.Host == "" {
+		return "", nil // Vault refuses this first
+	}
+	if c.CACert != "" && c.CACert != before.CACert {
+		if c.CACert, err = certificatesOf(c.CACert); err != nil {
+			return "", err
+		}
+	}
+	if len(c.PEMKeys) > 0 && !slices.Equal(c.PEMKeys, before.PEMKeys) {
+		if c.PEMKeys, err = keysOf(c.PEMKeys, data.Raw["pem_keys"]); err != nil {
+			return "", err
+		}
+	}
+	if c.Host != before.Host {
+		if advice, err = kube.CheckHost(c.Host); err != nil {
+			return "", fmt.Errorf("kubernetes_host: %w", err)
+		}
+	}
+	if c.TokenReviewerJWT != before.TokenReviewerJWT {
+		err = checkReviewerText(c.TokenReviewerJWT)
+	}
+	return advice, err
+}
+
+func adviceOnHost(advice string) []string {
+	if advice == "" {
+		return nil
+	}
+	return []string{"kubernetes_host: " + advice}
+}
+
+func certificatesOf(text string) (string, error) {
+	bundle, err := pemtext.Certificates(text)
+	switch {
+	case errors.Is(err, pemtext.ErrNone):
+		return "", errors.New(noCertificates + fileHint("kubernetes_ca_cert", text))
+	case err != nil:
+		return "", fmt.Errorf("%s: %w", noCertificates, err)
+	}
+	return bundle, nil
+}
+
+// betweenKeys is a comma that stands between two documents, and not within a comment.
+var betweenKeys = regexp.MustCompile(`(-----)\s*,|,\s*(-----BEGIN)`)
+
+// keysOf reads pem_keys. The framework takes a text apart at every comma, also at those
+// in the comments that openssl writes, so such a text is read as it was sent.
+func keysOf(documents []string, raw any) ([]string, error) {
+	if text, ok := raw.(string); ok && strings.Contains(text, "BEGIN") {
+		documents = documents[:0:0]
+		for text != "" {
+			at := betweenKeys.FindStringIndex(text)
+			if at == nil {
+				documents = append(documents, text)
+				break
+			}
+			comma := at[0] + strings.IndexByte(text[at[0]:at[1]], ',')
+			documents = append(documents, text[:comma])
+			text = text[comma+1:]
+		}
+	}
+	keys, err := pemtext.Keys(documents)
+	switch {
+	case errors.Is(err, pemtext.ErrNone):
+		return nil, errors.New(noKeys + fileHint("pem_keys", strings.Join(documents, ",")))
+	case err != nil:
+		return nil, fmt.Errorf("%s: %w", noKeys, err)
+	}
+	return keys, nil
+}
+
+var (
+	// fileName is a path, or a name that ends as those of files with tokens, keys and
+	// certificates do.
+	fileName = regexp.MustCompile(`^[A-Za-z0-9._~/-]{1,128}$`)
+	fileEnd  = regexp.MustCompile(`(?i)\.(jwt|txt|tok|token|pem|crt|cer|key|pub|der|json|ya?ml|conf)$`)
+	pathHead = regexp.MustCompile(`^(\.{1,2}/|~/|/[A-Za-z0-9._-]+/)`)
+	// unexpanded is the name of a variable that no shell has put a value in place of.
+	unexpanded = regexp.MustCompile(`^\$(\{\w+\}|\w+)$`)
+)
+
+func isFileName(text string) bool {
+	return fileName.MatchString(text) && (fileEnd.MatchString(text) || pathHead.MatchString(text))
+}
+
+// fileHint shows the right form where the name of a file stands for what is in it.
+func fileHint(field, text string) string {
+	text = strings.TrimSpace(text)
+	switch {
+	case strings.HasPrefix(text, "@"):
+		return ": @ reads a file with the vault command alone; elsewhere send what is in the file"
+	case unexpanded.MatchString(text):
+		return ": it is a variable without its value"
+	case isFileName(text) && !looksLikeToken(text):
+		if !fileEnd.MatchString(text) {
+			text = "FILE" // an opaque token may look so
+		}
+		return fmt.Sprintf(": it is the name of a file; with the vault command, %s=@%s sends what is in it", field, text)
+	}
+	return ""
+}
+
+// checkReviewerText refuses what no credential can look like. It may be opaque, since the
+// API server can have a list of static tokens, so only what cannot be sent, or is plainly
+// something else, is refused. Errors repeat nothing but the name of a file.
+func checkReviewerText(text string) error {
+	text = strings.TrimSpace(text)
+	if _, err := token.Parse(text); text == "" || err == nil {
+		return nil
+	}
+	const field = "token_reviewer_jwt"
+	if hint := fileHint(field, text); hint != "" {
+		return errors.New(field + hint)
+	}
+	switch {
+	case strings.ContainsAny(text[:1]+text[len(text)-1:], "\"'`"):
+		return errors.New(field + ": it has quotes around it; give the token alone")
+	case len(text) > 6 && strings.EqualFold(text[:6], "bearer") && strings.ContainsAny(text[6:7], " :\t"):
+		return errors.New(field + ": give the token alone, without Bearer before it")
+	case strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' }):
+		return errors.New(field + ": it has line feeds, spaces or other characters in it that no token has; give the token on one line")
+	}
+	return nil
+}
