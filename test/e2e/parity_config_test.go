@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 )
 
@@ -107,12 +108,18 @@ func configHostRows() []parityRow {
 		"kubernetes.default.svc", "10.0.0.1", "10.0.0.1:6443", "cluster:443", "::1", "fd00::1", "[::1]", "[::1]:6443",
 		"https://10.0.0.1:6443", "http://10.0.0.1:8080", "https://[fd00::1]:6443", "https://10.0.0.1:6443/",
 		"https://rancher.example/k8s/clusters/c-1", "https://rancher.example/k8s/clusters/c-1/",
-		"HTTPS://10.0.0.1", " https://10.0.0.1:6443\n", "", nil, 6443, true,
+		"HTTPS://10.0.0.1", " https://10.0.0.1:6443\n", "", nil,
 		[]string{"https://10.0.0.1"}, map[string]any{"host": "10.0.0.1"},
 	} {
 		rows = append(rows, configRow("host "+exchange{body: host}.shortBody(), map[string]any{"kubernetes_host": host}))
 	}
-	for host, complaint := range map[string]string{
+	const noAddress = "it ends with a number as addresses do, and is none; write it as in https://10.0.0.1:6443 or https://kubernetes.example.com:6443"
+	for host, complaint := range map[any]string{
+		6443:                        noAddress,
+		true:                        noAddress,
+		"https//cluster":            "the scheme is not followed by ://; write it as in https://10.0.0.1:6443",
+		"$KUBERNETES_HOST":          "there is a variable in it without its value; give the address of the API server, such as https://10.0.0.1:6443",
+		"fd00:10:96::1:443":         "it may be an address with a port, or without one: write https://[fd00:10:96::1]:443, or https://[fd00:10:96::1:443]",
 		" ":                         "the host is empty",
 		"https://":                  "the URL names no host",
 		"https://:6443":             "the URL names no host",
@@ -129,23 +136,30 @@ func configHostRows() []parityRow {
 		"https://cluster/%zz":       `not a host or URL: invalid URL escape "%zz"`,
 		"https://[::1":              "not a host or URL: missing ']' in host",
 	} {
-		rows = append(rows, row("unusable host "+host,
+		rows = append(rows, row("unusable host "+exchange{body: host}.shortBody(),
 			write("config", config(map[string]any{"kubernetes_host": host})).
 				differing("host-refused", refused(http.StatusBadRequest, "kubernetes_host: "+complaint)),
 			read("config").differing("host-refused", answer{Status: http.StatusNotFound})))
 	}
-	return rows
+	const unbracketed = "https://fd00:10:96::1:443"
+	return append(rows, row("IPv6 without brackets",
+		write("config", config(map[string]any{"kubernetes_host": unbracketed})).differing("ipv6-brackets", warning(
+			"kubernetes_host: read as the address fd00:10:96::1 and the port 443; brackets make it clear to all programs: https://[fd00:10:96::1]:443")),
+		read("config"),
+		write("config", config(map[string]any{"kubernetes_host": unbracketed})),
+		read("config")))
 }
 
 func configCARows() []parityRow {
 	keys := pemFixtures()
 	ca := func(name string, overrides map[string]any) parityRow { return configRow("CA "+name, overrides) }
-	noCertificate := func(name, bundle string) parityRow {
+	noCertificate := func(name, bundle, reason string) parityRow {
 		return row("CA "+name,
 			write("config", config(map[string]any{"kubernetes_ca_cert": bundle})).differing("ca-refused",
-				refused(http.StatusBadRequest, "The provided CA PEM data contains no valid certificates")),
+				refused(http.StatusBadRequest, "The provided CA PEM data contains no valid certificates: "+reason)),
 			read("config").differing("ca-refused", answer{Status: http.StatusNotFound}))
 	}
+	const damaged = "block 1, line 1: the certificate is damaged: x509: malformed certificate"
 	return []parityRow{
 		ca("unset without disable_local_ca_jwt", map[string]any{"disable_local_ca_jwt": nil}),
 		ca("unset with disable_local_ca_jwt=false", map[string]any{"disable_local_ca_jwt": false}),
@@ -156,42 +170,61 @@ func configCARows() []parityRow {
 		ca("blank", map[string]any{"kubernetes_ca_cert": "\n"}),
 		ca("number", map[string]any{"kubernetes_ca_cert": 7}),
 		ca("list", map[string]any{"kubernetes_ca_cert": []string{keys.certificate}}),
-		ca("cut short", map[string]any{"kubernetes_ca_cert": keys.certificate[:len(keys.certificate)-40]}),
+		noCertificate("cut short", keys.certificate[:len(keys.certificate)-40], "block 1, line 1: it is cut short, END CERTIFICATE is missing"),
 		ca("good", map[string]any{"kubernetes_ca_cert": keys.certificate}),
 		ca("two", map[string]any{"kubernetes_ca_cert": keys.certificate + keys.ecdsaCertificate}),
 		ca("with text around", map[string]any{"kubernetes_ca_cert": "subject: x\n" + keys.certificate + "the end\n"}),
-		ca("broken and good", map[string]any{"kubernetes_ca_cert": keys.brokenCertificate + keys.certificate}),
+		noCertificate("broken and good", keys.brokenCertificate+keys.certificate, damaged),
+		noCertificate("with a private key", keys.certificate+keys.private,
+			fmt.Sprintf("block 2, line %d: %s", strings.Count(keys.certificate, "\n")+1, privateKey)),
+		row("CA on one line",
+			write("config", config(map[string]any{"kubernetes_ca_cert": strings.ReplaceAll(keys.certificate, "\n", " ")})).differing("pem-taken", noContent())),
 		ca("key and certificate", map[string]any{"kubernetes_ca_cert": keys.rsa + keys.certificate}),
-		noCertificate("a public key", keys.rsa),
-		noCertificate("a certificate that is broken", keys.brokenCertificate),
-		noCertificate("a certificate under another label", encodePEM("PUBLIC KEY", certificateDER())),
+		noCertificate("a public key", keys.rsa, "block 1, line 1: this is no certificate but the PUBLIC KEY"),
+		noCertificate("a certificate that is broken", keys.brokenCertificate, damaged),
+		noCertificate("a certificate under another label", encodePEM("PUBLIC KEY", certificateDER()),
+			"block 1, line 1: this is a certificate under another label, PUBLIC KEY"),
 	}
 }
+
+// privateKey is what the writer of a private key is told.
+const privateKey = "this is a private key, which has no place here; give the certificate or the public key alone, " +
+	"and as it was sent, take the private key for known to others"
 
 func configKeyRows() []parityRow {
 	keys := pemFixtures()
 	pemKeys := func(name string, value any) parityRow {
 		return configRow("pem_keys "+name, map[string]any{"pem_keys": value})
 	}
-	const ed25519 = "data does not contain any valid RSA or ECDSA public keys: " +
-		"Ed25519 keys cannot be used, Kubernetes signs service account tokens with RSA or ECDSA"
+	refusedKey := func(name, key, id, reason string) parityRow {
+		return row("pem_keys "+name,
+			write("config", config(map[string]any{"pem_keys": []string{key}})).differing(id,
+				refused(http.StatusBadRequest, "data does not contain any valid RSA or ECDSA public keys: block 1, line 1: "+reason)),
+			read("config"))
+	}
+	several := func(name, key string) parityRow {
+		return row("pem_keys "+name,
+			write("config", config(map[string]any{"pem_keys": []string{key}})),
+			read("config").differing("pem-several", withData(map[string]any{"pem_keys": []any{strings.TrimSpace(keys.rsa), strings.TrimSpace(keys.ecdsa)}})))
+	}
+	const noKey = "this is no public key and no certificate, or a damaged one"
 	return []parityRow{
 		pemKeys("RSA", []string{keys.rsa}),
 		pemKeys("RSA as string", keys.rsa),
 		pemKeys("ECDSA", []string{keys.ecdsa}),
 		pemKeys("two", []string{keys.rsa, keys.ecdsa}),
 		pemKeys("comma-joined", keys.rsa+","+keys.ecdsa),
-		pemKeys("comma-joined within a list", []string{keys.rsa + "," + keys.ecdsa}),
-		pemKeys("two in one document", []string{keys.rsa + keys.ecdsa}),
+		several("comma-joined within a list", keys.rsa+","+keys.ecdsa),
+		several("two in one document", keys.rsa+keys.ecdsa),
 		pemKeys("the same twice", []string{keys.rsa, keys.rsa}),
 		pemKeys("with text around", []string{"key:\n" + keys.rsa + "end"}),
 		pemKeys("certificate", []string{keys.certificate}),
 		pemKeys("ECDSA certificate", []string{keys.ecdsaCertificate}),
-		pemKeys("PKCS #1", []string{keys.pkcs1}),
-		pemKeys("private key", []string{keys.private}),
-		pemKeys("X25519", []string{keys.x25519}),
-		pemKeys("broken key", []string{keys.brokenKey}),
-		pemKeys("broken certificate", []string{keys.brokenCertificate}),
+		row("pem_keys PKCS #1", write("config", config(map[string]any{"pem_keys": []string{keys.pkcs1}})).differing("pem-taken", noContent())),
+		refusedKey("private key", keys.private, "pem-place", privateKey),
+		refusedKey("X25519", keys.x25519, "pem-place", "this key is neither RSA nor ECDSA, with which Kubernetes signs service account tokens"),
+		refusedKey("broken key", keys.brokenKey, "pem-place", noKey),
+		refusedKey("broken certificate", keys.brokenCertificate, "pem-place", noKey),
 		pemKeys("garbage", "garbage"),
 		pemKeys("garbage after a key", []string{keys.rsa, "garbage"}),
 		pemKeys("empty list", []string{}),
@@ -200,10 +233,7 @@ func configKeyRows() []parityRow {
 		pemKeys("number", 7),
 		pemKeys("bool", true),
 		pemKeys("object", map[string]any{"key": keys.rsa}),
-		row("pem_keys Ed25519",
-			write("config", config(map[string]any{"pem_keys": []string{keys.ed25519}})).
-				differing("ed25519", refused(http.StatusBadRequest, ed25519)),
-			read("config")),
+		refusedKey("Ed25519", keys.ed25519, "ed25519", "this is an Ed25519 key, which cannot be used: Kubernetes signs service account tokens with RSA or ECDSA"),
 	}
 }
 
@@ -213,6 +243,10 @@ func configFieldRows() []parityRow {
 		configRow("reviewer empty", map[string]any{"token_reviewer_jwt": ""}),
 		configRow("reviewer blank", map[string]any{"token_reviewer_jwt": " \n"}),
 		configRow("reviewer number", map[string]any{"token_reviewer_jwt": 7}),
+		row("reviewer that is the name of a file",
+			write("config", config(map[string]any{"token_reviewer_jwt": "reviewer.jwt"})).differing("reviewer-refused", refused(http.StatusBadRequest,
+				"token_reviewer_jwt: it is the name of a file; with the vault command, token_reviewer_jwt=@reviewer.jwt sends what is in it")),
+			read("config").differing("reviewer-refused", answer{Status: http.StatusNotFound})),
 		configRow("reviewer list", map[string]any{"token_reviewer_jwt": []string{"abc"}}),
 		configRow("issuer", map[string]any{"issuer": "kubernetes/serviceaccount"}),
 		configRow("issuer with validation", map[string]any{"issuer": "https://issuer", "disable_iss_validation": false}),
@@ -292,6 +326,10 @@ func configMethodRows() []parityRow {
 			write("login", map[string]any{"jwt": "garbage"}).differing("login-by-rules", refused(http.StatusForbidden, permissionDenied)),
 			remove("binding-rule/any").differing("login-by-rules", noContent()),
 			write("login", map[string]any{"jwt": "garbage"})),
+		row("a login with a long role name",
+			write("login", map[string]any{"role": strings.Repeat("a", 512), "jwt": "a"}),
+			write("login", map[string]any{"role": strings.Repeat("a", 513), "jwt": "a"}).
+				differing("role-name-size", refused(http.StatusBadRequest, "invalid role name: it has more than 512 bytes"))),
 		row("methods of login", read("login"), list("login"), remove("login"), patch("login", map[string]any{}), read("login/x"), write("login/", nil)),
 		row("login before anything is written",
 			write("login", nil), write("login", map[string]any{"role": "a"}), write("login", map[string]any{"jwt": "a"}),
