@@ -126,14 +126,12 @@ func refusePrivate(text string, edges []edge) error {
 
 // refuseAlmost refuses what would be passed over as a comment, and was meant as a block.
 func refuseAlmost(text string, edges []edge) error {
-	next := 0
-	for _, at := range almostMarker.FindAllStringSubmatchIndex(text, -1) {
-		for next < len(edges) && edges[next].to <= at[2] {
-			next++
+	from := 0
+	for _, next := range append(edges, edge{from: len(text)}) {
+		if at := almostMarker.FindStringIndex(text[from:next.from]); at != nil {
+			return fmt.Errorf("line %d: this is not spelled as PEM has it, -----BEGIN CERTIFICATE----- with five hyphens on each side", line(text, from+at[0]))
 		}
-		if next == len(edges) || at[2] < edges[next].from {
-			return fmt.Errorf("line %d: this is not spelled as PEM has it, -----BEGIN CERTIFICATE----- with five hyphens on each side", line(text, at[0]))
-		}
+		from = next.to
 	}
 	return nil
 }

@@ -11,12 +11,16 @@ import (
 	"fmt"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 )
 
 // ErrNone is about a text that holds nothing like PEM.
 var ErrNone = errors.New("there is no certificate or key in it")
 
 var errPrivate = errors.New("this is a private key, which has no place here; give the certificate or the public key alone, and as it was sent, take the private key for known to others")
+
+// errBinary is about a file in DER, of which JSON keeps less than its bytes.
+var errBinary = errors.New("it is binary; openssl x509 -inform der -in FILE writes a certificate as PEM, and openssl pkey -pubin -inform der -pubout a key")
 
 // Certificates returns a bundle of certificates as it can be stored. A text in which
 // every reader of PEM finds the same is returned as it is; any other one is written anew.
@@ -150,6 +154,9 @@ func unwrapped(text string, whole func(der []byte) (label string)) (inner string
 	blocks, err = read(text)
 	if err != nil || len(blocks) > 0 {
 		return text, blocks, err
+	}
+	if strings.ContainsRune(text, utf8.RuneError) {
+		return "", nil, errBinary
 	}
 	plain := strings.Map(func(r rune) rune {
 		if unicode.IsSpace(r) || strings.ContainsRune("\ufeff\u200b\"'", r) {

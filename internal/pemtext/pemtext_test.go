@@ -97,6 +97,7 @@ func spellings(text string) map[string]string {
 		"as it should be":               text,
 		"CRLF":                          crlf.Replace(text),
 		"without line feed at the end":  strings.TrimSpace(text),
+		"words of markers around":       "begin\n" + text + "end\n",
 		"text around":                   "subject: CN=a, O=b\n    Serial: 4f:5a\n" + text + "the end\n",
 		"Bag Attributes":                "Bag Attributes\n    localKeyID: 54 69 6D 65\nsubject=/CN=a\n" + text,
 		"spaces for line feeds":         spaces.Replace(text),
@@ -208,6 +209,7 @@ func TestCertificatesRefuses(t *testing.T) {
 		"a request":                     {good + block("CERTIFICATE REQUEST", m.der[1]), "CERTIFICATE REQUEST"},
 		"a container":                   {block("PKCS7", m.der[1]), "openssl pkcs7"},
 		"UTF-16":                        {"-\x00-\x00", "no text"},
+		"DER as JSON leaves it":         {strings.ToValidUTF8(string(m.der[0][:4])+"\xff", "\ufffd"), "it is binary"},
 		"not UTF-8":                     {"\xff\xfe", "no text"},
 	} {
 		got, err := pemtext.Certificates(row.text)
