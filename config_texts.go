@@ -147,6 +147,8 @@ func checkReviewerText(text string) error {
 		return errors.New(field + ": it has quotes around it; give the token alone")
 	case len(text) > 6 && strings.EqualFold(text[:6], "bearer") && strings.ContainsAny(text[6:7], " :\t"):
 		return errors.New(field + ": give the token alone, without Bearer before it")
+	case looksLikeToken(text) && strings.Contains(text, `\`):
+		return errors.New(field + ": it has a backslash in it, such as of a line feed that was escaped; give the token alone")
 	case strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' }):
 		return errors.New(field + ": it has line feeds, spaces or other characters in it that no token has; give the token on one line")
 	}

@@ -141,6 +141,25 @@ func TestStoredConfigGoesOn(t *testing.T) {
 	m.mustLogin(m.token())
 }
 
+// So it is where an import brings the configuration.
+func TestImportTakesPEMAsPeopleHaveIt(t *testing.T) {
+	m := newMount(t)
+	method := func(ca string) fields {
+		text, err := json.Marshal(fields{"Name": "k8s", "Type": "kubernetes", "Config": fields{"Host": m.api.URL, "CACert": ca, "ServiceAccountJWT": m.api.Reviewer}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return fields{"auth_method": string(text), "binding_rules": "[]"}
+	}
+	if o := m.do(logical.UpdateOperation, "import/consul", method(m.api.CAPEM+strings.Replace(m.api.CAPEM, "MII", "MIJ", 1))); o.status != http.StatusBadRequest || !strings.Contains(o.message, "block 2, line ") {
+		t.Errorf("%d %s", o.status, o.message)
+	}
+	m.write("import/consul", method(strings.ReplaceAll(m.api.CAPEM, "\n", " ")))
+	if got := m.read("config")["kubernetes_ca_cert"]; got != m.api.CAPEM {
+		t.Errorf("the CA is read as %q", got)
+	}
+}
+
 // connectTo is a proxy that leads to a server whatever host it is asked for, and tells
 // which those were.
 func connectTo(t *testing.T, server string) (proxy string, asked chan string) {
@@ -215,6 +234,7 @@ func TestReviewerThatIsNoToken(t *testing.T) {
 		"${REVIEWER}":                    "a variable without its value",
 		`"` + jwt + `"`:                  "quotes",
 		"'" + jwt:                        "quotes",
+		jwt + `\n`:                       "backslash",
 		"Bearer " + jwt:                  "without Bearer",
 		"bearer:" + jwt:                  "without Bearer",
 		jwt[:cut] + "\n" + jwt[cut:]:     "on one line",

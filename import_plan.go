@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/hashicorp/vault/sdk/framework"
 	"github.com/hashicorp/vault/sdk/logical"
 
 	"vault-plugin-auth-kubernetes/internal/binding"
@@ -86,6 +87,9 @@ func (b *backend) planConfig(ctx context.Context, plan *importPlan, before *conf
 		*config = *before
 	}
 	config.takeOver(from)
+	if _, err := config.takeTexts(before, &framework.FieldData{}); err != nil {
+		return importRefusal{"auth_method: " + err.Error()}
+	}
 	if err := b.validateConfig(config); err != nil {
 		return importRefusal{"auth_method: " + err.Error()}
 	}
