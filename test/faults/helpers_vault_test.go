@@ -36,14 +36,23 @@ var vaultClient = &http.Client{
 	Transport: &http.Transport{MaxIdleConnsPerHost: 512},
 }
 
+// hastyClient is for requests that may be given up. It has connections of its own: a
+// request on a connection that another one gave up in the moment of its return ends with
+// the other's "context deadline exceeded".
+var hastyClient = &http.Client{Timeout: time.Minute, Transport: &http.Transport{}}
+
 // ask makes one request to the Vault at addr. The error is about the connection
 // to Vault; any status is an answer.
 func ask(addr, token, method, path string, body any) (answer, error) {
-	return askUntil(context.Background(), addr, token, method, path, body)
+	return askBy(context.Background(), vaultClient, addr, token, method, path, body)
 }
 
 // askUntil is ask by a client that hangs up when ctx ends.
-func askUntil(ctx context.Context, addr, token, method, path string, body any) (a answer, err error) {
+func askUntil(ctx context.Context, addr, token, method, path string, body any) (answer, error) {
+	return askBy(ctx, hastyClient, addr, token, method, path, body)
+}
+
+func askBy(ctx context.Context, client *http.Client, addr, token, method, path string, body any) (a answer, err error) {
 	var content io.Reader
 	switch body := body.(type) {
 	case nil:
@@ -64,7 +73,7 @@ func askUntil(ctx context.Context, addr, token, method, path string, body any) (
 		request.Header.Set("X-Vault-Token", token)
 	}
 	start := time.Now()
-	response, err := vaultClient.Do(request)
+	response, err := client.Do(request)
 	if err != nil {
 		return a, err
 	}
