@@ -18,7 +18,9 @@ import (
 // explain explains a login from the address that the tests log in from.
 func (m *mount) explain(data fields) outcome {
 	m.t.Helper()
-	return m.do(logical.UpdateOperation, "explain", merge(fields{"remote_addr": "192.0.2.1"}, data))
+	o := m.do(logical.UpdateOperation, "explain", merge(fields{"remote_addr": "192.0.2.1"}, data))
+	m.wantGolden(o)
+	return o
 }
 
 // wantAgreement makes a login and has it explained, which have to end alike: in the

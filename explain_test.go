@@ -26,6 +26,7 @@ func (m *mount) explained(data fields) fields {
 	if o.status != http.StatusOK {
 		m.t.Fatalf("explaining: %d %s", o.status, o.message)
 	}
+	m.wantGolden(o)
 	return o.data
 }
 
