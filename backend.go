@@ -13,6 +13,7 @@ import (
 	"github.com/hashicorp/vault/sdk/logical"
 
 	"vault-plugin-auth-kubernetes/internal/cache"
+	"vault-plugin-auth-kubernetes/internal/config"
 	"vault-plugin-auth-kubernetes/internal/kube"
 	"vault-plugin-auth-kubernetes/internal/role"
 	"vault-plugin-auth-kubernetes/internal/rules"
@@ -22,7 +23,6 @@ import (
 )
 
 const (
-	configPath = "config"
 	loginPath  = "login"
 	rolePrefix = "role/"
 
@@ -104,7 +104,7 @@ func newBackend() *backend {
 		Clean:          b.clean,
 		PathsSpecial: &logical.Paths{
 			Unauthenticated: []string{loginPath},
-			SealWrapStorage: []string{configPath},
+			SealWrapStorage: []string{config.Path},
 		},
 		Paths: framework.PathAppend(
 			[]*framework.Path{
@@ -130,8 +130,10 @@ func (b *backend) HandleRequest(ctx context.Context, req *logical.Request) (*log
 	case isRelative(req.Path):
 		return nil, &logical.StatusBadRequest{Err: relativePath}
 	}
-	if err := refuseNumbers(req); err != nil {
-		return withoutSecrets(req, logical.ErrorResponse(err.Error()), nil)
+	if req.Path == config.Path {
+		if err := config.RefuseNumbers(req.Data); err != nil {
+			return withoutSecrets(req, logical.ErrorResponse(err.Error()), nil)
+		}
 	}
 	response, err := b.Backend.HandleRequest(ctx, req)
 	return withoutSecrets(req, response, err)
@@ -170,7 +172,7 @@ func isRelative(path string) bool { return strings.Contains(path, "..") }
 // invalidate is called by the host when another node of the cluster wrote key.
 func (b *backend) invalidate(_ context.Context, key string) {
 	b.doubt(key)
-	if key == configPath {
+	if key == config.Path {
 		b.closeConnection()
 	}
 }
@@ -178,7 +180,7 @@ func (b *backend) invalidate(_ context.Context, key string) {
 // clean is called when the mount goes away, or the plugin is reloaded.
 func (b *backend) clean(context.Context) {
 	b.end()
-	b.connections.Drop(configPath)
+	b.connections.Drop(config.Path)
 	b.closeConnection()
 }
 

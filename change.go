@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/vault/sdk/logical"
+
+	"vault-plugin-auth-kubernetes/internal/config"
 )
 
 const (
@@ -80,7 +82,7 @@ func (c *changing) store(ctx context.Context, key string, value []byte, do func(
 	c.b.doubt(key)
 	defer c.b.doubt(key)
 	err := do(ctx)
-	if made := c.b.made.Load(); err == nil && key == configPath && made != nil && made.stored != sha256.Sum256(value) {
+	if made := c.b.made.Load(); err == nil && key == config.Path && made != nil && made.stored != sha256.Sum256(value) {
 		c.b.closeConnection()
 	}
 	return err
@@ -89,8 +91,8 @@ func (c *changing) store(ctx context.Context, key string, value []byte, do func(
 // doubt makes whoever comes from now on read what is stored under key.
 func (b *backend) doubt(key string) {
 	switch {
-	case key == configPath:
-		b.connections.Drop(configPath)
+	case key == config.Path:
+		b.connections.Drop(config.Path)
 	case strings.HasPrefix(key, rolePrefix):
 		b.roles.Drop(strings.TrimPrefix(key, rolePrefix))
 	case strings.HasPrefix(key, rulePrefix):

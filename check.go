@@ -7,11 +7,14 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode"
 
 	"github.com/hashicorp/vault/sdk/logical"
 	"golang.org/x/sync/errgroup"
 
+	"vault-plugin-auth-kubernetes/internal/config"
 	"vault-plugin-auth-kubernetes/internal/scrub"
+	"vault-plugin-auth-kubernetes/internal/shell"
 	"vault-plugin-auth-kubernetes/internal/telemetry"
 )
 
@@ -188,7 +191,7 @@ func (c *checker) safe(text string) string {
 		text = c.connection.client.Secrets(c.credential).Text(text)
 	}
 	text = strings.Map(func(r rune) rune {
-		if isNotPrintable(r) {
+		if !unicode.IsPrint(r) {
 			return ' '
 		}
 		return r
@@ -199,12 +202,7 @@ func (c *checker) safe(text string) string {
 // patch is the command that changes fields of the configuration and keeps the
 // others, the reviewer's token among them.
 func (c *checker) patch(fields ...string) string {
-	return "vault patch " + shellWord(c.mount+"/"+configPath) + " " + strings.Join(fields, " ")
-}
-
-// commented is a command with words behind it that a shell does not read.
-func commented(command, format string, args ...any) string {
-	return command + " # " + fmt.Sprintf(format, args...)
+	return "vault patch " + shell.Word(c.mount+"/"+config.Path) + " " + strings.Join(fields, " ")
 }
 
 // some names the first few of a list.

@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 
+	"vault-plugin-auth-kubernetes/internal/config"
 	"vault-plugin-auth-kubernetes/internal/kube"
+	"vault-plugin-auth-kubernetes/internal/shell"
 	"vault-plugin-auth-kubernetes/internal/token"
 )
 
@@ -43,7 +45,7 @@ func (c *checker) clusterKeys(published token.Keys, err error) finding {
 	case failure == kube.Unauthorized:
 		return skipped("%s", rejectedReviewer)
 	case failure == kube.Forbidden:
-		return failed(commented(readDiscovery, "or: %s", c.patch("verify_with_cluster_keys=false")), "the reviewer may not read the cluster's keys at /openid/v1/jwks")
+		return failed(shell.Commented(readDiscovery, "or: %s", c.patch("verify_with_cluster_keys=false")), "the reviewer may not read the cluster's keys at /openid/v1/jwks")
 	}
 	return failed(remedy, "the cluster's keys cannot be read: %v", err)
 }
@@ -53,7 +55,7 @@ func (c *checker) pemKeys(published token.Keys, err error) finding {
 	if err != nil {
 		return skipped("the cluster's keys, to compare them with, cannot be read: %v", err)
 	}
-	remedy := commented(c.patch("pem_keys=", "verify_with_cluster_keys=true"), "or set the current ones: %s", c.patch("pem_keys=@sa.pub"))
+	remedy := shell.Commented(c.patch("pem_keys=", "verify_with_cluster_keys=true"), "or set the current ones: %s", c.patch("pem_keys=@sa.pub"))
 	known, signing := configured.In(published), published.In(configured)
 	switch {
 	case known == 0:
@@ -76,7 +78,7 @@ func (c *checker) issuer(issuer string, err error) finding {
 	enforced := c.connection.issuer
 	failure, _ := failureOf(err)
 	switch {
-	case enforced == "" && c.connection.config.leavesIssuerOpen():
+	case enforced == "" && c.connection.config.LeavesIssuerOpen():
 		return c.issuerLeftOpen(issuer)
 	case failure == kube.Unauthorized && c.credential != "":
 		return skipped("%s", rejectedReviewer)
@@ -85,7 +87,7 @@ func (c *checker) issuer(issuer string, err error) finding {
 	case err != nil:
 		remedy := readDiscovery
 		if !refused(failure) || c.credential == "" {
-			remedy = commented("kubectl get --raw /.well-known/openid-configuration", "and compare")
+			remedy = shell.Commented("kubectl get --raw /.well-known/openid-configuration", "and compare")
 		}
 		return warned(remedy, "tokens must have the issuer %q, and the cluster does not tell its own: %v", enforced, err)
 	case enforced == "":
@@ -93,8 +95,8 @@ func (c *checker) issuer(issuer string, err error) finding {
 	case enforced == issuer:
 		return passed("the cluster's is %q, as the configuration asks", issuer)
 	}
-	remedy := commented(c.patch("issuer="+c.issuerWord(issuer)), "or leave it to the API server: %s", c.patch("disable_iss_validation=true"))
-	if enforced == defaultIssuer {
+	remedy := shell.Commented(c.patch("issuer="+c.issuerWord(issuer)), "or leave it to the API server: %s", c.patch("disable_iss_validation=true"))
+	if enforced == config.DefaultIssuer {
 		return warned(remedy, "tokens must have the issuer %q, which only those from secrets have; the cluster's is %q", enforced, issuer)
 	}
 	return failed(remedy, "tokens must have the issuer %q, and the cluster's is %q", enforced, issuer)
@@ -104,7 +106,7 @@ func (c *checker) issuer(issuer string, err error) finding {
 func (c *checker) issuerLeftOpen(issuer string) finding {
 	remedy := c.patch("disable_iss_validation=true")
 	if issuer != "" {
-		remedy = commented(remedy, "or have it checked: %s", c.patch("issuer="+c.issuerWord(issuer)))
+		remedy = shell.Commented(remedy, "or have it checked: %s", c.patch("issuer="+c.issuerWord(issuer)))
 	}
 	return warned(remedy, "disable_iss_validation is false and no issuer is named: Vault's own method, which this was taken over from, then checks none, and neither does this plugin")
 }
@@ -114,7 +116,7 @@ func (c *checker) issuerWord(issuer string) string {
 	if !c.vouchedFor() {
 		return "ISSUER"
 	}
-	return shellWord(issuer)
+	return shell.Word(issuer)
 }
 
 // refused tells whether the API server answered and did not let the caller in.

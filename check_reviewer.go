@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"vault-plugin-auth-kubernetes/internal/kube"
+	"vault-plugin-auth-kubernetes/internal/shell"
 	"vault-plugin-auth-kubernetes/internal/token"
 )
 
@@ -45,7 +46,7 @@ func (c *checker) checkReviewer(ctx context.Context) {
 // permissions; empty if there is.
 func (c *checker) reviewer(ctx context.Context) (f finding, blocked string) {
 	if c.credential == "" && c.connection.config.ReviewerDropped {
-		return failed(commented(c.patch("token_reviewer_jwt=@reviewer.jwt"), "or, if each login is to review itself: %s", c.patch("token_reviewer_jwt=")),
+		return failed(shell.Commented(c.patch("token_reviewer_jwt=@reviewer.jwt"), "or, if each login is to review itself: %s", c.patch("token_reviewer_jwt=")),
 				"a write of the configuration did not name token_reviewer_jwt, and so took the reviewer's token away; each login now reviews itself, "+
 					"and is refused unless its service account has the ClusterRole system:auth-delegator, and its token the API server's own audience"),
 			"there is no reviewer; the permissions that count are those of each service account that logs in"
@@ -84,10 +85,10 @@ func (c *checker) reviewer(ctx context.Context) (f finding, blocked string) {
 func (c *checker) nameSubject(username string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.named = []string{anyUser, "--as=" + shellWord(username)}
+	c.named = []string{anyUser, "--as=" + shell.Word(username)}
 	account, ok := strings.CutPrefix(username, "system:serviceaccount:")
 	if !ok {
-		c.named = append(c.named, anySubject, "--user="+shellWord(username), anySuffix, "reviewer")
+		c.named = append(c.named, anySubject, "--user="+shell.Word(username), anySuffix, "reviewer")
 		return
 	}
 	namespace, name, _ := strings.Cut(account, ":")
@@ -102,7 +103,7 @@ func (c *checker) nameSubject(username string) {
 func (c *checker) rejected() finding {
 	remedy := c.newReviewerToken()
 	if !c.staticReviewer() {
-		remedy = commented(remedy, "where kubernetes_host is another cluster than the one that Vault's own pod is in")
+		remedy = shell.Commented(remedy, "where kubernetes_host is another cluster than the one that Vault's own pod is in")
 	}
 	const rejects = "the API server rejects the credential (401 Unauthorized)"
 	t, err := token.Parse(c.credential)
@@ -216,13 +217,13 @@ func (c *checker) permitted(ctx context.Context, p permission) finding {
 	case allowed:
 		return passed("the reviewer may %s; needed by %s", what, some(p.by))
 	case onlyRenewals:
-		return warned(commented(p.grant, "or, to renew without: %s", c.patch("renewal_check=none")),
+		return warned(shell.Commented(p.grant, "or, to renew without: %s", c.patch("renewal_check=none")),
 			"the reviewer may not %s in all namespaces, so tokens may be renewed although their service accounts are gone; needed by renewal_check", what)
 	}
 	scope := ""
 	if p.check == checkMayAccounts { // the other two have no namespace
 		scope = " in all namespaces"
 	}
-	return failed(commented(p.grant, "to see it: kubectl auth can-i %s -A %s", what, anyUser),
+	return failed(shell.Commented(p.grant, "to see it: kubectl auth can-i %s -A %s", what, anyUser),
 		"the reviewer may not %s%s; needed by %s", what, scope, some(p.by))
 }

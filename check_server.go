@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"vault-plugin-auth-kubernetes/internal/kube"
+	"vault-plugin-auth-kubernetes/internal/shell"
 	"vault-plugin-auth-kubernetes/internal/token"
 )
 
@@ -69,7 +70,7 @@ func (c *checker) clock(seen kube.Observation) finding {
 	}
 	// Date is cut to seconds, and was written somewhere between request and answer.
 	skew := seen.Date.Add(time.Second / 2).Sub(seen.At.Add(-seen.Took / 2))
-	remedy := commented(compareClocks, setClocks)
+	remedy := shell.Commented(compareClocks, setClocks)
 	direction := "ahead of"
 	if skew < 0 {
 		skew, direction = -skew, "behind"

@@ -10,8 +10,10 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"vault-plugin-auth-kubernetes/internal/binding"
+	"vault-plugin-auth-kubernetes/internal/config"
 	"vault-plugin-auth-kubernetes/internal/refusal"
 	"vault-plugin-auth-kubernetes/internal/role"
+	"vault-plugin-auth-kubernetes/internal/shell"
 )
 
 // maxRolesChecked bounds the roles that one check looks at; each is a read of the
@@ -35,11 +37,11 @@ type needs struct {
 
 // checkConfiguration sets the connection, if there can be one.
 func (c *checker) checkConfiguration(ctx context.Context) error {
-	entry, err := c.storage.Get(ctx, configPath)
+	entry, err := c.storage.Get(ctx, config.Path)
 	if err != nil {
 		return err
 	}
-	write := "vault write " + shellWord(c.mount+"/"+configPath) +
+	write := "vault write " + shell.Word(c.mount+"/"+config.Path) +
 		" kubernetes_host=https://HOST:6443 kubernetes_ca_cert=@ca.crt token_reviewer_jwt=@reviewer.jwt disable_local_ca_jwt=true"
 	if entry == nil {
 		c.note(checkConfiguration, failed(write, "the mount has no configuration"))
@@ -50,7 +52,7 @@ func (c *checker) checkConfiguration(ctx context.Context) error {
 		remedy := write
 		var r *refusal.Refusal
 		if errors.As(err, &r) && r.Remedy != "" {
-			remedy = commented(write, "%s", r.Remedy)
+			remedy = shell.Commented(write, "%s", r.Remedy)
 		}
 		c.note(checkConfiguration, failed(remedy, "it is stored and cannot be used: %v", err))
 		return nil
@@ -80,27 +82,27 @@ func (c *checker) checkStored(ctx context.Context) error {
 	for _, name := range rules.Mentioning(binding.Namespace) {
 		c.needs.namespaces = append(c.needs.namespaces, fmt.Sprintf("binding rule %q", name))
 	}
-	config := c.connection.config
-	if config.BindingRuleRole != "" {
-		r, err := c.b.loadRole(ctx, c.storage, roleCacheKey(config.BindingRuleRole), nil)
-		if problem := config.ruleRoleProblem(r); err == nil && problem != "" {
+	settings := c.connection.config
+	if settings.BindingRuleRole != "" {
+		r, err := c.b.loadRole(ctx, c.storage, role.Key(settings.BindingRuleRole), nil)
+		if problem := settings.RuleRoleProblem(r); err == nil && problem != "" {
 			problems = append(problems, problem)
 		}
 	}
-	if config.UseAnnotationsAsAliasMetadata {
+	if settings.UseAnnotationsAsAliasMetadata {
 		c.needs.accounts = append(c.needs.accounts, "use_annotations_as_alias_metadata")
 	}
 	for _, name := range rules.DependingOnAnnotation() {
 		rule := fmt.Sprintf("binding rule %q (use_service_name_annotation)", name)
-		if config.ServiceNameAnnotation == "" {
+		if settings.ServiceNameAnnotation == "" {
 			problems = append(problems, rule+": service_name_annotation of the configuration names no annotation")
 			continue
 		}
 		c.needs.accounts = append(c.needs.accounts, rule)
 	}
-	c.needs.renewals = config.RenewalCheck != renewalCheckNone
+	c.needs.renewals = settings.RenewalCheck != config.RenewalCheckNone
 	if len(problems) > 0 {
-		c.note(checkConfiguration, warned(commented("vault list "+shellWord(c.mount+"/role"), "and write those anew that are named"), "%s", some(problems)))
+		c.note(checkConfiguration, warned(shell.Commented("vault list "+shell.Word(c.mount+"/role"), "and write those anew that are named"), "%s", some(problems)))
 		return nil
 	}
 	c.note(checkConfiguration, passed("it can be used; CA certificates: %s; reviewer: %s", c.caSource(), c.credentialSource()))

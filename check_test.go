@@ -16,6 +16,7 @@ import (
 
 	"vault-plugin-auth-kubernetes/internal/kubetest"
 	"vault-plugin-auth-kubernetes/internal/scrub"
+	"vault-plugin-auth-kubernetes/internal/shell"
 )
 
 // checked is what reading check returns, after what holds for every answer was looked
@@ -514,7 +515,7 @@ func TestShellWord(t *testing.T) {
 	for in, want := range map[string]string{
 		"auth/kubernetes/config": "auth/kubernetes/config", "": "''", "a b": "'a b'", "it's": `'it'\''s'`, "$(x)": "'$(x)'",
 	} {
-		if got := shellWord(in); got != want {
+		if got := shell.Word(in); got != want {
 			t.Errorf("%q becomes %s, want %s", in, got, want)
 		}
 	}

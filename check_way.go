@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"vault-plugin-auth-kubernetes/internal/kube"
+	"vault-plugin-auth-kubernetes/internal/shell"
 )
 
 // certificateWarning is how long before its end a certificate is worth a warning.
@@ -37,7 +38,7 @@ func (c *checker) reachable(p *kube.Probe) finding {
 	asked, setting, remedy := p.Target, "kubernetes_host", c.patch("kubernetes_host="+findHost)
 	if p.Proxy != "" {
 		asked, setting = "the proxy "+p.Proxy, "proxy_url"
-		remedy = commented(c.patch("proxy_url=http://HOST:PORT"), "without proxy_url it is HTTPS_PROXY and NO_PROXY of the Vault process that count")
+		remedy = shell.Commented(c.patch("proxy_url=http://HOST:PORT"), "without proxy_url it is HTTPS_PROXY and NO_PROXY of the Vault process that count")
 	}
 	timedOut := isTimeout(p.Err)
 	switch {
@@ -54,8 +55,8 @@ func (c *checker) reachable(p *kube.Probe) finding {
 	case errors.Is(p.Err, syscall.ECONNREFUSED):
 		return failed(remedy, "%s refuses the connection: nothing listens on that port%s", asked, resolvedTo(p))
 	case timedOut:
-		return failed(commented(remedy, "or let firewalls and network policies pass connections from Vault"),
-			"%s does not answer within %s%s: the machine is down, or a firewall drops the connection", asked, c.connection.config.requestTimeout(), resolvedTo(p))
+		return failed(shell.Commented(remedy, "or let firewalls and network policies pass connections from Vault"),
+			"%s does not answer within %s%s: the machine is down, or a firewall drops the connection", asked, c.connection.config.Timeout(), resolvedTo(p))
 	}
 	return failed(remedy, "no connection to %s%s: %v", asked, resolvedTo(p), cause(p.Err))
 }
@@ -110,7 +111,7 @@ func (c *checker) tls(p *kube.Probe) finding {
 		return failed("look at the API server's logs", "the handshake fails: %v; %s", cause(p.Err), describe(p.Certificate.Leaf))
 	}
 	if left := p.Certificate.Leaf.NotAfter.Sub(c.b.now()); left < certificateWarning {
-		return warned(commented(renewCertificate, onControlPlane), "the certificate ends in %.1f days; %s", left.Hours()/24, describe(p.Certificate.Leaf))
+		return warned(shell.Commented(renewCertificate, onControlPlane), "the certificate ends in %.1f days; %s", left.Hours()/24, describe(p.Certificate.Leaf))
 	}
 	return passed("the certificate is trusted by %s; %s", c.caSource(), describe(p.Certificate.Leaf))
 }
@@ -122,7 +123,7 @@ const (
 
 // noTLS tells apart what listens where no certificate was shown.
 func (c *checker) noTLS(p *kube.Probe) finding {
-	remedy := commented(c.patch("kubernetes_host="+findHost), "the port of the API server is usually 6443 or 443")
+	remedy := shell.Commented(c.patch("kubernetes_host="+findHost), "the port of the API server is usually 6443 or 443")
 	var record tls.RecordHeaderError
 	switch {
 	case errors.As(p.Err, &record) && string(record.RecordHeader[:]) == "HTTP/":
@@ -165,7 +166,7 @@ func (c *checker) certificateProblems(certificate *kube.Certificate) (problems [
 	commands = slices.DeleteFunc(commands, func(command string) bool { return command == "" })
 	remedy = strings.Join(commands, " && ")
 	if len(comments) > 0 {
-		remedy = commented(remedy, "%s", strings.Join(comments, "; "))
+		remedy = shell.Commented(remedy, "%s", strings.Join(comments, "; "))
 	}
 	return problems, remedy
 }
@@ -181,11 +182,11 @@ func (c *checker) nameRemedy(certificate *kube.Certificate) (command, comment st
 	if c.connection.podCA == "" && c.connection.config.CACert == "" {
 		comment = "only if that is a name of your cluster's: public CAs vouch for anybody's"
 	}
-	names := slices.DeleteFunc(certificateNames(certificate.Leaf), func(name string) bool { return validServerName(name) != nil })
+	names := slices.DeleteFunc(certificateNames(certificate.Leaf), func(name string) bool { return kube.CheckServerName(name) != nil })
 	if len(names) == 0 {
 		return c.patch("tls_server_name=NAME"), comment
 	}
-	return c.patch("tls_server_name=" + shellWord(names[0])), comment
+	return c.patch("tls_server_name=" + shell.Word(names[0])), comment
 }
 
 // describe is a certificate in short, by its own words.

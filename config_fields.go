@@ -149,14 +149,3 @@ can log in for as long. Whole seconds. Default 0, ask every time.`,
 		},
 	}
 }
-
-// addedConfigFields are those that Vault's own method does not have.
-var addedConfigFields = []string{
-	"require_audience", "cluster_name", "service_name_annotation",
-	"map_namespaces", "consul_namespace_prefix", "consul_namespace_overrides",
-	"request_timeout", "max_concurrent_reviews", "renewal_check", "tls_server_name", "proxy_url",
-	"verify_with_cluster_keys", "token_review_cache_ttl", "binding_rule_audiences", "binding_rule_role",
-}
-
-// maxClusterNameBytes bounds cluster_name, which is in the metadata of every token.
-const maxClusterNameBytes = 256

@@ -16,6 +16,7 @@ import (
 
 	"github.com/hashicorp/vault/sdk/logical"
 
+	"vault-plugin-auth-kubernetes/internal/config"
 	"vault-plugin-auth-kubernetes/internal/kubetest"
 )
 
@@ -77,7 +78,7 @@ func TestConfigKeysWithCommas(t *testing.T) {
 			t.Errorf("%q is read as %q", text, got)
 		}
 	}
-	if o := m.do(logical.UpdateOperation, "config", m.config(fields{"pem_keys": key.PublicPEM() + ",garbage"})); o.status != http.StatusBadRequest || o.message != noKeys {
+	if o := m.do(logical.UpdateOperation, "config", m.config(fields{"pem_keys": key.PublicPEM() + ",garbage"})); o.status != http.StatusBadRequest || o.message != config.NoKeys {
 		t.Errorf("%d %s", o.status, o.message)
 	}
 }
@@ -96,10 +97,10 @@ func TestConfigRefusesPEMWithAReason(t *testing.T) {
 		change fields
 		words  string
 	}{
-		"one certificate of two is broken": {fields{"kubernetes_ca_cert": m.api.CAPEM + strings.Replace(m.api.CAPEM, "MII", "MIJ", 1)}, noCertificates + ": block 2, line "},
-		"a private key beside the CA":      {fields{"kubernetes_ca_cert": m.api.CAPEM + private}, noCertificates + ": block 2, line "},
-		"a private key as pem_keys":        {fields{"pem_keys": []string{private}}, noKeys + ": block 1, line 1: this is a private key"},
-		"the name of a file as the CA":     {fields{"kubernetes_ca_cert": "ca.crt"}, noCertificates + ": it is the name of a file; with the vault command, kubernetes_ca_cert=@ca.crt sends what is in it"},
+		"one certificate of two is broken": {fields{"kubernetes_ca_cert": m.api.CAPEM + strings.Replace(m.api.CAPEM, "MII", "MIJ", 1)}, config.NoCertificates + ": block 2, line "},
+		"a private key beside the CA":      {fields{"kubernetes_ca_cert": m.api.CAPEM + private}, config.NoCertificates + ": block 2, line "},
+		"a private key as pem_keys":        {fields{"pem_keys": []string{private}}, config.NoKeys + ": block 1, line 1: this is a private key"},
+		"the name of a file as the CA":     {fields{"kubernetes_ca_cert": "ca.crt"}, config.NoCertificates + ": it is the name of a file; with the vault command, kubernetes_ca_cert=@ca.crt sends what is in it"},
 		"the name of a file as pem_keys":   {fields{"pem_keys": "./sa.pub"}, "pem_keys=@./sa.pub"},
 		"a variable":                       {fields{"kubernetes_ca_cert": "$CA"}, "a variable without its value"},
 	} {

@@ -11,6 +11,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/vault/sdk/logical"
 
+	"vault-plugin-auth-kubernetes/internal/config"
 	"vault-plugin-auth-kubernetes/internal/kubetest"
 	"vault-plugin-auth-kubernetes/internal/telemetry"
 )
@@ -30,7 +31,7 @@ func added() fields {
 // Whoever writes Vault's fields knows of no others, and switches none of them off.
 func TestConfigWriteKeepsWhatVaultDoesNotHave(t *testing.T) {
 	m := newMount(t)
-	for _, field := range addedConfigFields {
+	for _, field := range config.AddedFields() {
 		if _, ok := added()[field]; !ok {
 			t.Errorf("%s has no value here", field)
 		}
@@ -88,7 +89,7 @@ func TestConfigFieldsAreReset(t *testing.T) {
 					t.Errorf("%v: warnings %q", f, o.warnings)
 				}
 			}
-			for _, field := range addedConfigFields {
+			for _, field := range config.AddedFields() {
 				if field == "map_namespaces" {
 					continue // the prefix goes with it, below
 				}

@@ -223,15 +223,8 @@ func (a *explainAnswer) secrets() *scrub.Scrubber {
 // secrets are the token, and one that was sent as the role by mistake.
 func (b loginBody) secrets() []string {
 	secrets := asToken(b.jwt)
-	if looksLikeToken(b.role) {
+	if token.LooksLike(b.role) {
 		secrets = append(secrets, asToken(b.role)...)
 	}
 	return secrets
-}
-
-// looksLikeToken tells whether a text may be a JWT, be it a damaged one: nearly all
-// begin with {" in base64.
-func looksLikeToken(text string) bool {
-	_, err := token.Parse(text)
-	return err == nil || strings.HasPrefix(strings.TrimSpace(text), "eyJ")
 }

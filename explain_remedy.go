@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -11,6 +10,7 @@ import (
 	"vault-plugin-auth-kubernetes/internal/identity"
 	"vault-plugin-auth-kubernetes/internal/kube"
 	"vault-plugin-auth-kubernetes/internal/refusal"
+	"vault-plugin-auth-kubernetes/internal/shell"
 )
 
 // maxRemedyList bounds a list in a command that is there to be pasted, in bytes.
@@ -116,7 +116,7 @@ func listCommand(path, field string, list []string, more string) string {
 	if len(joined) > maxRemedyList {
 		return fmt.Sprintf("add %s to its %s: vault read %s", more, field, path)
 	}
-	return fmt.Sprintf("vault write %s %s=%s", path, field, shellWord(joined))
+	return fmt.Sprintf("vault write %s %s=%s", path, field, shell.Word(joined))
 }
 
 // newToken is the command that makes a token for the login.
@@ -126,7 +126,7 @@ func (a *explainAnswer) newToken() string {
 		name, namespace = a.login.identity.Name(), a.login.identity.Namespace()
 	}
 	if audiences := a.audiencesAskedFor(); len(audiences) > 0 {
-		audience = " --audience=" + shellWord(audiences[0])
+		audience = " --audience=" + shell.Word(audiences[0])
 	}
 	return fmt.Sprintf("kubectl create token %s -n %s%s", name, namespace, audience)
 }
@@ -155,14 +155,4 @@ func (a *explainAnswer) roleName() string {
 }
 
 // path is a path of the mount as it is given to the vault command.
-func (a *explainAnswer) path(below string) string { return shellWord(a.mount + below) }
-
-var plainWord = regexp.MustCompile(`^[A-Za-z0-9_./:=,@%+-]+$`)
-
-// shellWord quotes a text for a shell where that is needed.
-func shellWord(text string) string {
-	if plainWord.MatchString(text) {
-		return text
-	}
-	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
-}
+func (a *explainAnswer) path(below string) string { return shell.Word(a.mount + below) }

@@ -105,7 +105,7 @@ func (l *login) joinRoles(ctx context.Context, g *granted) error {
 	names := g.Roles
 	g.Roles = nil
 	for _, name := range names {
-		r, err := l.b.roles.Get(ctx, l.storage, roleCacheKey(name))
+		r, err := l.b.roles.Get(ctx, l.storage, role.Key(name))
 		if err != nil {
 			return err
 		}

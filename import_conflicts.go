@@ -10,6 +10,7 @@ import (
 	"github.com/hashicorp/vault/sdk/logical"
 
 	"vault-plugin-auth-kubernetes/internal/binding"
+	"vault-plugin-auth-kubernetes/internal/config"
 	"vault-plugin-auth-kubernetes/internal/kube"
 	"vault-plugin-auth-kubernetes/internal/role"
 )
@@ -27,7 +28,7 @@ func sameKubernetesHost(a, b string) bool {
 
 // mapsAlike tells whether two configurations map all namespaces to the same ones of
 // Consul's.
-func (c *configEntry) mapsAlike(other *configEntry) bool {
+func mapsAlike(c, other *config.Entry) bool {
 	if !c.MapNamespaces || !other.MapNamespaces {
 		return c.MapNamespaces == other.MapNamespaces
 	}
@@ -36,11 +37,11 @@ func (c *configEntry) mapsAlike(other *configEntry) bool {
 
 // replaces says what of a mount that is in use would be replaced by a configuration
 // that was made for something else.
-func (c *configEntry) replaces(before *configEntry) (conflicts []string) {
+func replaces(c, before *config.Entry) (conflicts []string) {
 	if !sameKubernetesHost(before.Host, c.Host) {
 		conflicts = append(conflicts, fmt.Sprintf("the mount is configured for %s, and the auth method is for %s; with replace_configuration=true all of the mount's roles and rules are for that cluster from then on", before.Host, c.Host))
 	}
-	if before.MapNamespaces && !c.mapsAlike(before) {
+	if before.MapNamespaces && !mapsAlike(c, before) {
 		conflicts = append(conflicts, "the mount maps namespaces to Consul in another way than the auth method, and consul_namespace in the metadata of all its tokens would change; with replace_configuration=true it does")
 	}
 	return conflicts
@@ -48,8 +49,8 @@ func (c *configEntry) replaces(before *configEntry) (conflicts []string) {
 
 // changedMeanings says which roles and rules that the import does not write would mean
 // something else after it.
-func (b *backend) changedMeanings(ctx context.Context, s logical.Storage, plan *importPlan, before *configEntry) (conflicts []string, err error) {
-	if before.ServiceNameAnnotation == plan.config.ServiceNameAnnotation && plan.config.mapsAlike(before) {
+func (b *backend) changedMeanings(ctx context.Context, s logical.Storage, plan *importPlan, before *config.Entry) (conflicts []string, err error) {
+	if before.ServiceNameAnnotation == plan.config.ServiceNameAnnotation && mapsAlike(plan.config, before) {
 		return nil, nil
 	}
 	rules, err := b.rules.Get(ctx, s)
@@ -64,7 +65,7 @@ func (b *backend) changedMeanings(ctx context.Context, s logical.Storage, plan *
 		conflicts = append(conflicts, fmt.Sprintf("the import sets service_name_annotation to %s, it is %q, and these rules of the mount would see other names: %s",
 			plan.config.ServiceNameAnnotation, before.ServiceNameAnnotation, some(names)))
 	}
-	if plan.config.mapsAlike(before) {
+	if mapsAlike(plan.config, before) {
 		return conflicts, nil
 	}
 	if names := others(rules.DependingOnConsulNamespace()); len(names) > 0 {

@@ -11,6 +11,7 @@ import (
 	"github.com/hashicorp/vault/sdk/logical"
 
 	"vault-plugin-auth-kubernetes/internal/binding"
+	"vault-plugin-auth-kubernetes/internal/config"
 	"vault-plugin-auth-kubernetes/internal/consul"
 	"vault-plugin-auth-kubernetes/internal/identity"
 )
@@ -35,7 +36,7 @@ func accounts(t testing.TB) (ids []identity.Identity, annotations []map[string]s
 func (m *mount) meanings() map[string]string {
 	m.t.Helper()
 	said := map[string]string{}
-	config, err := readConfig(m.t.Context(), m.storage)
+	config, err := config.Read(m.t.Context(), m.storage)
 	if err != nil {
 		m.t.Fatal(err)
 	}
@@ -45,7 +46,7 @@ func (m *mount) meanings() map[string]string {
 	}
 	ids, annotations := accounts(m.t)
 	for i, id := range ids {
-		attributes := binding.NewAttributes(id, binding.Context{ConsulNamespace: config.consulNamespace(id.Namespace())})
+		attributes := binding.NewAttributes(id, binding.Context{ConsulNamespace: config.ConsulNamespace(id.Namespace())})
 		attributes.SetServiceAccount(nil, annotations[i])
 		attributes.SetNamespace(nil)
 		nothing := func(context.Context, binding.Source) error { return nil }

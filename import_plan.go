@@ -7,11 +7,12 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/hashicorp/vault/sdk/framework"
 	"github.com/hashicorp/vault/sdk/logical"
 
 	"vault-plugin-auth-kubernetes/internal/binding"
+	"vault-plugin-auth-kubernetes/internal/config"
 	"vault-plugin-auth-kubernetes/internal/consul"
+	"vault-plugin-auth-kubernetes/internal/role"
 )
 
 // importPlan is what an import comes to.
@@ -20,7 +21,7 @@ type importPlan struct {
 	method  string
 	// stored is what the plan is made of.
 	stored *readOnce
-	config *configEntry
+	config *config.Entry
 	rules  []string // what happens to each, a line
 	writes []plannedWrite
 	left   []string
@@ -42,7 +43,7 @@ func (b *backend) planImport(ctx context.Context, s logical.Storage, imported *c
 		rules: []string{}, missing: []string{},
 		left: slices.Clone(imported.Left), refused: slices.Clone(imported.Refused),
 	}
-	before, err := readConfig(ctx, plan.stored)
+	before, err := config.Read(ctx, plan.stored)
 	if err != nil {
 		return nil, err
 	}
@@ -81,30 +82,30 @@ func (p *importPlan) settle() (*importPlan, error) {
 	return p, nil
 }
 
-func (b *backend) planConfig(ctx context.Context, plan *importPlan, before *configEntry, from consul.Config) error {
-	config := &configEntry{DisableISSValidation: true}
+func (b *backend) planConfig(ctx context.Context, plan *importPlan, before *config.Entry, from consul.Config) error {
+	c := &config.Entry{DisableISSValidation: true}
 	if before != nil {
-		*config = *before
+		*c = *before
 	}
-	config.takeOver(from)
-	if _, err := config.takeTexts(before, &framework.FieldData{}); err != nil {
+	takeOver(c, from)
+	if _, err := c.TakeTexts(before, nil); err != nil {
 		return importRefusal{"auth_method: " + err.Error()}
 	}
-	if err := b.validateConfig(config); err != nil {
+	if err := c.Validate(b.podCA.Read); err != nil {
 		return importRefusal{"auth_method: " + err.Error()}
 	}
-	plan.config = config
-	plan.left = append(plan.left, config.narrowerThanConsul()...)
+	plan.config = c
+	plan.left = append(plan.left, narrowerThanConsul(c)...)
 	if before != nil && !plan.options.replaceConfiguration {
-		plan.conflicts = append(plan.conflicts, config.replaces(before)...)
+		plan.conflicts = append(plan.conflicts, replaces(c, before)...)
 	}
-	return plan.add(ctx, configPath, config)
+	return plan.add(ctx, config.Path, c)
 }
 
 // takeOver sets what Consul's method has. It brings a reviewer's token of its own, so
 // the files of a pod that Vault may run in are not used. What the method leaves open is
 // kept where the cluster is the same.
-func (c *configEntry) takeOver(from consul.Config) {
+func takeOver(c *config.Entry, from consul.Config) {
 	sameHost := sameKubernetesHost(c.Host, from.Host)
 	c.Host = from.Host
 	if from.CACert != "" || !sameHost {
@@ -232,7 +233,7 @@ func (b *backend) planMissing(ctx context.Context, s logical.Storage, plan *impo
 // checkRuleName refuses an ID of Consul's that cannot be a name here. It is in the
 // import alone that names do not come from the path.
 func checkRuleName(name string) error {
-	if len(name) > maxRoleNameBytes || !storableRoleName.MatchString(name) {
+	if !role.IsName(name) {
 		return fmt.Errorf("%.64q: the ID cannot be the name of a binding rule", name)
 	}
 	return nil

@@ -9,6 +9,8 @@ import (
 	"github.com/hashicorp/vault/sdk/logical"
 
 	"vault-plugin-auth-kubernetes/internal/binding"
+	"vault-plugin-auth-kubernetes/internal/config"
+	"vault-plugin-auth-kubernetes/internal/role"
 )
 
 // What the answer to an import warns of besides what a written rule is warned of, in
@@ -88,7 +90,7 @@ func (b *backend) warnOf(ctx context.Context, s logical.Storage, plan *importPla
 	if err != nil {
 		return err
 	}
-	for _, w := range compiled.Warnings(plan.config.setting()) {
+	for _, w := range compiled.Warnings(plan.config.Setting()) {
 		plan.warn(name, w.Kind, "", ": "+w.Text)
 	}
 	b.warnOfName(ctx, s, plan, name, entry)
@@ -114,7 +116,7 @@ func (b *backend) warnOfName(ctx context.Context, s logical.Storage, plan *impor
 		if computed {
 			return
 		}
-		if r, err := b.roles.Get(ctx, s, roleCacheKey(name)); err == nil && r != nil && !r.OnlyByBindingRules {
+		if r, err := b.roles.Get(ctx, s, role.Key(name)); err == nil && r != nil && !r.OnlyByBindingRules {
 			plan.warn(rule, roleIsThere, of, fmt.Sprintf(" binds the role %q, which this mount has already: see whether it is meant, or give role_prefix", name))
 		}
 	case binding.BindPolicy:
@@ -128,4 +130,17 @@ func (b *backend) warnOfName(ctx context.Context, s logical.Storage, plan *impor
 			plan.warn(rule, namedPolicy, of, fmt.Sprintf(" becomes the policy %q of Vault, where the name may mean something else than in Consul; policy_prefix gives it another", name))
 		}
 	}
+}
+
+// narrowerThanConsul says what lets fewer log in by rules than Consul does, a line each.
+// An import leaves it as it is: it was set for the rules that the mount has already.
+func narrowerThanConsul(c *config.Entry) []string {
+	var lines []string
+	if len(c.BindingRuleAudiences) > 0 {
+		lines = append(lines, fmt.Sprintf("tokens for the API server's own audience: binding_rule_audiences asks for one of %q, and stays", c.BindingRuleAudiences))
+	}
+	if c.BindingRuleRole != "" {
+		lines = append(lines, fmt.Sprintf("logins without bounds: all go through binding_rule_role %q, which stays", c.BindingRuleRole))
+	}
+	return lines
 }

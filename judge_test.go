@@ -10,6 +10,7 @@ import (
 
 	"github.com/hashicorp/vault/sdk/logical"
 
+	"vault-plugin-auth-kubernetes/internal/config"
 	"vault-plugin-auth-kubernetes/internal/refusal"
 )
 
@@ -146,7 +147,7 @@ func (h *history) shownOf(key string) string {
 	if err := json.Unmarshal(entry.Value, &shown); err != nil {
 		h.t.Error(err)
 	}
-	if key == configPath && shown.ClusterName == "" {
+	if key == config.Path && shown.ClusterName == "" {
 		return unnamed
 	}
 	return strings.ReplaceAll(shown.ClusterName+strings.Join(shown.Policies, ",")+shown.BindName, "${serviceaccount.name}", "web")
@@ -191,7 +192,7 @@ func (h *history) allowed(key string, l observed) []string {
 func (l observed) wentBy() map[string]string {
 	switch {
 	case l.status == 500 && l.message == refusal.ErrNoConfiguration.Error():
-		return map[string]string{configPath: ""}
+		return map[string]string{config.Path: ""}
 	case l.status == 400 && l.role != "":
 		return map[string]string{rolePrefix + l.role: ""}
 	case l.status == 400 || l.status == 403:
@@ -199,9 +200,9 @@ func (l observed) wentBy() map[string]string {
 	case l.status != 200:
 		return nil
 	}
-	shown := map[string]string{configPath: l.cluster}
+	shown := map[string]string{config.Path: l.cluster}
 	if l.cluster == "" {
-		shown[configPath] = unnamed
+		shown[config.Path] = unnamed
 	}
 	if l.role != "" {
 		shown[rolePrefix+l.role] = strings.Join(l.policies, ",")

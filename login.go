@@ -219,6 +219,6 @@ func (l *login) identify(id identity.Identity) {
 	}
 	l.attributes = binding.NewAttributes(id, binding.Context{
 		ClusterName:     l.connection.config.ClusterName,
-		ConsulNamespace: l.connection.config.consulNamespace(id.Namespace()),
+		ConsulNamespace: l.connection.config.ConsulNamespace(id.Namespace()),
 	})
 }

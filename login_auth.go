@@ -85,7 +85,7 @@ func (l *login) identityMetadata() map[string]string {
 		metadataSecretName: l.secretName(),
 	}
 	setIfAny(metadata, metadataCluster, l.connection.config.ClusterName)
-	setIfAny(metadata, metadataConsulNamespace, l.connection.config.consulNamespace(l.identity.Namespace()))
+	setIfAny(metadata, metadataConsulNamespace, l.connection.config.ConsulNamespace(l.identity.Namespace()))
 	if l.granted != nil {
 		setIfAny(metadata, metadataConsulService, joinedNames(l.granted.Services))
 		setIfAny(metadata, metadataConsulNode, joinedNames(l.granted.Nodes))

@@ -10,6 +10,8 @@ import (
 	"github.com/hashicorp/vault/sdk/logical"
 
 	"vault-plugin-auth-kubernetes/internal/binding"
+	"vault-plugin-auth-kubernetes/internal/config"
+	"vault-plugin-auth-kubernetes/internal/role"
 )
 
 const (
@@ -253,13 +255,13 @@ func (b *backend) ruleWarnings(ctx context.Context, s logical.Storage, name stri
 	if err != nil {
 		return nil, err
 	}
-	stored, err := s.Get(ctx, configPath)
+	stored, err := s.Get(ctx, config.Path)
 	if err != nil {
 		return nil, err
 	}
-	config := decodedConfig(stored)
+	config := config.Decoded(stored)
 	var warnings []string
-	for _, w := range compiled.Warnings(config.setting()) {
+	for _, w := range compiled.Warnings(config.Setting()) {
 		warnings = append(warnings, w.Text)
 	}
 	if r.UseServiceNameAnnotation && (config == nil || config.ServiceNameAnnotation == "") {
@@ -277,7 +279,7 @@ func (b *backend) missingRole(ctx context.Context, s logical.Storage, r *ruleEnt
 	if r.BindType != string(binding.BindRole) || strings.Contains(r.BindName, "${") {
 		return ""
 	}
-	role, err := b.roles.Get(ctx, s, roleCacheKey(r.BindName))
+	role, err := b.roles.Get(ctx, s, role.Key(r.BindName))
 	if err != nil || role != nil {
 		return "" // that a role cannot be read now is no fault of the rule's
 	}

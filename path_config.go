@@ -1,24 +1,15 @@
 package main
 
 import (
-	"cmp"
 	"context"
-	"errors"
 	"fmt"
-	"maps"
-	"net"
-	"reflect"
-	"slices"
 	"strings"
 	"time"
-	"unicode"
 
 	"github.com/hashicorp/vault/sdk/framework"
 	"github.com/hashicorp/vault/sdk/logical"
-	"k8s.io/apimachinery/pkg/util/validation"
 
-	"vault-plugin-auth-kubernetes/internal/kube"
-	"vault-plugin-auth-kubernetes/internal/token"
+	"vault-plugin-auth-kubernetes/internal/config"
 )
 
 const (
@@ -68,40 +59,11 @@ func (b *backend) pathConfig() *framework.Path {
 }
 
 func (b *backend) configRead(ctx context.Context, req *logical.Request, _ *framework.FieldData) (*logical.Response, error) {
-	config, err := readConfig(ctx, req.Storage)
+	config, err := config.Read(ctx, req.Storage)
 	if err != nil || config == nil {
 		return nil, err
 	}
-	return &logical.Response{Data: config.responseData()}, nil
-}
-
-// responseData is what reading the configuration returns: every field but the reviewer's
-// token, and where nothing was set, the default that counts.
-func (c *configEntry) responseData() map[string]any {
-	data := map[string]any{"token_reviewer_jwt_set": c.TokenReviewerJWT != ""}
-	shown := *c
-	shown.RequestTimeout = c.requestTimeout()
-	shown.MaxConcurrentReviews = cmp.Or(c.MaxConcurrentReviews, kube.DefaultMaxConcurrent)
-	shown.RenewalCheck = cmp.Or(c.RenewalCheck, renewalCheckAccount)
-	if shown.ConsulNamespaceOverrides == nil {
-		shown.ConsulNamespaceOverrides = map[string]string{}
-	}
-	if shown.BindingRuleAudiences == nil {
-		shown.BindingRuleAudiences = []string{}
-	}
-	for field, target := range shown.fields() {
-		if field == "token_reviewer_jwt" {
-			continue
-		}
-		data[field] = reflect.ValueOf(target).Elem().Interface()
-		if duration, ok := data[field].(time.Duration); ok {
-			data[field] = int64(duration.Seconds())
-		}
-	}
-	if c.ProxyURL != "" {
-		data["proxy_url"] = shownProxy(c.ProxyURL)
-	}
-	return data
+	return &logical.Response{Data: config.Data()}, nil
 }
 
 // configWrite replaces what Vault's own method has of the configuration: fields that are
@@ -109,46 +71,36 @@ func (c *configEntry) responseData() map[string]any {
 // whoever writes Vault's fields, such as Terraform, knows of no more, and must not switch
 // require_audience off by it.
 func (b *backend) configWrite(ctx context.Context, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
-	return b.change(ctx, req.Storage, []string{configPath}, func(s logical.Storage) (*logical.Response, error) {
+	return b.change(ctx, req.Storage, []string{config.Path}, func(s logical.Storage) (*logical.Response, error) {
 		return b.configReplace(ctx, s, req, data)
 	})
 }
 
 func (b *backend) configReplace(ctx context.Context, s logical.Storage, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
-	before, err := s.Get(ctx, configPath)
+	before, err := s.Get(ctx, config.Path)
 	if err != nil {
 		return nil, err
 	}
-	stored, config := decodedConfig(before), &configEntry{}
+	stored, c := config.Decoded(before), &config.Entry{}
 	if stored != nil {
-		*config = *stored
+		*c = *stored
 	}
 	_, namesReviewer := data.Raw["token_reviewer_jwt"]
-	config.set(data, overwritten(data))
-	if err := config.keepProxySecret(stored); err != nil {
+	setConfig(c, data, overwritten(data))
+	if err := c.KeepProxySecret(stored); err != nil {
 		return logical.ErrorResponse(err.Error()), nil
 	}
-	advice, err := config.takeTexts(stored, data)
+	warnings, err := c.TakeTexts(stored, data.Raw["pem_keys"])
 	if err != nil {
 		return logical.ErrorResponse(err.Error()), nil
 	}
-	config.settleIssuer(stored)
-	config.settleReviewer(stored, namesReviewer)
-	warnings := adviceOnHost(advice)
-	if lost := config.lostFrom(stored, data.Raw); len(lost) > 0 {
+	c.SettleIssuer(stored)
+	c.SettleReviewer(stored, namesReviewer)
+
+	if lost := c.LostFrom(stored, data.Raw); len(lost) > 0 {
 		warnings = append(warnings, fmt.Sprintf("A write replaces what it does not name: now at their defaults are %s. vault patch changes single fields.", strings.Join(lost, ", ")))
 	}
-	return b.configStore(ctx, s, req, data, config, warnings...)
-}
-
-// decodedConfig is a stored configuration; nil if there is none, or it cannot be read,
-// which must not keep a new one from being written.
-func decodedConfig(entry *logical.StorageEntry) *configEntry {
-	config := &configEntry{}
-	if entry == nil || entry.DecodeJSON(config) != nil {
-		return nil
-	}
-	return config
+	return b.configStore(ctx, s, req, data, c, warnings...)
 }
 
 // configPatch changes the fields that are named; null means the default.
@@ -156,32 +108,32 @@ func (b *backend) configPatch(ctx context.Context, req *logical.Request, data *f
 	if response := refuseUnknown(req, data); response != nil {
 		return response, nil
 	}
-	return b.change(ctx, req.Storage, []string{configPath}, func(s logical.Storage) (*logical.Response, error) {
+	return b.change(ctx, req.Storage, []string{config.Path}, func(s logical.Storage) (*logical.Response, error) {
 		return b.configMerge(ctx, s, req, data)
 	})
 }
 
 // configMerge changes the fields that are named.
 func (b *backend) configMerge(ctx context.Context, s logical.Storage, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
-	config, err := readConfig(ctx, s)
+	c, err := config.Read(ctx, s)
 	if err != nil {
 		return nil, err
 	}
-	if config == nil {
+	if c == nil {
 		return nil, logical.CodedError(404, "there is no configuration to patch; write one")
 	}
-	before, named := *config, patched(data)
-	config.set(data, named)
-	if err := config.keepProxySecret(&before); err != nil {
+	before, named := *c, patched(data)
+	setConfig(c, data, named)
+	if err := c.KeepProxySecret(&before); err != nil {
 		return logical.ErrorResponse(err.Error()), nil
 	}
-	advice, err := config.takeTexts(&before, data)
+	warnings, err := c.TakeTexts(&before, data.Raw["pem_keys"])
 	if err != nil {
 		return logical.ErrorResponse(err.Error()), nil
 	}
-	config.settleIssuer(&before)
-	config.settleReviewer(&before, named("token_reviewer_jwt"))
-	return b.configStore(ctx, s, req, data, config, adviceOnHost(advice)...)
+	c.SettleIssuer(&before)
+	c.SettleReviewer(&before, named("token_reviewer_jwt"))
+	return b.configStore(ctx, s, req, data, c, warnings...)
 }
 
 // patched tells which fields a patch names. A field that is null is taken out of
@@ -198,44 +150,15 @@ func patched(data *framework.FieldData) func(field string) bool {
 }
 
 func (b *backend) configDelete(ctx context.Context, req *logical.Request, _ *framework.FieldData) (*logical.Response, error) {
-	return b.change(ctx, req.Storage, []string{configPath}, func(s logical.Storage) (*logical.Response, error) {
-		return nil, s.Delete(ctx, configPath)
+	return b.change(ctx, req.Storage, []string{config.Path}, func(s logical.Storage) (*logical.Response, error) {
+		return nil, s.Delete(ctx, config.Path)
 	})
 }
 
-// fields maps the fields of the path to those of the entry.
-func (c *configEntry) fields() map[string]any {
-	return map[string]any{
-		"kubernetes_host":                   &c.Host,
-		"kubernetes_ca_cert":                &c.CACert,
-		"token_reviewer_jwt":                &c.TokenReviewerJWT,
-		"pem_keys":                          &c.PEMKeys,
-		"issuer":                            &c.Issuer,
-		"disable_iss_validation":            &c.DisableISSValidation,
-		"disable_local_ca_jwt":              &c.DisableLocalCAJWT,
-		"use_annotations_as_alias_metadata": &c.UseAnnotationsAsAliasMetadata,
-		"require_audience":                  &c.RequireAudience,
-		"cluster_name":                      &c.ClusterName,
-		"service_name_annotation":           &c.ServiceNameAnnotation,
-		"map_namespaces":                    &c.MapNamespaces,
-		"consul_namespace_prefix":           &c.ConsulNamespacePrefix,
-		"consul_namespace_overrides":        &c.ConsulNamespaceOverrides,
-		"request_timeout":                   &c.RequestTimeout,
-		"max_concurrent_reviews":            &c.MaxConcurrentReviews,
-		"renewal_check":                     &c.RenewalCheck,
-		"tls_server_name":                   &c.TLSServerName,
-		"proxy_url":                         &c.ProxyURL,
-		"verify_with_cluster_keys":          &c.VerifyWithClusterKeys,
-		"token_review_cache_ttl":            &c.TokenReviewCacheTTL,
-		"binding_rule_audiences":            &c.BindingRuleAudiences,
-		"binding_rule_role":                 &c.BindingRuleRole,
-	}
-}
-
-// set takes over the fields that are named, or their defaults where data has no
+// setConfig takes over the fields that are named, or their defaults where data has no
 // value for them.
-func (c *configEntry) set(data *framework.FieldData, named func(field string) bool) {
-	for field, target := range c.fields() {
+func setConfig(c *config.Entry, data *framework.FieldData, named func(field string) bool) {
+	for field, target := range c.Fields() {
 		if !named(field) {
 			continue
 		}
@@ -258,118 +181,63 @@ func (c *configEntry) set(data *framework.FieldData, named func(field string) bo
 
 // configStore validates and writes a configuration.
 func (b *backend) configStore(
-	ctx context.Context, s logical.Storage, req *logical.Request, data *framework.FieldData, config *configEntry, warnings ...string,
+	ctx context.Context, s logical.Storage, req *logical.Request, data *framework.FieldData, c *config.Entry, warnings ...string,
 ) (*logical.Response, error) {
-	if err := b.validateConfig(config); err != nil {
+	if err := c.Validate(b.podCA.Read); err != nil {
 		return logical.ErrorResponse(err.Error()), nil
 	}
-	if b.reviewerCredential(config)() != "" {
-		config.ReviewerDropped = false // the files of a pod serve
+	if b.reviewerCredential(c)() != "" {
+		c.ReviewerDropped = false // the files of a pod serve
 	}
-	entry, err := logical.StorageEntryJSON(configPath, config)
+	entry, err := logical.StorageEntryJSON(config.Path, c)
 	if err != nil {
 		return nil, err
 	}
 	if err := s.Put(ctx, entry); err != nil {
 		return nil, err
 	}
-	if config.ReviewerDropped {
+	if c.ReviewerDropped {
 		b.Logger().Warn("the configuration was written without token_reviewer_jwt, and the reviewer's token that was stored is gone",
 			"mount", req.MountPoint, "remedy", "write it again with token_reviewer_jwt, or confirm with token_reviewer_jwt=\"\"")
 		warnings = append(warnings, reviewerDropped)
 	}
-	if config.EnforcesDefaultIssuer {
+	if c.EnforcesDefaultIssuer {
 		// In the log, and not in the response: there Vault's own method says nothing.
 		b.Logger().Warn("issuers are validated and none is named, so only tokens with the default issuer can log in, which those of pods do not have",
-			"issuer", defaultIssuer, "remedy", "name the cluster's issuer, or set disable_iss_validation=true")
+			"issuer", config.DefaultIssuer, "remedy", "name the cluster's issuer, or set disable_iss_validation=true")
 	}
-	warnings = append(warnings, b.ruleRoleWarnings(ctx, s, config)...)
+	warnings = append(warnings, b.ruleRoleWarnings(ctx, s, c)...)
 	return answerWrite(req, data, warnings), nil
 }
 
-// validateConfig refuses what could never work, in the order and, where Vault
-// refuses it as well, in the words of Vault.
-func (b *backend) validateConfig(config *configEntry) error {
-	if config.Host == "" {
-		return errors.New("no host provided")
-	}
-	if config.CACert != "" && !hasCertificate(config.CACert) {
-		return errors.New(noCertificates) //nolint:staticcheck // Vault's wording
-	}
-	if _, err := token.ParseKeys(config.PEMKeys); err != nil {
-		return err
-	}
-	if _, err := kube.ParseHost(config.Host); err != nil {
-		return fmt.Errorf("kubernetes_host: %w", err)
-	}
-	if config.CACert == "" && !config.DisableLocalCAJWT {
-		if _, err := b.podCA.Read(); err != nil {
-			return err
+// overwritten tells which fields a write sets: all that Vault's own method has, and of
+// the others those that it names. One of these that is null is taken out of data, so that
+// reading it yields its default.
+func overwritten(data *framework.FieldData) func(field string) bool {
+	named := map[string]bool{}
+	for _, field := range config.AddedFields() {
+		value, ok := data.Raw[field]
+		named[field] = ok
+		if ok && value == nil {
+			delete(data.Raw, field)
 		}
 	}
-	return config.validateAdded()
+	return func(field string) bool {
+		isNamed, added := named[field]
+		return isNamed || !added
+	}
 }
 
-// validateAdded refuses what could never work in the fields that Vault's own
-// method does not have.
-func (c *configEntry) validateAdded() error {
-	if len(c.ClusterName) > maxClusterNameBytes || strings.ContainsFunc(c.ClusterName, isNotPrintable) {
-		return fmt.Errorf("cluster_name: more than %d bytes, or not printable", maxClusterNameBytes)
+// emptyPairsAsNone lets an empty text reset consul_namespace_overrides, as it does any
+// other field: the framework takes it for a pair that is malformed, and the command line
+// has no other way to say it.
+func emptyPairsAsNone(req *logical.Request) {
+	const field = "consul_namespace_overrides"
+	if text, ok := req.Data[field].(string); ok && text == "" && req.Path == config.Path {
+		req.Data[field] = map[string]any{}
 	}
-	if strings.ContainsAny(c.ClusterName, "+*") {
-		return errors.New("cluster_name: + and * are wildcards in the paths of policies, and templated policies may be built on it")
-	}
-	if c.ServiceNameAnnotation != "" {
-		if problems := validation.IsQualifiedName(c.ServiceNameAnnotation); len(problems) > 0 {
-			return fmt.Errorf("service_name_annotation: not the key of an annotation: %s", strings.Join(problems, "; "))
-		}
-	}
-	for _, name := range append(slices.Collect(maps.Values(c.ConsulNamespaceOverrides)), c.ConsulNamespacePrefix) {
-		if len(name) > maxClusterNameBytes || strings.ContainsFunc(name, isNotPrintable) {
-			return fmt.Errorf("consul_namespace_prefix, consul_namespace_overrides: more than %d bytes, or not printable", maxClusterNameBytes)
-		}
-		if strings.ContainsAny(name, "+*") {
-			return errors.New("consul_namespace_prefix, consul_namespace_overrides: + and * are wildcards in the paths of policies, and templated policies may be built on them")
-		}
-	}
-	if err := errors.Join(c.validateRequests(), c.validateRules()); err != nil {
-		return err
-	}
-	if !c.MapNamespaces && (c.ConsulNamespacePrefix != "" || len(c.ConsulNamespaceOverrides) > 0) {
-		return errors.New("consul_namespace_prefix and consul_namespace_overrides need map_namespaces=true; " +
-			"to do without it, take back what is stored of them as well: consul_namespace_prefix=\"\" consul_namespace_overrides=\"\"")
-	}
-	return nil
 }
 
-// validateRequests checks how the API server is asked.
-func (c *configEntry) validateRequests() error {
-	if c.RequestTimeout < 0 || c.RequestTimeout > maxRequestTimeout {
-		return fmt.Errorf("request_timeout: it must be between 1s and %s, or 0 for the default", maxRequestTimeout)
-	}
-	if c.MaxConcurrentReviews < 0 || c.MaxConcurrentReviews > maxConcurrentLimit {
-		return fmt.Errorf("max_concurrent_reviews: it must be between 1 and %d, or 0 for the default", maxConcurrentLimit)
-	}
-	if c.TokenReviewCacheTTL < 0 || c.TokenReviewCacheTTL > maxReviewCacheTTL {
-		return fmt.Errorf("token_review_cache_ttl: it must be between 0 and %s", maxReviewCacheTTL)
-	}
-	if !slices.Contains([]string{"", renewalCheckAccount, renewalCheckNone}, c.RenewalCheck) {
-		return fmt.Errorf("renewal_check: it must be %s or %s", renewalCheckAccount, renewalCheckNone)
-	}
-	if c.TLSServerName != "" {
-		if err := validServerName(c.TLSServerName); err != nil {
-			return err
-		}
-	}
-	_, err := parseProxy(c.ProxyURL)
-	return err
-}
-
-func validServerName(name string) error {
-	if len(validation.IsDNS1123Subdomain(name)) > 0 && net.ParseIP(name) == nil {
-		return errors.New("tls_server_name: not a host name or address")
-	}
-	return nil
-}
-
-func isNotPrintable(r rune) bool { return !unicode.IsPrint(r) }
+const reviewerDropped = "token_reviewer_jwt was not named, and a write replaces it: the reviewer's token that was stored is gone. " +
+	"Each login now reviews itself with its own token, and is refused where its service account may not. " +
+	"Name token_reviewer_jwt again, or, if it is to be so, confirm it with token_reviewer_jwt=\"\"; vault patch changes single fields."

@@ -12,6 +12,7 @@ import (
 
 	"github.com/hashicorp/vault/sdk/logical"
 
+	"vault-plugin-auth-kubernetes/internal/config"
 	"vault-plugin-auth-kubernetes/internal/kubetest"
 )
 
@@ -132,8 +133,8 @@ func TestConfigRefuses(t *testing.T) {
 		"host with another scheme": {change: fields{"kubernetes_host": "ftp://k8s.example.com"}},
 		"host with a password":     {change: fields{"kubernetes_host": "https://u:hunter2@k8s.example.com"}},
 		"CA is garbage":            {fields{"kubernetes_ca_cert": "garbage"}, "The provided CA PEM data contains no valid certificates"},
-		"CA is a key":              {fields{"kubernetes_ca_cert": key.PublicPEM()}, noCertificates + ": block 1, line 1: this is no certificate but the PUBLIC KEY"},
-		"CA is broken":             {fields{"kubernetes_ca_cert": strings.Replace(other.CAPEM, "MII", "MIJ", 1)}, noCertificates + ": block 1, line 1: the certificate is damaged: x509: malformed certificate"},
+		"CA is a key":              {fields{"kubernetes_ca_cert": key.PublicPEM()}, config.NoCertificates + ": block 1, line 1: this is no certificate but the PUBLIC KEY"},
+		"CA is broken":             {fields{"kubernetes_ca_cert": strings.Replace(other.CAPEM, "MII", "MIJ", 1)}, config.NoCertificates + ": block 1, line 1: the certificate is damaged: x509: malformed certificate"},
 		"key is garbage":           {fields{"pem_keys": "garbage"}, "data does not contain any valid RSA or ECDSA public keys"},
 		"one key is garbage":       {fields{"pem_keys": []string{key.PublicPEM(), "garbage"}}, "data does not contain any valid RSA or ECDSA public keys"},
 		"a number for a flag":      {change: fields{"disable_iss_validation": "maybe"}},

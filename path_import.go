@@ -184,7 +184,7 @@ func (p *importPlan) response(dryRun bool) *logical.Response {
 	return &logical.Response{
 		Data: map[string]any{
 			"dry_run":           dryRun,
-			"config":            p.config.responseData(),
+			"config":            p.config.Data(),
 			"rules":             p.rules,
 			"not_carried_over":  p.left,
 			"missing_in_consul": p.missing,

@@ -7,6 +7,7 @@ import (
 	"github.com/hashicorp/vault/sdk/logical"
 
 	"vault-plugin-auth-kubernetes/internal/refusal"
+	"vault-plugin-auth-kubernetes/internal/role"
 	"vault-plugin-auth-kubernetes/internal/telemetry"
 )
 
@@ -98,10 +99,10 @@ func (b *backend) loginResolveRole(ctx context.Context, req *logical.Request, da
 			name = c.config.BindingRuleRole
 		}
 	}
-	if len(name) > maxRoleNameBytes {
+	if len(name) > role.MaxNameBytes {
 		name = "" // there can be no such role, and no quota of it
 	}
-	return logical.ResolveRoleResponse(roleCacheKey(name))
+	return logical.ResolveRoleResponse(role.Key(name))
 }
 
 // loginBody is what a client sends to log in.

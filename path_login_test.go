@@ -13,6 +13,7 @@ import (
 	authv1 "k8s.io/api/authentication/v1"
 
 	"vault-plugin-auth-kubernetes/internal/kubetest"
+	"vault-plugin-auth-kubernetes/internal/role"
 )
 
 func setUsername(name string) func(*authv1.TokenReview) {
@@ -70,7 +71,7 @@ func TestRequestsThatCannotSucceed(t *testing.T) {
 		"role that cannot exist":      {fields{"role": "../config", "jwt": m.token()}, `invalid role name "../config"`},
 		"role with a slash":           {fields{"role": "demo/", "jwt": m.token()}, `invalid role name "demo/"`},
 		"role with a newline":         {fields{"role": "demo\n", "jwt": m.token()}, `invalid role name "demo\n"`},
-		"role that is absurdly long":  {fields{"role": strings.Repeat("a", maxRoleNameBytes+1), "jwt": m.token()}, "invalid role name"},
+		"role that is absurdly long":  {fields{"role": strings.Repeat("a", role.MaxNameBytes+1), "jwt": m.token()}, "invalid role name"},
 		"token and role interchanged": {fields{"role": m.token(), "jwt": "demo"}, "invalid role name"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -327,7 +328,7 @@ func TestRoleResolution(t *testing.T) {
 // answered in Vault's words.
 func TestLongRoleName(t *testing.T) {
 	m := newDemo(t, nil, nil)
-	for _, name := range []string{strings.Repeat("a", 200<<10), strings.Repeat("\x00", 200<<10), strings.Repeat("a", maxRoleNameBytes+1), "eyJ" + strings.Repeat("a", 200<<10)} {
+	for _, name := range []string{strings.Repeat("a", 200<<10), strings.Repeat("\x00", 200<<10), strings.Repeat("a", role.MaxNameBytes+1), "eyJ" + strings.Repeat("a", 200<<10)} {
 		for what, operation := range map[string]struct {
 			operation logical.Operation
 			path      string
@@ -349,7 +350,7 @@ func TestLongRoleName(t *testing.T) {
 			}
 		}
 	}
-	name := strings.Repeat("a", maxRoleNameBytes)
+	name := strings.Repeat("a", role.MaxNameBytes)
 	if o := m.login(name, m.token()); o.status != http.StatusBadRequest || o.message != fmt.Sprintf("invalid role name %q", name) {
 		t.Errorf("%d %s", o.status, o.message)
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/hashicorp/vault/sdk/logical"
 
 	"vault-plugin-auth-kubernetes/internal/binding"
+	"vault-plugin-auth-kubernetes/internal/config"
 	"vault-plugin-auth-kubernetes/internal/role"
 )
 
@@ -242,7 +243,7 @@ func (b *backend) roleChange(ctx context.Context, s logical.Storage, req *logica
 		return logical.ErrorResponse(err.Error()), nil
 	}
 	if r.LacksAudience() {
-		config, err := readConfig(ctx, s)
+		config, err := config.Read(ctx, s)
 		if err != nil {
 			return nil, err
 		}

@@ -8,8 +8,10 @@ import (
 	"github.com/hashicorp/vault/sdk/framework"
 	"github.com/hashicorp/vault/sdk/logical"
 
+	"vault-plugin-auth-kubernetes/internal/config"
 	"vault-plugin-auth-kubernetes/internal/identity"
 	"vault-plugin-auth-kubernetes/internal/refusal"
+	"vault-plugin-auth-kubernetes/internal/role"
 )
 
 // What the host keeps with the lease of a token. leaseRole is all that Vault's own
@@ -55,7 +57,7 @@ func (b *backend) renewByRole(ctx context.Context, req *logical.Request) (*logic
 	if name == "" {
 		return nil, errors.New("failed to fetch role_name during renewal")
 	}
-	r, err := b.roles.Get(ctx, req.Storage, roleCacheKey(name))
+	r, err := b.roles.Get(ctx, req.Storage, role.Key(name))
 	if err != nil {
 		return nil, fmt.Errorf("failed to validate role %s during renewal: %w", name, err)
 	}
@@ -84,7 +86,7 @@ func (b *backend) checkLeasedAccount(ctx context.Context, req *logical.Request, 
 	switch {
 	case err == nil && c == nil:
 		return nil // Vault's own method renews without a configuration, too
-	case err == nil && c.config.RenewalCheck == renewalCheckNone:
+	case err == nil && c.config.RenewalCheck == config.RenewalCheckNone:
 		return nil
 	case err == nil:
 		ctx, cancel := c.deadline(ctx)

@@ -3,27 +3,14 @@ package main
 import (
 	"context"
 	"fmt"
-	"regexp"
-	"strings"
 
-	"github.com/hashicorp/vault/sdk/framework"
 	"github.com/hashicorp/vault/sdk/logical"
 
 	"vault-plugin-auth-kubernetes/internal/refusal"
 	"vault-plugin-auth-kubernetes/internal/role"
 )
 
-// storableRoleName is what the role path accepts. Login takes the name from its
-// body, so it has to ask itself before it asks storage.
-var storableRoleName = regexp.MustCompile("^" + framework.GenericNameRegex("name") + "$")
-
-// maxRoleNameBytes bounds the key that a login can make the host look up.
-const maxRoleNameBytes = 512
-
-func roleKey(name string) string { return rolePrefix + roleCacheKey(name) }
-
-// roleCacheKey is the one form of the names that differ only in case.
-func roleCacheKey(name string) string { return strings.ToLower(name) }
+func roleKey(name string) string { return rolePrefix + role.Key(name) }
 
 // readRole reads a stored role, with the fields of old roles moved to those of
 // today; nil if there is none.
@@ -50,18 +37,18 @@ func (b *backend) findRole(ctx context.Context, s logical.Storage, name string) 
 	if r, ok := b.roles.Peek(name); ok {
 		return r, nil
 	}
-	if len(name) > maxRoleNameBytes {
+	if len(name) > role.MaxNameBytes {
 		// Vault's words without the name: what answers must not be as long as what asks.
-		return nil, refusal.OfRequest("there is no role of that name", fmt.Sprintf("invalid role name: it has more than %d bytes", maxRoleNameBytes))
+		return nil, refusal.OfRequest("there is no role of that name", fmt.Sprintf("invalid role name: it has more than %d bytes", role.MaxNameBytes))
 	}
 	unknown := refusal.OfRequest("there is no role of that name", fmt.Sprintf("invalid role name %q", name))
-	if !storableRoleName.MatchString(name) {
+	if !role.IsName(name) {
 		return nil, unknown
 	}
 	if isRelative(name) {
 		return nil, refusal.OfRequest(relativePath, relativePath)
 	}
-	r, err := b.roles.Get(ctx, s, roleCacheKey(name))
+	r, err := b.roles.Get(ctx, s, role.Key(name))
 	if err != nil {
 		return nil, err
 	}

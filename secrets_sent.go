@@ -3,14 +3,15 @@ package main
 import (
 	"encoding/json"
 	"errors"
-	"net/url"
 	"slices"
 	"strings"
 
 	"github.com/hashicorp/vault/sdk/logical"
 
+	"vault-plugin-auth-kubernetes/internal/config"
 	"vault-plugin-auth-kubernetes/internal/kube"
 	"vault-plugin-auth-kubernetes/internal/scrub"
+	"vault-plugin-auth-kubernetes/internal/token"
 )
 
 // secretFields are the fields of requests that hold secrets, in lower case, with what is
@@ -27,14 +28,14 @@ func whole(value string) []string { return []string{value} }
 // ofReviewer takes the name of a file for none: who sent one instead of a token is told
 // so, in words that would be hidden otherwise.
 func ofReviewer(value string) []string {
-	if isFileName(strings.TrimSpace(value)) && !looksLikeToken(value) {
+	if config.IsFileName(strings.TrimSpace(value)) && !token.LooksLike(value) {
 		return nil
 	}
 	return []string{value}
 }
 
 func ofProxy(value string) []string {
-	return slices.DeleteFunc(kube.ProxySecrets(value), func(part string) bool { return part == hiddenPart })
+	return slices.DeleteFunc(kube.ProxySecrets(value), func(part string) bool { return part == kube.HiddenPart })
 }
 
 // minTokenBytes is how long a token is at least. Shorter texts in its place are words,
@@ -115,44 +116,4 @@ func clearedError(err error, secrets *scrub.Scrubber) error {
 		return logical.CodedError(coded.Code(), text)
 	}
 	return errors.New(text)
-}
-
-// hiddenPart stands for what is secret in a proxy's URL wherever it is read.
-const hiddenPart = "xxxxx"
-
-// shownProxy is a proxy's URL as it is read: without the password, and without a user
-// that has none, since that is a key. What cannot be parsed is not shown.
-func shownProxy(text string) string {
-	proxy, err := url.Parse(text)
-	if err != nil {
-		return ""
-	}
-	if proxy.User == nil {
-		return text
-	}
-	if password, _ := proxy.User.Password(); password == "" {
-		proxy.User = url.User(hiddenPart)
-	}
-	return proxy.Redacted()
-}
-
-// errHiddenProxy is about a URL that was read, changed and written.
-var errHiddenProxy = errors.New("proxy_url: " + hiddenPart + " stands for the password that is stored with another URL; write the URL with its password")
-
-// keepProxySecret takes what was read and is written back for what is stored. With any
-// change to it the password has to be named: it must not go to another proxy.
-func (c *configEntry) keepProxySecret(before *configEntry) error {
-	stored := ""
-	if before != nil {
-		stored = before.ProxyURL
-	}
-	switch proxy, err := url.Parse(c.ProxyURL); {
-	case c.ProxyURL == stored, err != nil, proxy.User == nil:
-		return nil // as it is, or judged by others
-	case c.ProxyURL == shownProxy(c.ProxyURL) && shownProxy(stored) == c.ProxyURL:
-		c.ProxyURL = stored
-	case c.ProxyURL == shownProxy(c.ProxyURL):
-		return errHiddenProxy
-	}
-	return nil
 }

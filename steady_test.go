@@ -11,6 +11,9 @@ import (
 
 	"github.com/hashicorp/vault/sdk/helper/consts"
 	"github.com/hashicorp/vault/sdk/logical"
+
+	"vault-plugin-auth-kubernetes/internal/config"
+	"vault-plugin-auth-kubernetes/internal/role"
 )
 
 // Every read of storage is a round trip to the host's process.
@@ -68,7 +71,7 @@ func TestLoginDoesNotAskForTheReplicationState(t *testing.T) {
 func TestRoleNamesThatCannotExistAreNotLookedUp(t *testing.T) {
 	m := newDemo(t, nil, nil)
 	m.storage.reads.Store(0)
-	for _, name := range []string{"../config", "a/b", "a b", "\x00", "é", strings.Repeat("a", maxRoleNameBytes+1), m.token()} {
+	for _, name := range []string{"../config", "a/b", "a b", "\x00", "é", strings.Repeat("a", role.MaxNameBytes+1), m.token()} {
 		m.login(name, m.token())
 	}
 	if reads := m.storage.reads.Load(); reads > 0 {
@@ -208,7 +211,7 @@ func (m *mount) wantLogins(byRole, byRules int) {
 // connections and compiled roles stay what they are.
 func TestOneLookAMinute(t *testing.T) {
 	m, c := newClockedStored(t)
-	connection, _ := m.connections.Peek(configPath)
+	connection, _ := m.connections.Peek(config.Path)
 	role, _ := m.roles.Peek("demo")
 	for range 3 {
 		m.storage.reads.Store(0)
@@ -222,7 +225,7 @@ func TestOneLookAMinute(t *testing.T) {
 			t.Errorf("%d reads after a minute, want one of the configuration, one of the role, a list, and two of rules", reads)
 		}
 	}
-	if now, ok := m.connections.Peek(configPath); !ok || now != connection {
+	if now, ok := m.connections.Peek(config.Path); !ok || now != connection {
 		t.Error("the connection was made anew")
 	}
 	if now, ok := m.roles.Peek("demo"); !ok || now != role {

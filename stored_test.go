@@ -12,6 +12,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/vault/sdk/logical"
 
+	"vault-plugin-auth-kubernetes/internal/config"
 	"vault-plugin-auth-kubernetes/internal/kubetest"
 )
 
@@ -121,7 +122,7 @@ func TestIssuerLeftOpenByVault(t *testing.T) {
 		"written here": {refused: true, change: func(m *mount) {
 			m.logs.Take()
 			m.write("config", m.config(fields{"disable_iss_validation": false}))
-			if lines := m.logs.Take(); len(lines) != 1 || lines[0].Level != hclog.Warn || lines[0].Fields["issuer"] != defaultIssuer {
+			if lines := m.logs.Take(); len(lines) != 1 || lines[0].Level != hclog.Warn || lines[0].Fields["issuer"] != config.DefaultIssuer {
 				t.Errorf("logged: %v", lines)
 			}
 		}},

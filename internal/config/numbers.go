@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"encoding/json"
@@ -8,18 +8,13 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/hashicorp/vault/sdk/logical"
 )
 
-// refuseNumbers refuses numbers and durations of the configuration that the framework
+// RefuseNumbers refuses numbers and durations of the configuration that the framework
 // would make others of without a word: it cuts 500ms to no second at all, which is the
 // default, and reads 010 as 8. The fields are none of Vault's own method, whose way with
 // numbers stays.
-func refuseNumbers(req *logical.Request) error {
-	if req.Path != configPath {
-		return nil
-	}
+func RefuseNumbers(data map[string]any) error {
 	for field, limits := range map[string]struct {
 		most time.Duration
 		zero string
@@ -27,13 +22,13 @@ func refuseNumbers(req *logical.Request) error {
 		"request_timeout":        {maxRequestTimeout, "the default"},
 		"token_review_cache_ttl": {maxReviewCacheTTL, "no cache"},
 	} {
-		if value, ok := numberText(req.Data, field); ok && !isWholeSeconds(value) {
+		if value, ok := numberText(data, field); ok && !isWholeSeconds(value) {
 			return fmt.Errorf("%s: %s cannot be kept; give whole seconds between 1s and %s, such as 2s, or 0 for %s",
 				field, shownNumber(value), limits.most, limits.zero)
 		}
 	}
 	const reviews = "max_concurrent_reviews"
-	if value, ok := numberText(req.Data, reviews); ok && !isWholeNumber(value) {
+	if value, ok := numberText(data, reviews); ok && !isWholeNumber(value) {
 		return fmt.Errorf("%s: %s is no whole number; give one between 1 and %d, or 0 for the default", reviews, shownNumber(value), maxConcurrentLimit)
 	}
 	return nil

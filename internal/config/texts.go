@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"errors"
@@ -7,8 +7,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/hashicorp/vault/sdk/framework"
-
 	"vault-plugin-auth-kubernetes/internal/kube"
 	"vault-plugin-auth-kubernetes/internal/pemtext"
 	"vault-plugin-auth-kubernetes/internal/token"
@@ -16,56 +14,54 @@ import (
 
 // Vault's words for PEM that holds nothing of use.
 const (
-	noCertificates = "The provided CA PEM data contains no valid certificates"
-	noKeys         = "data does not contain any valid RSA or ECDSA public keys"
+	NoCertificates = "The provided CA PEM data contains no valid certificates"
+	NoKeys         = "data does not contain any valid RSA or ECDSA public keys"
 )
 
-// takeTexts reads the texts that a write brings as people have them, and refuses those of
+// TakeTexts reads the texts that a write brings as people have them, and refuses those of
 // which part would not count, or that mean something else than was meant. A value that is
-// stored already, be it by Vault's own method, goes on as it is. It returns advice on
-// what was taken and could be clearer.
-func (c *configEntry) takeTexts(before *configEntry, data *framework.FieldData) (advice string, err error) {
+// stored already, be it by Vault's own method, goes on as it is. The warnings are
+// about what was taken and could be clearer. rawKeys is pem_keys as it was sent, nil if it
+// was not.
+func (c *Entry) TakeTexts(before *Entry, rawKeys any) (warnings []string, err error) {
 	if before == nil {
-		before = &configEntry{}
+		before = &Entry{}
 	}
 	if c.Host == "" {
-		return "", nil // Vault refuses this first
+		return nil, nil // Vault refuses this first
 	}
 	if c.CACert != "" && c.CACert != before.CACert {
 		if c.CACert, err = certificatesOf(c.CACert); err != nil {
-			return "", err
+			return nil, err
 		}
 	}
 	if len(c.PEMKeys) > 0 && !slices.Equal(c.PEMKeys, before.PEMKeys) {
-		if c.PEMKeys, err = keysOf(c.PEMKeys, data.Raw["pem_keys"]); err != nil {
-			return "", err
+		if c.PEMKeys, err = keysOf(c.PEMKeys, rawKeys); err != nil {
+			return nil, err
 		}
 	}
 	if c.Host != before.Host {
-		if advice, err = kube.CheckHost(c.Host); err != nil {
-			return "", fmt.Errorf("kubernetes_host: %w", err)
+		advice, err := kube.CheckHost(c.Host)
+		if err != nil {
+			return nil, fmt.Errorf("kubernetes_host: %w", err)
+		}
+		if advice != "" {
+			warnings = append(warnings, "kubernetes_host: "+advice)
 		}
 	}
 	if c.TokenReviewerJWT != before.TokenReviewerJWT {
 		err = checkReviewerText(c.TokenReviewerJWT)
 	}
-	return advice, err
-}
-
-func adviceOnHost(advice string) []string {
-	if advice == "" {
-		return nil
-	}
-	return []string{"kubernetes_host: " + advice}
+	return warnings, err
 }
 
 func certificatesOf(text string) (string, error) {
 	bundle, err := pemtext.Certificates(text)
 	switch {
 	case errors.Is(err, pemtext.ErrNone):
-		return "", errors.New(noCertificates + fileHint("kubernetes_ca_cert", text))
+		return "", errors.New(NoCertificates + fileHint("kubernetes_ca_cert", text))
 	case err != nil:
-		return "", fmt.Errorf("%s: %w", noCertificates, err)
+		return "", fmt.Errorf("%s: %w", NoCertificates, err)
 	}
 	return bundle, nil
 }
@@ -92,9 +88,9 @@ func keysOf(documents []string, raw any) ([]string, error) {
 	keys, err := pemtext.Keys(documents)
 	switch {
 	case errors.Is(err, pemtext.ErrNone):
-		return nil, errors.New(noKeys + fileHint("pem_keys", strings.Join(documents, ",")))
+		return nil, errors.New(NoKeys + fileHint("pem_keys", strings.Join(documents, ",")))
 	case err != nil:
-		return nil, fmt.Errorf("%s: %w", noKeys, err)
+		return nil, fmt.Errorf("%s: %w", NoKeys, err)
 	}
 	return keys, nil
 }
@@ -109,7 +105,8 @@ var (
 	unexpanded = regexp.MustCompile(`^\$(\{\w+\}|\w+)$`)
 )
 
-func isFileName(text string) bool {
+// IsFileName tells whether a text is plainly the name of a file, and not what is in it.
+func IsFileName(text string) bool {
 	return fileName.MatchString(text) && (fileEnd.MatchString(text) || pathHead.MatchString(text))
 }
 
@@ -121,7 +118,7 @@ func fileHint(field, text string) string {
 		return ": @ reads a file with the vault command alone; elsewhere send what is in the file"
 	case unexpanded.MatchString(text):
 		return ": it is a variable without its value"
-	case isFileName(text) && !looksLikeToken(text):
+	case IsFileName(text) && !token.LooksLike(text):
 		if !fileEnd.MatchString(text) {
 			text = "FILE" // an opaque token may look so
 		}
@@ -147,7 +144,7 @@ func checkReviewerText(text string) error {
 		return errors.New(field + ": it has quotes around it; give the token alone")
 	case len(text) > 6 && strings.EqualFold(text[:6], "bearer") && strings.ContainsAny(text[6:7], " :\t"):
 		return errors.New(field + ": give the token alone, without Bearer before it")
-	case looksLikeToken(text) && strings.Contains(text, `\`):
+	case token.LooksLike(text) && strings.Contains(text, `\`):
 		return errors.New(field + ": it has a backslash in it, such as of a line feed that was escaped; give the token alone")
 	case strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' }):
 		return errors.New(field + ": it has line feeds, spaces or other characters in it that no token has; give the token on one line")

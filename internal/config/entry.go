@@ -1,0 +1,159 @@
+// Package config is the configuration of a mount: as it is stored, what it may say, and what
+// it means. It knows neither requests nor the cluster, and does no I/O but to read the entry.
+package config
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/hashicorp/vault/sdk/logical"
+
+	"vault-plugin-auth-kubernetes/internal/binding"
+)
+
+// Path is where the configuration is stored, and the path that writes it.
+const Path = "config"
+
+// What is used where the configuration says nothing, and what it may say.
+const (
+	defaultRequestTimeout = 10 * time.Second
+	maxRequestTimeout     = time.Minute
+	maxConcurrentLimit    = 10_000
+	maxReviewCacheTTL     = time.Minute
+)
+
+// Values of renewal_check; not set, it is the first.
+const (
+	renewalCheckAccount = "service_account"
+	RenewalCheckNone    = "none"
+)
+
+// DefaultIssuer is the issuer that is asked for when validation is on and no
+// issuer is configured: that of the secret-based tokens.
+const DefaultIssuer = "kubernetes/serviceaccount"
+
+// Entry is the configuration as stored under configPath. The names are
+// those of Vault's own method, which can read what is written here, and the other
+// way round.
+type Entry struct {
+	Host                          string   `json:"host"`
+	CACert                        string   `json:"ca_cert"`
+	TokenReviewerJWT              string   `json:"token_reviewer_jwt"`
+	PEMKeys                       []string `json:"pem_keys"`
+	Issuer                        string   `json:"issuer"`
+	DisableISSValidation          bool     `json:"disable_iss_validation"`
+	DisableLocalCAJWT             bool     `json:"disable_local_ca_jwt"`
+	UseAnnotationsAsAliasMetadata bool     `json:"use_annotations_as_alias_metadata"`
+
+	// What Vault's own method does not have. Left out where it is not used, so
+	// that the entry is then exactly Vault's.
+	RequireAudience          bool              `json:"require_audience,omitempty"`
+	ClusterName              string            `json:"cluster_name,omitempty"`
+	ServiceNameAnnotation    string            `json:"service_name_annotation,omitempty"`
+	MapNamespaces            bool              `json:"map_namespaces,omitempty"`
+	ConsulNamespacePrefix    string            `json:"consul_namespace_prefix,omitempty"`
+	ConsulNamespaceOverrides map[string]string `json:"consul_namespace_overrides,omitempty"`
+
+	RequestTimeout       time.Duration `json:"request_timeout,omitempty"` // nanoseconds; 0 is the default
+	MaxConcurrentReviews int           `json:"max_concurrent_reviews,omitempty"`
+	RenewalCheck         string        `json:"renewal_check,omitempty"`
+	TLSServerName        string        `json:"tls_server_name,omitempty"`
+	ProxyURL             string        `json:"proxy_url,omitempty"`
+
+	BindingRuleAudiences []string `json:"binding_rule_audiences,omitempty"`
+	BindingRuleRole      string   `json:"binding_rule_role,omitempty"`
+
+	// EnforcesDefaultIssuer is no field of the path: settleIssuer says what it is for.
+	EnforcesDefaultIssuer bool `json:"enforces_default_issuer,omitempty"`
+
+	// ReviewerDropped is no field of the path either: settleReviewer says what it is for.
+	ReviewerDropped bool `json:"reviewer_dropped,omitempty"`
+
+	VerifyWithClusterKeys bool          `json:"verify_with_cluster_keys,omitempty"`
+	TokenReviewCacheTTL   time.Duration `json:"token_review_cache_ttl,omitempty"` // nanoseconds
+}
+
+// Timeout bounds one request to the API server.
+func (c *Entry) Timeout() time.Duration {
+	if c.RequestTimeout == 0 {
+		return defaultRequestTimeout
+	}
+	return c.RequestTimeout
+}
+
+// LeavesIssuerOpen tells whether issuers are to be validated, and none is named.
+func (c *Entry) LeavesIssuerOpen() bool { return !c.DisableISSValidation && c.Issuer == "" }
+
+// SettleIssuer decides what it means that no issuer is named. Written here, it is the
+// default one. Vault's own method checks nothing then, and its Terraform provider
+// writes just that for whoever does not name disable_iss_validation; a mount that
+// comes from there goes on so, until a write says something else about the issuer, lest
+// switching over, or the next terraform apply, lock everybody out.
+func (c *Entry) SettleIssuer(before *Entry) {
+	inherited := before != nil && before.LeavesIssuerOpen() && !before.EnforcesDefaultIssuer
+	c.EnforcesDefaultIssuer = c.LeavesIssuerOpen() && !inherited
+}
+
+// Setting is what bears on binding rules; c may be nil.
+func (c *Entry) Setting() binding.Setting {
+	if c == nil {
+		return binding.Setting{}
+	}
+	return binding.Setting{
+		ClusterName:       c.ClusterName,
+		MapsNamespaces:    c.MapNamespaces,
+		NamedByAnnotation: c.ServiceNameAnnotation != "",
+	}
+}
+
+// EnforcedIssuer is the issuer that tokens must have, or "" if any may.
+func (c *Entry) EnforcedIssuer() string {
+	switch {
+	case c.DisableISSValidation:
+		return ""
+	case c.EnforcesDefaultIssuer:
+		return DefaultIssuer
+	}
+	return c.Issuer
+}
+
+// ConsulNamespace is the namespace in Consul that a namespace of the cluster is
+// mapped to, or "" if there is no mapping.
+func (c *Entry) ConsulNamespace(namespace string) string {
+	if !c.MapNamespaces {
+		return ""
+	}
+	if override, ok := c.ConsulNamespaceOverrides[namespace]; ok {
+		return override
+	}
+	return c.ConsulNamespacePrefix + namespace
+}
+
+// Read reads the stored configuration; nil if there is none.
+func Read(ctx context.Context, s logical.Storage) (*Entry, error) {
+	entry, err := s.Get(ctx, Path)
+	if err != nil || entry == nil {
+		return nil, err
+	}
+	return Decode(entry)
+}
+
+// Decode reads an entry of storage.
+func Decode(entry *logical.StorageEntry) (*Entry, error) {
+	config := &Entry{}
+	if err := entry.DecodeJSON(config); err != nil {
+		return nil, fmt.Errorf("the stored configuration cannot be read: %w", err)
+	}
+	return config, nil
+}
+
+// Decoded is a stored configuration; nil if there is none, or it cannot be read,
+// which must not keep a new one from being written.
+func Decoded(entry *logical.StorageEntry) *Entry {
+	config := &Entry{}
+	if entry == nil || entry.DecodeJSON(config) != nil {
+		return nil
+	}
+	return config
+}
