@@ -5,14 +5,13 @@ import (
 	"encoding/json"
 	"strconv"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/vault/sdk/framework"
 	"github.com/hashicorp/vault/sdk/logical"
 
 	"vault-plugin-auth-kubernetes/internal/cache"
+	"vault-plugin-auth-kubernetes/internal/cluster"
 	"vault-plugin-auth-kubernetes/internal/config"
 	"vault-plugin-auth-kubernetes/internal/kube"
 	"vault-plugin-auth-kubernetes/internal/role"
@@ -48,15 +47,10 @@ answers decides which role the service account may use.
 type backend struct {
 	*framework.Backend
 
-	connections *cache.Cache[logical.Storage, connection] // one entry, under configPath
-	roles       *cache.Cache[logical.Storage, role.Role]  // by lower-case name
-	rules       *rules.Store
-	tokens      token.Parser
-
-	// made is the connection that was made last. While the configuration is stored as
-	// it was, and the pod's CA is the same, it is not made anew.
-	made   atomic.Pointer[connection]
-	making sync.Mutex // is held while one is made, which asks nobody
+	cluster *cluster.Current
+	roles   *cache.Cache[logical.Storage, role.Role] // by lower-case name
+	rules   *rules.Store
+	tokens  token.Parser
 
 	// turns are those of whoever changes storage, by key. Logins and reads take none.
 	turns turn.Keys
@@ -91,10 +85,10 @@ func newBackend() *backend {
 		now:      time.Now,
 	}
 	b.ctx, b.end = context.WithCancel(context.Background())
-	b.connections = cache.New(b.ctx, storageReadTimeout, b.time, b.loadConnection)
 	b.roles = cache.New(b.ctx, storageReadTimeout, b.time, b.loadRole)
 	b.rules = b.newRules()
 	b.metrics = telemetry.NewMetrics(version, b.rules.Len)
+	b.cluster = b.newCluster()
 	b.Backend = &framework.Backend{
 		Help:           strings.TrimSpace(backendHelp),
 		BackendType:    logical.TypeCredential,
@@ -173,25 +167,30 @@ func isRelative(path string) bool { return strings.Contains(path, "..") }
 func (b *backend) invalidate(_ context.Context, key string) {
 	b.doubt(key)
 	if key == config.Path {
-		b.closeConnection()
+		b.cluster.Close()
 	}
 }
 
 // clean is called when the mount goes away, or the plugin is reloaded.
 func (b *backend) clean(context.Context) {
 	b.end()
-	b.connections.Drop(config.Path)
-	b.closeConnection()
+	b.cluster.Doubt()
+	b.cluster.Close()
 }
 
-// closeConnection makes the next login that reads the configuration make a connection
-// of it anew. Logins in flight end on the one that they began with.
-func (b *backend) closeConnection() { b.replaceConnection(nil) }
-
-func (b *backend) replaceConnection(with *connection) {
-	if before := b.made.Swap(with); before != nil {
-		before.client.Close()
-	}
+// newCluster is the cluster of the mount, as it is configured.
+func (b *backend) newCluster() *cluster.Current {
+	return cluster.NewCurrent(b.ctx, storageReadTimeout, cluster.Options{
+		PodCA:     func() (string, error) { return b.podCA.Read() },
+		PodToken:  func() (string, error) { return b.podToken.Read() },
+		Reviewer:  newReviewer,
+		Now:       b.time,
+		UserAgent: "vault-plugin-auth-kubernetes/" + version,
+		Meter:     &b.metrics.Meter,
+		Loaded:    b.metrics.ConfigLoads.Inc,
+		Reviewed:  b.metrics.Reviewed,
+		Looked:    b.metrics.CacheLookup,
+	})
 }
 
 // time is what b.now says, which tests replace.

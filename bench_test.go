@@ -94,7 +94,7 @@ func BenchmarkLogin(b *testing.B) {
 			b.Fatalf("no login: %d, %v", o.status, o.err)
 		}
 	}
-	connection, err := m.connection(b.Context(), m.storage)
+	connection, err := m.cluster.Get(b.Context(), m.storage)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -105,7 +105,7 @@ func BenchmarkLogin(b *testing.B) {
 		{"role", func(b *testing.B, jwt string) { benchLogin(b, m, "demo", jwt) }},
 		{"rules", func(b *testing.B, jwt string) { benchLogin(b, m, "", jwt) }},
 		{"review alone", func(b *testing.B, jwt string) {
-			if status, err := connection.client.ReviewToken(b.Context(), jwt, []string{"vault"}); err != nil || !status.Authenticated {
+			if status, err := connection.Client.ReviewToken(b.Context(), jwt, []string{"vault"}); err != nil || !status.Authenticated {
 				b.Errorf("no review: %v, %v", status, err)
 			}
 		}},

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/sha256"
 	"fmt"
 	"slices"
 	"strings"
@@ -82,8 +81,8 @@ func (c *changing) store(ctx context.Context, key string, value []byte, do func(
 	c.b.doubt(key)
 	defer c.b.doubt(key)
 	err := do(ctx)
-	if made := c.b.made.Load(); err == nil && key == config.Path && made != nil && made.stored != sha256.Sum256(value) {
-		c.b.closeConnection()
+	if err == nil && key == config.Path {
+		c.b.cluster.Stored(value)
 	}
 	return err
 }
@@ -92,7 +91,7 @@ func (c *changing) store(ctx context.Context, key string, value []byte, do func(
 func (b *backend) doubt(key string) {
 	switch {
 	case key == config.Path:
-		b.connections.Drop(config.Path)
+		b.cluster.Doubt()
 	case strings.HasPrefix(key, rolePrefix):
 		b.roles.Drop(strings.TrimPrefix(key, rolePrefix))
 	case strings.HasPrefix(key, rulePrefix):

@@ -12,6 +12,7 @@ import (
 	"github.com/hashicorp/vault/sdk/logical"
 	"golang.org/x/sync/errgroup"
 
+	"vault-plugin-auth-kubernetes/internal/cluster"
 	"vault-plugin-auth-kubernetes/internal/config"
 	"vault-plugin-auth-kubernetes/internal/scrub"
 	"vault-plugin-auth-kubernetes/internal/shell"
@@ -85,7 +86,7 @@ type checker struct {
 	storage logical.Storage
 	mount   string // its path, without a slash at the end
 
-	connection *connection
+	cluster *cluster.Cluster
 	// credential is the reviewer's, or "" if there is none.
 	credential string
 	needs      needs
@@ -129,11 +130,11 @@ func (c *checker) skipRest(format string, args ...any) {
 // Checks that depend on each other follow each other; the others run at the same
 // time, so that one request that hangs leaves the rest their time.
 func (c *checker) run(ctx context.Context) error {
-	if err := c.checkConfiguration(ctx); err != nil || c.connection == nil {
+	if err := c.checkConfiguration(ctx); err != nil || c.cluster == nil {
 		c.skipRest("there is no configuration that can be used")
 		return err
 	}
-	ctx, cancel := c.connection.deadline(ctx)
+	ctx, cancel := c.cluster.Deadline(ctx)
 	defer cancel()
 	if err := c.checkStored(ctx); err != nil {
 		return err
@@ -144,7 +145,7 @@ func (c *checker) run(ctx context.Context) error {
 		return nil
 	}
 	c.version = sync.OnceValue(func() serverVersion {
-		gitVersion, seen, err := c.connection.client.Version(ctx)
+		gitVersion, seen, err := c.cluster.Client.Version(ctx)
 		return serverVersion{gitVersion, seen, err}
 	})
 	var group errgroup.Group
@@ -161,8 +162,8 @@ func (c *checker) run(ctx context.Context) error {
 func (c *checker) responseData() map[string]any {
 	byVerdict := map[verdict][]string{checkWarn: {}, checkFail: {}}
 	data := map[string]any{"checked_at": c.b.now().UTC().Format(time.RFC3339)}
-	if c.connection != nil {
-		data["kubernetes_host"] = c.safe(c.connection.config.Host)
+	if c.cluster != nil {
+		data["kubernetes_host"] = c.safe(c.cluster.Config.Host)
 	}
 	named := strings.NewReplacer(c.named...)
 	for _, name := range checkNames {
@@ -187,8 +188,8 @@ func (c *checker) responseData() map[string]any {
 // safe makes a text fit to be read: on one line, of bounded length, and without the
 // reviewer's credential and the proxy's password.
 func (c *checker) safe(text string) string {
-	if c.connection != nil {
-		text = c.connection.client.Secrets(c.credential).Text(text)
+	if c.cluster != nil {
+		text = c.cluster.Client.Secrets(c.credential).Text(text)
 	}
 	text = strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) {

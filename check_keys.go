@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"vault-plugin-auth-kubernetes/internal/cluster"
 	"vault-plugin-auth-kubernetes/internal/config"
 	"vault-plugin-auth-kubernetes/internal/kube"
 	"vault-plugin-auth-kubernetes/internal/shell"
@@ -16,7 +17,7 @@ const readDiscovery = "kubectl create clusterrolebinding vault-issuer-discovery-
 
 // checkKeys compares what the cluster signs with and what the configuration expects.
 func (c *checker) checkKeys(ctx context.Context) {
-	configured, follows := c.connection.keys, c.connection.clusterKeys != nil
+	configured, follows := c.cluster.Keys, c.cluster.Signing != nil
 	if configured.Empty() {
 		c.note(checkPEMKeys, skipped("pem_keys is not set"))
 	}
@@ -26,7 +27,7 @@ func (c *checker) checkKeys(ctx context.Context) {
 	if configured.Empty() && !follows {
 		return
 	}
-	published, err := fetchKeys(ctx, c.connection.client.SigningKeys, "")
+	published, err := cluster.FetchKeys(ctx, c.cluster.Client.SigningKeys, "")
 	if follows {
 		c.note(checkClusterKeys, c.clusterKeys(published, err))
 	}
@@ -51,7 +52,7 @@ func (c *checker) clusterKeys(published token.Keys, err error) finding {
 }
 
 func (c *checker) pemKeys(published token.Keys, err error) finding {
-	configured := c.connection.keys
+	configured := c.cluster.Keys
 	if err != nil {
 		return skipped("the cluster's keys, to compare them with, cannot be read: %v", err)
 	}
@@ -70,15 +71,15 @@ func (c *checker) pemKeys(published token.Keys, err error) finding {
 
 // checkIssuer compares the cluster's issuer with the one that tokens must have.
 func (c *checker) checkIssuer(ctx context.Context) {
-	issuer, err := c.connection.client.Issuer(ctx)
+	issuer, err := c.cluster.Client.Issuer(ctx)
 	c.note(checkIssuer, c.issuer(issuer, err))
 }
 
 func (c *checker) issuer(issuer string, err error) finding {
-	enforced := c.connection.issuer
+	enforced := c.cluster.Issuer
 	failure, _ := failureOf(err)
 	switch {
-	case enforced == "" && c.connection.config.LeavesIssuerOpen():
+	case enforced == "" && c.cluster.Config.LeavesIssuerOpen():
 		return c.issuerLeftOpen(issuer)
 	case failure == kube.Unauthorized && c.credential != "":
 		return skipped("%s", rejectedReviewer)

@@ -45,7 +45,7 @@ func (c *checker) checkReviewer(ctx context.Context) {
 // reviewer asks who the reviewer is. blocked is why there is no use in asking for its
 // permissions; empty if there is.
 func (c *checker) reviewer(ctx context.Context) (f finding, blocked string) {
-	if c.credential == "" && c.connection.config.ReviewerDropped {
+	if c.credential == "" && c.cluster.Config.ReviewerDropped {
 		return failed(shell.Commented(c.patch("token_reviewer_jwt=@reviewer.jwt"), "or, if each login is to review itself: %s", c.patch("token_reviewer_jwt=")),
 				"a write of the configuration did not name token_reviewer_jwt, and so took the reviewer's token away; each login now reviews itself, "+
 					"and is refused unless its service account has the ClusterRole system:auth-delegator, and its token the API server's own audience"),
@@ -57,7 +57,7 @@ func (c *checker) reviewer(ctx context.Context) (f finding, blocked string) {
 			"there is no reviewer; the permissions that count are those of each service account that logs in"
 	}
 	const unknown = "the API server did not say who the reviewer is"
-	user, err := c.connection.client.WhoAmI(ctx)
+	user, err := c.cluster.Client.WhoAmI(ctx)
 	failure, remedy := failureOf(err)
 	switch {
 	case err == nil && user.Username == anonymousUser:
@@ -197,12 +197,12 @@ func (c *checker) permitted(ctx context.Context, p permission) finding {
 		return skipped("nothing needs it")
 	}
 	what := fmt.Sprintf("%s %s", p.access.Verb, p.access.Resource)
-	allowed, err := c.connection.client.Allowed(ctx, p.access)
+	allowed, err := c.cluster.Client.Allowed(ctx, p.access)
 	failure, remedy := failureOf(err)
 	if failure == kube.Forbidden && p.check == checkMayReview {
 		// There is a harmless way to find out, which also counts where nobody may
 		// ask about permissions.
-		_, err = c.connection.client.ReviewToken(ctx, "not-a-token", nil)
+		_, err = c.cluster.Client.ReviewToken(ctx, "not-a-token", nil)
 		failure, remedy = failureOf(err)
 		allowed = err == nil
 		if failure == kube.Forbidden {

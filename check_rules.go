@@ -14,7 +14,7 @@ func (c *checker) rulesFinding(rules *binding.RuleSet) finding {
 	if rules.Len() == 0 {
 		return skipped("there are none, so each login names a role")
 	}
-	uncertain := rules.Uncertain(c.connection.config.Setting())
+	uncertain := rules.Uncertain(c.cluster.Config.Setting())
 	if len(uncertain) == 0 {
 		return passed("%d, and none takes its name from what need not be there", rules.Len())
 	}

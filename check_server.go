@@ -48,7 +48,7 @@ func (c *checker) checkServer(context.Context) {
 
 // hostPath is the path of kubernetes_host, which few have.
 func (c *checker) hostPath() string {
-	host, err := kube.ParseHost(c.connection.config.Host)
+	host, err := kube.ParseHost(c.cluster.Config.Host)
 	if err != nil {
 		return ""
 	}
@@ -58,7 +58,7 @@ func (c *checker) hostPath() string {
 // vouchedFor tells whether what the API server says is its own: over plain HTTP it is
 // whoever answers who says it, and has no place in a command to be pasted.
 func (c *checker) vouchedFor() bool {
-	host, err := kube.ParseHost(c.connection.config.Host)
+	host, err := kube.ParseHost(c.cluster.Config.Host)
 	return err == nil && host.Scheme == "https"
 }
 

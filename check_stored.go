@@ -47,8 +47,8 @@ func (c *checker) checkConfiguration(ctx context.Context) error {
 		c.note(checkConfiguration, failed(write, "the mount has no configuration"))
 		return nil
 	}
-	connection, err := c.b.connection(ctx, c.storage)
-	if err != nil || connection == nil {
+	now, err := c.b.cluster.Get(ctx, c.storage)
+	if err != nil || now == nil {
 		remedy := write
 		var r *refusal.Refusal
 		if errors.As(err, &r) && r.Remedy != "" {
@@ -57,8 +57,8 @@ func (c *checker) checkConfiguration(ctx context.Context) error {
 		c.note(checkConfiguration, failed(remedy, "it is stored and cannot be used: %v", err))
 		return nil
 	}
-	c.connection = connection
-	c.credential = c.b.reviewerCredential(connection.config)()
+	c.cluster = now
+	c.credential = c.b.cluster.Credential(now.Config)()
 	return nil
 }
 
@@ -82,7 +82,7 @@ func (c *checker) checkStored(ctx context.Context) error {
 	for _, name := range rules.Mentioning(binding.Namespace) {
 		c.needs.namespaces = append(c.needs.namespaces, fmt.Sprintf("binding rule %q", name))
 	}
-	settings := c.connection.config
+	settings := c.cluster.Config
 	if settings.BindingRuleRole != "" {
 		r, err := c.b.loadRole(ctx, c.storage, role.Key(settings.BindingRuleRole), nil)
 		if problem := settings.RuleRoleProblem(r); err == nil && problem != "" {
@@ -112,9 +112,9 @@ func (c *checker) checkStored(ctx context.Context) error {
 // caSource says whose certificates may have signed the API server's.
 func (c *checker) caSource() string {
 	switch {
-	case c.connection.podCA != "":
+	case c.cluster.PodCA != "":
 		return "those of Vault's own pod"
-	case c.connection.config.CACert != "":
+	case c.cluster.Config.CACert != "":
 		return "kubernetes_ca_cert"
 	}
 	return "those of the system that Vault runs on"
@@ -132,7 +132,7 @@ func (c *checker) credentialSource() string {
 }
 
 // staticReviewer tells whether the credential is one that nobody renews.
-func (c *checker) staticReviewer() bool { return c.connection.config.TokenReviewerJWT != "" }
+func (c *checker) staticReviewer() bool { return c.cluster.Config.TokenReviewerJWT != "" }
 
 // readRoles notes what roles need, and returns what is wrong with any.
 func (c *checker) readRoles(ctx context.Context) (problems []string, err error) {
@@ -184,7 +184,7 @@ func (c *checker) examineRole(name string, r *role.Role) (problem string) {
 		return ""
 	case r.Unusable != nil:
 		return "its selector cannot be read: " + r.Unusable.Error()
-	case c.connection.config.RequireAudience && r.LacksAudience():
+	case c.cluster.Config.RequireAudience && r.LacksAudience():
 		return "it has no audience, and the configuration has require_audience set"
 	}
 	var sources binding.Sources

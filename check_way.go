@@ -28,7 +28,7 @@ const (
 
 // checkWay looks at the way to the API server, and tells whether it leads there.
 func (c *checker) checkWay(ctx context.Context) bool {
-	probe := c.connection.client.Probe(ctx)
+	probe := c.cluster.Client.Probe(ctx)
 	c.note(checkReachable, c.reachable(probe))
 	c.note(checkTLS, c.tls(probe))
 	return probe.Err == nil
@@ -56,7 +56,7 @@ func (c *checker) reachable(p *kube.Probe) finding {
 		return failed(remedy, "%s refuses the connection: nothing listens on that port%s", asked, resolvedTo(p))
 	case timedOut:
 		return failed(shell.Commented(remedy, "or let firewalls and network policies pass connections from Vault"),
-			"%s does not answer within %s%s: the machine is down, or a firewall drops the connection", asked, c.connection.config.Timeout(), resolvedTo(p))
+			"%s does not answer within %s%s: the machine is down, or a firewall drops the connection", asked, c.cluster.Config.Timeout(), resolvedTo(p))
 	}
 	return failed(remedy, "no connection to %s%s: %v", asked, resolvedTo(p), cause(p.Err))
 }
@@ -179,7 +179,7 @@ func (c *checker) nameRemedy(certificate *kube.Certificate) (command, comment st
 		return "", "no CA of this mount vouches for the names of that certificate: take none of them over"
 	}
 	comment = "or use one of its names in kubernetes_host"
-	if c.connection.podCA == "" && c.connection.config.CACert == "" {
+	if c.cluster.PodCA == "" && c.cluster.Config.CACert == "" {
 		comment = "only if that is a name of your cluster's: public CAs vouch for anybody's"
 	}
 	names := slices.DeleteFunc(certificateNames(certificate.Leaf), func(name string) bool { return kube.CheckServerName(name) != nil })

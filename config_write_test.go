@@ -11,6 +11,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/vault/sdk/logical"
 
+	"vault-plugin-auth-kubernetes/internal/cluster"
 	"vault-plugin-auth-kubernetes/internal/config"
 	"vault-plugin-auth-kubernetes/internal/kubetest"
 	"vault-plugin-auth-kubernetes/internal/telemetry"
@@ -126,8 +127,8 @@ func TestConfigWriteOverDamage(t *testing.T) {
 // A write that changes nothing leaves the connection as it is; any other makes a new one.
 func TestEqualConfigWriteKeepsTheConnection(t *testing.T) {
 	m := newDemo(t, added(), nil)
-	connection := func() *connection {
-		c, err := m.connection(t.Context(), m.storage)
+	connection := func() *cluster.Cluster {
+		c, err := m.cluster.Get(t.Context(), m.storage)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -148,7 +149,7 @@ func TestEqualConfigWriteKeepsTheConnection(t *testing.T) {
 	// write that storage has already counts.
 	m.storage.put(t, "config", strings.Replace(m.storage.text(t, "config"), `"other"`, `"stored"`, 1))
 	m.write("config", m.config(fields{"cluster_name": "stored"}))
-	if got := connection().config.ClusterName; got != "stored" {
+	if got := connection().Config.ClusterName; got != "stored" {
 		t.Errorf("logins go on with %q", got)
 	}
 }

@@ -168,9 +168,9 @@ func (a *explainAnswer) note() string {
 	if a.account.isLeftOpen() {
 		notes = append(notes, "source addresses were not judged; a login may still be refused for its own, give remote_addr")
 	}
-	if a.login != nil && a.login.connection != nil && a.login.connection.config.TokenReviewCacheTTL > 0 {
+	if a.login != nil && a.login.cluster != nil && a.login.cluster.Config.TokenReviewCacheTTL > 0 {
 		notes = append(notes, fmt.Sprintf("the API server was asked anew; a login may go by an answer up to %s old (token_review_cache_ttl)",
-			a.login.connection.config.TokenReviewCacheTTL))
+			a.login.cluster.Config.TokenReviewCacheTTL))
 	}
 	if a.login != nil && a.login.granted != nil && len(a.login.granted.Services) > 1 {
 		notes = append(notes, "it is granted several services, which stand in one value of the metadata; a templated policy on consul_service is for none of them")
@@ -190,7 +190,7 @@ func (a *explainAnswer) addAttributes(data map[string]any) {
 	known := a.login.attributes.Known()
 	const name = "serviceaccount.name"
 	if a.role == "" {
-		forRules := a.login.attributes.ForRules(a.login.connection.config.ServiceNameAnnotation).Known()
+		forRules := a.login.attributes.ForRules(a.login.cluster.Config.ServiceNameAnnotation).Known()
 		if override, ok := forRules[name]; ok && override != known[name] {
 			known[name+" (where a rule has use_service_name_annotation)"] = override
 		}
@@ -214,8 +214,8 @@ func (a *explainAnswer) addMap(data map[string]any, under string, full map[strin
 
 // secrets are what no text of the answer may hold.
 func (a *explainAnswer) secrets() *scrub.Scrubber {
-	if a.login != nil && a.login.connection != nil {
-		return a.login.connection.client.Secrets(a.sent...)
+	if a.login != nil && a.login.cluster != nil {
+		return a.login.cluster.Client.Secrets(a.sent...)
 	}
 	return scrub.New(a.sent...)
 }

@@ -137,7 +137,7 @@ func (a *explainAnswer) audiencesAskedFor() []string {
 	switch {
 	case a.login == nil:
 		return nil
-	case a.login.byRules && a.login.connection != nil:
+	case a.login.byRules && a.login.cluster != nil:
 		return a.login.ruleAudiences()
 	case a.login.role != nil:
 		return a.login.role.Audiences()
@@ -149,7 +149,7 @@ func (a *explainAnswer) audiencesAskedFor() []string {
 // logins go through.
 func (a *explainAnswer) roleName() string {
 	if a.login.byRules {
-		return a.login.connection.config.BindingRuleRole
+		return a.login.cluster.Config.BindingRuleRole
 	}
 	return a.role
 }

@@ -90,7 +90,7 @@ func (l *login) bindConfirmed(ctx context.Context) (binding.Grants, error) {
 
 // bind evaluates the rules, with an account of each where the login is explained.
 func (l *login) bind(ctx context.Context, rules *binding.RuleSet) (binding.Grants, error) {
-	attributes := l.attributes.ForRules(l.connection.config.ServiceNameAnnotation)
+	attributes := l.attributes.ForRules(l.cluster.Config.ServiceNameAnnotation)
 	if l.explained == nil {
 		return rules.Bind(ctx, attributes, l.fetch)
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/hashicorp/vault/sdk/logical"
 
 	"vault-plugin-auth-kubernetes/internal/binding"
+	"vault-plugin-auth-kubernetes/internal/cluster"
 	"vault-plugin-auth-kubernetes/internal/identity"
 	"vault-plugin-auth-kubernetes/internal/refusal"
 	"vault-plugin-auth-kubernetes/internal/role"
@@ -81,10 +82,10 @@ type login struct {
 	// roleOfRule tells that the role is one that a binding rule binds.
 	roleOfRule bool
 
-	connection *connection
+	cluster    *cluster.Cluster
 	unverified *token.Unverified
 	identity   identity.Identity // set by the review and by nothing else
-	objects    *objects
+	objects    *cluster.Objects
 	attributes *binding.Attributes
 
 	aliasName   string
@@ -127,22 +128,22 @@ func (l *login) logIn(ctx context.Context) error {
 	if err := l.run(ctx, begin); err != nil {
 		return err
 	}
-	ctx, cancel := l.connection.deadline(ctx)
+	ctx, cancel := l.cluster.Deadline(ctx)
 	defer cancel()
 	return l.run(ctx, further)
 }
 
 func (l *login) findConnection(ctx context.Context) error {
-	c, err := l.b.connection(ctx, l.storage)
+	c, err := l.b.cluster.Get(ctx, l.storage)
 	if err != nil {
 		return err
 	}
 	if c == nil {
 		return refusal.ErrNoConfiguration
 	}
-	l.connection = c
+	l.cluster = c
 	if l.byRules {
-		l.role, err = l.b.ruleRole(ctx, l.storage, c.config)
+		l.role, err = l.b.ruleRole(ctx, l.storage, c.Config)
 	}
 	return err
 }
@@ -161,12 +162,12 @@ func (l *login) checkClaims(context.Context) error {
 	if err := l.unverified.CheckTime(l.b.now()); err != nil {
 		return refusal.DenyFor(err)
 	}
-	if l.connection.issuer != "" {
-		if err := l.unverified.CheckIssuer(l.connection.issuer); err != nil {
+	if l.cluster.Issuer != "" {
+		if err := l.unverified.CheckIssuer(l.cluster.Issuer); err != nil {
 			return refusal.DenyFor(err)
 		}
 	}
-	if want := l.connection.config.BindingRuleAudiences; l.byRules && len(want) > 0 && l.unverified.CheckAudience(want...) != nil {
+	if want := l.cluster.Config.BindingRuleAudiences; l.byRules && len(want) > 0 && l.unverified.CheckAudience(want...) != nil {
 		return refusal.Deny(fmt.Sprintf("the token's audiences are %q, and binding_rule_audiences asks for one of %q", l.unverified.UnverifiedAudiences(), want))
 	}
 	if l.role == nil {
@@ -181,15 +182,15 @@ func (l *login) checkClaims(context.Context) error {
 }
 
 func (l *login) checkSignature(ctx context.Context) error {
-	if keys := l.connection.keys; !keys.Empty() {
+	if keys := l.cluster.Keys; !keys.Empty() {
 		if err := keys.Verify(l.unverified); err != nil {
 			return refusal.DenyFor(err)
 		}
 	}
-	if l.connection.clusterKeys == nil {
+	if l.cluster.Signing == nil {
 		return nil // the API server checks it
 	}
-	return l.connection.clusterKeys.verify(ctx, l.unverified)
+	return l.cluster.Signing.Verify(ctx, l.unverified)
 }
 
 func (l *login) review(ctx context.Context) error {
@@ -197,9 +198,9 @@ func (l *login) review(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	reviewer := l.connection.reviewer
+	reviewer := l.cluster.Reviewer
 	if l.explained != nil {
-		reviewer = l.connection.direct // what is true now, not a moment ago
+		reviewer = l.cluster.Anew // what is true now, not a moment ago
 	}
 	id, err := reviewer.Review(ctx, l.unverified, audiences)
 	if err != nil {
@@ -213,12 +214,32 @@ func (l *login) review(ctx context.Context) error {
 // begins here.
 func (l *login) identify(id identity.Identity) {
 	l.identity = id
-	l.objects = &objects{connection: l.connection, identity: id}
-	if l.unverified != nil { // there is none on renewal
-		l.objects.loginToken = l.unverified.Raw()
+	loginToken := "" // there is none on renewal
+	if l.unverified != nil {
+		loginToken = l.unverified.Raw()
 	}
+	l.objects = l.cluster.Objects(id, loginToken)
 	l.attributes = binding.NewAttributes(id, binding.Context{
-		ClusterName:     l.connection.config.ClusterName,
-		ConsulNamespace: l.connection.config.ConsulNamespace(id.Namespace()),
+		ClusterName:     l.cluster.Config.ClusterName,
+		ConsulNamespace: l.cluster.Config.ConsulNamespace(id.Namespace()),
 	})
+}
+
+// fetch is how selectors and binding rules get at what the review does not tell.
+func (l *login) fetch(ctx context.Context, source binding.Source) error {
+	switch source {
+	case binding.ServiceAccount:
+		account, err := l.objects.ServiceAccount(ctx)
+		if err != nil {
+			return err
+		}
+		l.attributes.SetServiceAccount(account.Labels, account.Annotations)
+	case binding.Namespace:
+		namespace, err := l.objects.Namespace(ctx)
+		if err != nil {
+			return err
+		}
+		l.attributes.SetNamespace(namespace.Labels)
+	}
+	return nil
 }

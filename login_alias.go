@@ -21,10 +21,10 @@ func (l *login) nameAlias(ctx context.Context) (err error) {
 	if l.byRules {
 		l.aliasName = l.borne().aliasName(l.aliasName, l.role != nil)
 	}
-	if !l.connection.config.UseAnnotationsAsAliasMetadata {
+	if !l.cluster.Config.UseAnnotationsAsAliasMetadata {
 		return nil
 	}
-	account, err := l.objects.serviceAccount(ctx)
+	account, err := l.objects.ServiceAccount(ctx)
 	if err != nil {
 		return err
 	}

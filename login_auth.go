@@ -84,8 +84,8 @@ func (l *login) identityMetadata() map[string]string {
 		metadataNamespace:  l.identity.Namespace(),
 		metadataSecretName: l.secretName(),
 	}
-	setIfAny(metadata, metadataCluster, l.connection.config.ClusterName)
-	setIfAny(metadata, metadataConsulNamespace, l.connection.config.ConsulNamespace(l.identity.Namespace()))
+	setIfAny(metadata, metadataCluster, l.cluster.Config.ClusterName)
+	setIfAny(metadata, metadataConsulNamespace, l.cluster.Config.ConsulNamespace(l.identity.Namespace()))
 	if l.granted != nil {
 		setIfAny(metadata, metadataConsulService, joinedNames(l.granted.Services))
 		setIfAny(metadata, metadataConsulNode, joinedNames(l.granted.Nodes))

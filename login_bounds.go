@@ -41,7 +41,7 @@ func (l *login) audiences() ([]string, error) {
 	if want := l.role.Audiences(); len(want) > 0 {
 		return want, nil
 	}
-	if l.connection.config.RequireAudience {
+	if l.cluster.Config.RequireAudience {
 		return nil, &refusal.Refusal{
 			Kind: refusal.Denied, Operator: true, Class: refusal.ClassConfiguration,
 			Reason: "the configuration has require_audience set, and the role has no audience",
@@ -55,7 +55,7 @@ func (l *login) audiences() ([]string, error) {
 // mount's, else those of the role that these logins go through. With none, the review
 // names no audience, and the API server asks for its own.
 func (l *login) ruleAudiences() []string {
-	if want := l.connection.config.BindingRuleAudiences; len(want) > 0 || l.role == nil {
+	if want := l.cluster.Config.BindingRuleAudiences; len(want) > 0 || l.role == nil {
 		return want
 	}
 	return l.role.Audiences()
@@ -66,7 +66,7 @@ func (l *login) ruleAudiences() []string {
 // by rules go through, has its own. The latter needs none: the mount says which count.
 func (l *login) checkAudience(context.Context) error {
 	want := l.role.Audiences()
-	if len(want) == 0 && l.connection.config.RequireAudience && !l.byRules {
+	if len(want) == 0 && l.cluster.Config.RequireAudience && !l.byRules {
 		return refusal.NotBound("the configuration has require_audience set, and the role has no audience")
 	}
 	if len(want) > 0 && !slices.ContainsFunc(want, func(w string) bool { return slices.Contains(l.identity.Audiences(), w) }) {
@@ -98,7 +98,7 @@ func (l *login) checkNamespace(ctx context.Context) error {
 	if selector == nil {
 		return refusal.NotBound(fmt.Sprintf("the role is not bound to the namespace %q", l.identity.Namespace()))
 	}
-	namespace, err := l.objects.namespace(ctx)
+	namespace, err := l.objects.Namespace(ctx)
 	if err != nil {
 		return err
 	}

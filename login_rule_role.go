@@ -41,7 +41,7 @@ func (l *login) checkRuleRole(ctx context.Context) error {
 	if !refusal.IsMismatch(err) {
 		return err
 	}
-	return refusal.Deny(fmt.Sprintf("the bounds of the role %q, which every login by rules goes through, do not hold: %v", l.connection.config.BindingRuleRole, err))
+	return refusal.Deny(fmt.Sprintf("the bounds of the role %q, which every login by rules goes through, do not hold: %v", l.cluster.Config.BindingRuleRole, err))
 }
 
 // ruleRoleWarnings are what whoever writes the configuration should know of the role.

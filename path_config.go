@@ -186,7 +186,7 @@ func (b *backend) configStore(
 	if err := c.Validate(b.podCA.Read); err != nil {
 		return logical.ErrorResponse(err.Error()), nil
 	}
-	if b.reviewerCredential(c)() != "" {
+	if b.cluster.Credential(c)() != "" {
 		c.ReviewerDropped = false // the files of a pod serve
 	}
 	entry, err := logical.StorageEntryJSON(config.Path, c)

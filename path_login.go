@@ -91,12 +91,12 @@ func (b *backend) loginAliasLookahead(ctx context.Context, req *logical.Request,
 func (b *backend) loginResolveRole(ctx context.Context, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
 	name := data.Get("role").(string)
 	if name == "" {
-		c, err := b.connection(ctx, req.Storage)
+		c, err := b.cluster.Get(ctx, req.Storage)
 		if err != nil {
 			return nil, err // the login fails by it as well
 		}
 		if c != nil {
-			name = c.config.BindingRuleRole
+			name = c.Config.BindingRuleRole
 		}
 	}
 	if len(name) > role.MaxNameBytes {

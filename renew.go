@@ -82,16 +82,16 @@ func (b *backend) renewByRole(ctx context.Context, req *logical.Request) (*logic
 // anew, if the configuration asks for that. Where that cannot be found out the token
 // is renewed: an outage must not take away tokens that were issued rightly.
 func (b *backend) checkLeasedAccount(ctx context.Context, req *logical.Request, id identity.Identity, roleName string) error {
-	c, err := b.connection(ctx, req.Storage)
+	c, err := b.cluster.Get(ctx, req.Storage)
 	switch {
 	case err == nil && c == nil:
 		return nil // Vault's own method renews without a configuration, too
-	case err == nil && c.config.RenewalCheck == config.RenewalCheckNone:
+	case err == nil && c.Config.RenewalCheck == config.RenewalCheckNone:
 		return nil
 	case err == nil:
-		ctx, cancel := c.deadline(ctx)
+		ctx, cancel := c.Deadline(ctx)
 		defer cancel()
-		attempt := &login{b: b, storage: req.Storage, connection: c}
+		attempt := &login{b: b, storage: req.Storage, cluster: c}
 		attempt.identify(id)
 		err = attempt.run(ctx, renewSteps)
 	}
@@ -107,7 +107,7 @@ func (b *backend) checkLeasedAccount(ctx context.Context, req *logical.Request, 
 var renewSteps = []loginStep{{refusal.StepRenewal, (*login).checkAccount}}
 
 func (l *login) checkAccount(ctx context.Context) error {
-	_, err := l.objects.serviceAccount(ctx)
+	_, err := l.objects.ServiceAccount(ctx)
 	return err
 }
 
@@ -164,7 +164,7 @@ func (b *backend) grantedNow(ctx context.Context, req *logical.Request, id ident
 		return nil, err
 	}
 	attempt.identify(id)
-	ctx, cancel := attempt.connection.deadline(ctx)
+	ctx, cancel := attempt.cluster.Deadline(ctx)
 	defer cancel()
 	err := attempt.run(ctx, grantSteps)
 	return attempt.granted, err

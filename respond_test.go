@@ -9,6 +9,7 @@ import (
 
 	"github.com/hashicorp/vault/sdk/logical"
 
+	"vault-plugin-auth-kubernetes/internal/cluster"
 	"vault-plugin-auth-kubernetes/internal/kube"
 	"vault-plugin-auth-kubernetes/internal/refusal"
 )
@@ -88,7 +89,7 @@ func TestRefusalFromAPI(t *testing.T) {
 		for _, self := range []bool{false, true} {
 			cause := &kube.Error{Op: "x", Failure: failure, Err: errors.New("cause")}
 			review := (&apiReviewer{selfReview: func() bool { return self }}).refusal(cause)
-			lookUp := refusalFromAPI(cause, self, kube.Unauthorized, kube.Forbidden, kube.NotFound)
+			lookUp := cluster.Refusal(cause, self, kube.Unauthorized, kube.Forbidden, kube.NotFound)
 			for name, row := range map[string]struct {
 				err  error
 				want refusal.Kind
@@ -110,7 +111,7 @@ func TestRefusalFromAPI(t *testing.T) {
 			}
 		}
 	}
-	if err := refusalFromAPI(errStorage, false); !errors.Is(err, errStorage) {
+	if err := cluster.Refusal(errStorage, false); !errors.Is(err, errStorage) {
 		t.Errorf("another error became %v", err)
 	}
 }

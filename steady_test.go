@@ -12,7 +12,6 @@ import (
 	"github.com/hashicorp/vault/sdk/helper/consts"
 	"github.com/hashicorp/vault/sdk/logical"
 
-	"vault-plugin-auth-kubernetes/internal/config"
 	"vault-plugin-auth-kubernetes/internal/role"
 )
 
@@ -211,7 +210,7 @@ func (m *mount) wantLogins(byRole, byRules int) {
 // connections and compiled roles stay what they are.
 func TestOneLookAMinute(t *testing.T) {
 	m, c := newClockedStored(t)
-	connection, _ := m.connections.Peek(config.Path)
+	connection, _ := m.cluster.Peek()
 	role, _ := m.roles.Peek("demo")
 	for range 3 {
 		m.storage.reads.Store(0)
@@ -225,7 +224,7 @@ func TestOneLookAMinute(t *testing.T) {
 			t.Errorf("%d reads after a minute, want one of the configuration, one of the role, a list, and two of rules", reads)
 		}
 	}
-	if now, ok := m.connections.Peek(config.Path); !ok || now != connection {
+	if now, ok := m.cluster.Peek(); !ok || now != connection {
 		t.Error("the connection was made anew")
 	}
 	if now, ok := m.roles.Peek("demo"); !ok || now != role {

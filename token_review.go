@@ -3,18 +3,17 @@ package main
 import (
 	"context"
 	"errors"
-	"slices"
 
+	"vault-plugin-auth-kubernetes/internal/cluster"
 	"vault-plugin-auth-kubernetes/internal/identity"
 	"vault-plugin-auth-kubernetes/internal/kube"
 	"vault-plugin-auth-kubernetes/internal/refusal"
 	"vault-plugin-auth-kubernetes/internal/token"
 )
 
-// tokenReviewer asks somebody who knows whose a token is. Its errors are
-// refusals: denied if the answer was no, couldNotAsk if there was no answer.
-type tokenReviewer interface {
-	Review(ctx context.Context, t *token.Unverified, audiences []string) (identity.Identity, error)
+// newReviewer makes the reviewer of a cluster.
+func newReviewer(c *cluster.Cluster) cluster.Reviewer {
+	return &apiReviewer{client: c.Client, selfReview: c.SelfReview, dropped: c.Config.ReviewerDropped}
 }
 
 // apiReviewer is the reviewer that every mount uses: the TokenReview API of its
@@ -46,7 +45,7 @@ func (r *apiReviewer) Review(ctx context.Context, t *token.Unverified, audiences
 
 func (r *apiReviewer) refusal(err error) error {
 	selfReview := r.selfReview()
-	err = refusalFromAPI(err, selfReview, kube.Unauthorized, kube.Forbidden)
+	err = cluster.Refusal(err, selfReview, kube.Unauthorized, kube.Forbidden)
 	var failed *kube.Error
 	var refused *refusal.Refusal
 	if !selfReview || !errors.As(err, &failed) || !errors.As(err, &refused) {
@@ -66,41 +65,3 @@ func (r *apiReviewer) refusal(err error) error {
 
 const noReviewerRemedy = "set token_reviewer_jwt; where each login is to review itself, its service account needs the " +
 	"ClusterRole system:auth-delegator, and its token the API server's own audience too"
-
-// refusalFromAPI sorts a failed request to the Kubernetes API. The failures in
-// answers are ones in which the API server did answer: they deny, as they do in
-// Vault's own method. All others mean that it could not be asked.
-//
-// A denial is the operator's concern unless the credential was the client's own.
-func refusalFromAPI(err error, selfReview bool, answers ...kube.Failure) error {
-	var failed *kube.Error
-	if !errors.As(err, &failed) {
-		return err
-	}
-	r := &refusal.Refusal{
-		Kind:     refusal.CouldNotAsk,
-		Operator: failed.Failure != kube.Canceled,
-		Remedy:   failed.Remedy(),
-		Class:    string(failed.Failure),
-		Unseen:   failed.Failure == kube.Unauthorized || failed.Failure == kube.Forbidden,
-		Err:      err,
-	}
-	if slices.Contains(answers, failed.Failure) {
-		r.Kind = refusal.Denied
-		r.Operator = !selfReview
-	}
-	return r
-}
-
-// countedReviewer counts what the next reviewer says.
-type countedReviewer struct {
-	next  tokenReviewer
-	count func(err error)
-}
-
-// Review is that of the next reviewer.
-func (c *countedReviewer) Review(ctx context.Context, t *token.Unverified, audiences []string) (identity.Identity, error) {
-	id, err := c.next.Review(ctx, t, audiences)
-	c.count(err)
-	return id, err
-}

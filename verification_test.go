@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"vault-plugin-auth-kubernetes/internal/cluster"
 	"vault-plugin-auth-kubernetes/internal/kubetest"
 )
 
@@ -69,7 +70,7 @@ func TestClusterKeysFollowRotation(t *testing.T) {
 	m.mustLogin(m.token())
 	rotated := m.token(kubetest.SignedWith(m.api.RSAKey()))
 	wantRefused(t, m.login("demo", rotated), http.StatusForbidden) // read a moment ago
-	clock.advance(keysAtMostEvery)
+	clock.advance(cluster.KeysAtMostEvery)
 	m.mustLogin(rotated)
 	if got := m.api.Count(kubetest.SigningKeys); got != 2 {
 		t.Errorf("the keys were read %d times, want twice", got)
@@ -85,10 +86,10 @@ func TestClusterKeysFollowRotation(t *testing.T) {
 	}
 	// Keys are read again from time to time, for one may have been withdrawn.
 	before := m.api.Count(kubetest.SigningKeys)
-	clock.advance(keysAtLeastEvery)
+	clock.advance(cluster.KeysAtLeastEvery)
 	m.mustLogin(m.api.Token("apps", "web", kubetest.Audience("vault"), kubetest.Expiry(clock.now().Add(time.Hour))))
 	if got := m.api.Count(kubetest.SigningKeys); got != before+1 {
-		t.Errorf("%d readings after %s, want one", got-before, keysAtLeastEvery)
+		t.Errorf("%d readings after %s, want one", got-before, cluster.KeysAtLeastEvery)
 	}
 }
 
@@ -101,11 +102,11 @@ func TestClusterKeysThatCannotBeRead(t *testing.T) {
 		t.Errorf("%d reviews of tokens whose signature could not be checked", got)
 	}
 	m.api.Heal()
-	clock.advance(firstKeysEvery)
+	clock.advance(cluster.FirstKeysEvery)
 	m.mustLogin(m.token())
 	// Once there are keys, an outage of the endpoint makes none of them wrong.
 	m.api.Fail(kubetest.Status(http.StatusInternalServerError), kubetest.SigningKeys)
-	clock.advance(keysAtLeastEvery)
+	clock.advance(cluster.KeysAtLeastEvery)
 	m.mustLogin(m.api.Token("apps", "web", kubetest.Audience("vault"), kubetest.Expiry(clock.now().Add(time.Hour))))
 
 	m, _ = newClockedDemo(t, fields{"verify_with_cluster_keys": true})

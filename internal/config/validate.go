@@ -16,7 +16,7 @@ import (
 	"vault-plugin-auth-kubernetes/internal/token"
 )
 
-// validateConfig refuses what could never work, in the order and, where Vault
+// Validate refuses what could never work, in the order and, where Vault
 // refuses it as well, in the words of Vault.
 func (c *Entry) Validate(podCA func() (string, error)) error {
 	if c.Host == "" {

@@ -1,4 +1,4 @@
-package main
+package cluster
 
 import (
 	"context"
@@ -26,7 +26,7 @@ const maxRememberedReviews = 10_000
 // remembered. It keeps no token: entries are found by a keyed hash, with a key that
 // never leaves the process.
 type rememberingReviewer struct {
-	next tokenReviewer
+	next Reviewer
 	ttl  time.Duration
 	now  func() time.Time
 	// looked is told whether a review was remembered.
@@ -43,7 +43,7 @@ type rememberedReview struct {
 }
 
 // newRememberingReviewer makes one whose reviews end with ctx.
-func newRememberingReviewer(ctx context.Context, next tokenReviewer, ttl time.Duration, now func() time.Time, looked func(hit bool)) *rememberingReviewer {
+func newRememberingReviewer(ctx context.Context, next Reviewer, ttl time.Duration, now func() time.Time, looked func(hit bool)) *rememberingReviewer {
 	r := &rememberingReviewer{next: next, ttl: ttl, now: now, looked: looked}
 	r.reviews = cache.NewGroup[[sha256.Size]byte, identity.Identity](ctx, 0)
 	if _, err := rand.Read(r.key[:]); err != nil {

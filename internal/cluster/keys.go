@@ -1,4 +1,4 @@
-package main
+package cluster
 
 import (
 	"context"
@@ -15,14 +15,14 @@ import (
 // which anybody can make a token do; because there are none yet, and no login can
 // succeed before there are; and because they may have been withdrawn.
 const (
-	keysAtMostEvery  = 10 * time.Second
-	firstKeysEvery   = time.Second
-	keysAtLeastEvery = 5 * time.Minute
+	KeysAtMostEvery  = 10 * time.Second
+	FirstKeysEvery   = time.Second
+	KeysAtLeastEvery = 5 * time.Minute
 )
 
-// clusterKeys are the keys with which a cluster signs its tokens, read when they are
+// SigningKeys are the keys with which a cluster signs its tokens, read when they are
 // first needed and followed as they rotate.
-type clusterKeys struct {
+type SigningKeys struct {
 	fetch      func(ctx context.Context, loginToken string) ([]byte, error)
 	selfReview func() bool
 	now        func() time.Time
@@ -35,14 +35,14 @@ type clusterKeys struct {
 	failed error     // of that attempt
 }
 
-// newClusterKeys makes keys whose readings end with ctx.
-func newClusterKeys(ctx context.Context, client *kube.Client, selfReview func() bool, now func() time.Time) *clusterKeys {
-	return &clusterKeys{fetch: client.SigningKeys, selfReview: selfReview, now: now, reading: cache.NewGroup[struct{}, struct{}](ctx, 0)}
+// newSigningKeys makes keys whose readings end with ctx.
+func newSigningKeys(ctx context.Context, client *kube.Client, selfReview func() bool, now func() time.Time) *SigningKeys {
+	return &SigningKeys{fetch: client.SigningKeys, selfReview: selfReview, now: now, reading: cache.NewGroup[struct{}, struct{}](ctx, 0)}
 }
 
-// verify refuses a token that the cluster did not sign. Without any keys it cannot
+// Verify refuses a token that the cluster did not sign. Without any keys it cannot
 // say, and that is not a denial.
-func (c *clusterKeys) verify(ctx context.Context, t *token.Unverified) error {
+func (c *SigningKeys) Verify(ctx context.Context, t *token.Unverified) error {
 	keys, fresh, _ := c.current()
 	if !fresh || !keys.Knows(t) {
 		if err := c.read(ctx, t.Raw()); err != nil {
@@ -62,25 +62,25 @@ func (c *clusterKeys) verify(ctx context.Context, t *token.Unverified) error {
 	return nil
 }
 
-func (c *clusterKeys) noKeys(failed error) error {
+func (c *SigningKeys) noKeys(failed error) error {
 	if failed == nil {
 		return &refusal.Refusal{Kind: refusal.CouldNotAsk, Operator: true, Class: refusal.ClassConfiguration, Reason: "the cluster's keys were not read yet"}
 	}
-	return refusalFromAPI(failed, c.selfReview(), kube.Unauthorized, kube.Forbidden)
+	return Refusal(failed, c.selfReview(), kube.Unauthorized, kube.Forbidden)
 }
 
-func (c *clusterKeys) current() (keys token.Keys, fresh bool, failed error) {
+func (c *SigningKeys) current() (keys token.Keys, fresh bool, failed error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.keys, c.now().Sub(c.readAt) < keysAtLeastEvery, c.failed
+	return c.keys, c.now().Sub(c.readAt) < KeysAtLeastEvery, c.failed
 }
 
 // read reads the keys, or waits for another login that does. It does nothing if that
 // was tried a moment ago. An error is the caller's own deadline.
-func (c *clusterKeys) read(ctx context.Context, loginToken string) error {
+func (c *SigningKeys) read(ctx context.Context, loginToken string) error {
 	_, err := c.reading.Do(ctx, struct{}{}, cache.Read[struct{}]{From: func(ctx context.Context) (struct{}, error) {
 		if c.begin() {
-			c.finish(fetchKeys(ctx, c.fetch, loginToken))
+			c.finish(FetchKeys(ctx, c.fetch, loginToken))
 		}
 		return struct{}{}, nil
 	}})
@@ -90,12 +90,12 @@ func (c *clusterKeys) read(ctx context.Context, loginToken string) error {
 	return nil
 }
 
-func (c *clusterKeys) begin() bool {
+func (c *SigningKeys) begin() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	every := keysAtMostEvery
+	every := KeysAtMostEvery
 	if c.readAt.IsZero() {
-		every = firstKeysEvery
+		every = FirstKeysEvery
 	}
 	if c.now().Sub(c.tried) < every {
 		return false
@@ -104,8 +104,8 @@ func (c *clusterKeys) begin() bool {
 	return true
 }
 
-// fetchKeys reads what a cluster publishes. The errors are of type *kube.Error.
-func fetchKeys(ctx context.Context, fetch func(ctx context.Context, loginToken string) ([]byte, error), loginToken string) (token.Keys, error) {
+// FetchKeys reads what a cluster publishes. The errors are of type *kube.Error.
+func FetchKeys(ctx context.Context, fetch func(ctx context.Context, loginToken string) ([]byte, error), loginToken string) (token.Keys, error) {
 	document, err := fetch(ctx, loginToken)
 	if err != nil {
 		return token.Keys{}, err
@@ -119,7 +119,7 @@ func fetchKeys(ctx context.Context, fetch func(ctx context.Context, loginToken s
 
 // finish takes over what was read. Keys from before stay if that failed: an outage
 // makes no key wrong.
-func (c *clusterKeys) finish(keys token.Keys, err error) {
+func (c *SigningKeys) finish(keys token.Keys, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.failed = err; err == nil {

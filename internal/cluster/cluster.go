@@ -1,0 +1,135 @@
+// Package cluster is the Kubernetes cluster of a mount, made ready for logins: who is asked
+// about tokens, with which credential, by which keys tokens are signed, and what else may be
+// looked at. It knows neither roles nor rules, and decides nothing about who may log in.
+package cluster
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"strings"
+	"time"
+
+	"vault-plugin-auth-kubernetes/internal/config"
+	"vault-plugin-auth-kubernetes/internal/kube"
+	"vault-plugin-auth-kubernetes/internal/refusal"
+	"vault-plugin-auth-kubernetes/internal/token"
+)
+
+// Cluster is what a configuration comes to. It is immutable; logins that began with one end
+// with it.
+type Cluster struct {
+	Config *config.Entry
+	Client *kube.Client
+	// Keys are pem_keys of the configuration.
+	Keys token.Keys
+	// Signing are the cluster's own keys; nil unless the configuration asks for them.
+	Signing *SigningKeys
+	// Reviewer is asked whose a token is. It may remember what it was told a moment ago;
+	// Anew never does.
+	Reviewer, Anew Reviewer
+	// SelfReview tells whether reviews and look-ups are made with the login token's own
+	// authority, since there is no other credential.
+	SelfReview func() bool
+	// Issuer is the one that tokens must have, or "" if any may.
+	Issuer string
+	// PodCA is the pod's CA bundle that the client trusts, or "" if it does
+	// not use the pod's.
+	PodCA string
+
+	// stored is the digest of the entry that it was made of.
+	stored [sha256.Size]byte
+}
+
+// Deadline bounds everything that a login or a renewal asks the cluster.
+func (c *Cluster) Deadline(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, 2*c.Config.Timeout())
+}
+
+// Options are what a cluster needs besides its configuration.
+type Options struct {
+	// PodCA and PodToken read the files of the pod that Vault is in.
+	PodCA, PodToken func() (string, error)
+	// Reviewer makes the reviewer that asks the API server.
+	Reviewer func(c *Cluster) Reviewer
+	Now      func() time.Time
+	// UserAgent is how requests name the plugin.
+	UserAgent string
+
+	Meter *kube.Meter
+	// Loaded, Reviewed and Looked are told that the configuration was read, how a review
+	// ended, and whether one was remembered.
+	Loaded   func()
+	Reviewed func(err error)
+	Looked   func(hit bool)
+}
+
+// Credential returns the source of the reviewer's token: the configured
+// one, else the pod's as it is on disk, else none.
+func (o *Options) Credential(entry *config.Entry) func() string {
+	if configured := strings.TrimSpace(entry.TokenReviewerJWT); configured != "" {
+		return func() string { return configured }
+	}
+	if entry.DisableLocalCAJWT {
+		return func() string { return "" }
+	}
+	return func() string {
+		content, err := o.PodToken()
+		if err != nil {
+			return "" // not in a pod: the login token vouches for itself
+		}
+		return strings.TrimSpace(content)
+	}
+}
+
+// make makes a configuration ready for logins. What it has in the background ends with ctx.
+func (o *Options) make(ctx context.Context, entry *config.Entry) (c *Cluster, err error) {
+	c = &Cluster{Config: entry, Issuer: entry.EnforcedIssuer()}
+	if c.Keys, err = token.ParseKeys(entry.PEMKeys); err != nil {
+		return nil, refusal.Misconfigured("pem_keys cannot be used", "write the configuration anew", err)
+	}
+	ca := entry.CACert
+	if ca == "" && !entry.DisableLocalCAJWT {
+		if c.PodCA, err = o.PodCA(); err != nil {
+			return nil, refusal.Misconfigured("the pod's CA certificate cannot be read",
+				"set kubernetes_ca_cert, or disable_local_ca_jwt=true where Vault does not run in a pod", err)
+		}
+		ca = c.PodCA
+	}
+	credential := o.Credential(entry)
+	if c.Client, err = o.client(entry, ca, credential); err != nil {
+		return nil, refusal.Misconfigured("no client can be made", "write the configuration anew", err)
+	}
+	c.SelfReview = func() bool { return credential() == "" }
+	c.Anew = &countedReviewer{next: o.Reviewer(c), count: o.Reviewed}
+	c.Reviewer = c.Anew
+	if entry.TokenReviewCacheTTL > 0 {
+		c.Reviewer = newRememberingReviewer(ctx, c.Anew, entry.TokenReviewCacheTTL, o.Now, o.Looked)
+	}
+	if entry.VerifyWithClusterKeys {
+		c.Signing = newSigningKeys(ctx, c.Client, c.SelfReview, o.Now)
+	}
+	return c, nil
+}
+
+func (o *Options) client(entry *config.Entry, ca string, credential func() string) (*kube.Client, error) {
+	host, err := kube.ParseHost(entry.Host)
+	if err != nil {
+		return nil, fmt.Errorf("kubernetes_host: %w", err)
+	}
+	proxy, err := kube.ParseProxy(entry.ProxyURL)
+	if err != nil {
+		return nil, err
+	}
+	return kube.New(kube.Options{
+		Host:           host,
+		CAPEM:          ca,
+		ServerName:     entry.TLSServerName,
+		Proxy:          proxy,
+		Credential:     credential,
+		RequestTimeout: entry.Timeout(),
+		MaxConcurrent:  int64(entry.MaxConcurrentReviews),
+		UserAgent:      o.UserAgent,
+		Meter:          o.Meter,
+	})
+}

@@ -1,0 +1,72 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"vault-plugin-auth-kubernetes/internal/identity"
+	"vault-plugin-auth-kubernetes/internal/kube"
+	"vault-plugin-auth-kubernetes/internal/refusal"
+)
+
+// Objects are the objects of the cluster that a login may want to look at beyond
+// the review, each asked for at most once. Their names are those of the verified
+// identity.
+type Objects struct {
+	cluster *Cluster
+	// loginToken is the credential where there is no reviewer; empty on renewal.
+	loginToken string
+	identity   identity.Identity
+
+	account *corev1.ServiceAccount
+	ns      *corev1.Namespace
+}
+
+// Objects of an identity. loginToken is the token that was just confirmed, or "".
+func (c *Cluster) Objects(id identity.Identity, loginToken string) *Objects {
+	return &Objects{cluster: c, identity: id, loginToken: loginToken}
+}
+
+// ServiceAccount returns the service account of the identity. One of the same name
+// that was created since is somebody else.
+func (o *Objects) ServiceAccount(ctx context.Context) (*corev1.ServiceAccount, error) {
+	if o.account != nil {
+		return o.account, nil
+	}
+	account, err := o.cluster.Client.ServiceAccount(ctx, o.loginToken, o.identity.Namespace(), o.identity.Name())
+	if err != nil {
+		return nil, o.refusal(err)
+	}
+	if string(account.UID) != o.identity.UID() {
+		return nil, refusal.Deny("the service account was deleted and created anew")
+	}
+	o.account = account
+	return account, nil
+}
+
+// Namespace returns the namespace of the identity.
+func (o *Objects) Namespace(ctx context.Context) (*corev1.Namespace, error) {
+	if o.ns != nil {
+		return o.ns, nil
+	}
+	namespace, err := o.cluster.Client.Namespace(ctx, o.loginToken, o.identity.Namespace())
+	if err != nil {
+		return nil, o.refusal(err)
+	}
+	o.ns = namespace
+	return namespace, nil
+}
+
+// refusal sorts a failed look-up. That the reviewer lacks a permission is a denial
+// here, and a warning for the operator: it must never pass for "does not match". That
+// the object is gone since the review is the doing of whoever deleted it.
+func (o *Objects) refusal(err error) error {
+	nobodysConcern := o.cluster.SelfReview()
+	var failed *kube.Error
+	if errors.As(err, &failed) && failed.Failure == kube.NotFound {
+		nobodysConcern = true
+	}
+	return Refusal(err, nobodysConcern, kube.Unauthorized, kube.Forbidden, kube.NotFound)
+}

@@ -1,0 +1,56 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"vault-plugin-auth-kubernetes/internal/identity"
+	"vault-plugin-auth-kubernetes/internal/kube"
+	"vault-plugin-auth-kubernetes/internal/refusal"
+	"vault-plugin-auth-kubernetes/internal/token"
+)
+
+// Reviewer asks somebody who knows whose a token is. Its errors are
+// refusals: denied if the answer was no, could not ask if there was no answer.
+type Reviewer interface {
+	Review(ctx context.Context, t *token.Unverified, audiences []string) (identity.Identity, error)
+}
+
+// countedReviewer counts what the next reviewer says.
+type countedReviewer struct {
+	next  Reviewer
+	count func(err error)
+}
+
+// Review is that of the next reviewer.
+func (c *countedReviewer) Review(ctx context.Context, t *token.Unverified, audiences []string) (identity.Identity, error) {
+	id, err := c.next.Review(ctx, t, audiences)
+	c.count(err)
+	return id, err
+}
+
+// Refusal sorts a failed request to the Kubernetes API. The failures in
+// answers are ones in which the API server did answer: they deny, as they do in
+// Vault's own method. All others mean that it could not be asked.
+//
+// A denial is the operator's concern unless the credential was the client's own.
+func Refusal(err error, selfReview bool, answers ...kube.Failure) error {
+	var failed *kube.Error
+	if !errors.As(err, &failed) {
+		return err
+	}
+	r := &refusal.Refusal{
+		Kind:     refusal.CouldNotAsk,
+		Operator: failed.Failure != kube.Canceled,
+		Remedy:   failed.Remedy(),
+		Class:    string(failed.Failure),
+		Unseen:   failed.Failure == kube.Unauthorized || failed.Failure == kube.Forbidden,
+		Err:      err,
+	}
+	if slices.Contains(answers, failed.Failure) {
+		r.Kind = refusal.Denied
+		r.Operator = !selfReview
+	}
+	return r
+}
