@@ -1,102 +1,17 @@
 package main
 
 import (
-	"fmt"
-	"maps"
-	"slices"
 	"strings"
 	"testing"
 
 	"github.com/hashicorp/go-hclog"
+
+	"vault-plugin-auth-kubernetes/internal/metadata"
 )
-
-func annotated(pairs map[string]string) map[string]string {
-	annotations := map[string]string{"example.com/other": "+"}
-	for key, value := range pairs {
-		annotations[aliasAnnotationPrefix+key] = value
-	}
-	return annotations
-}
-
-// What Vault would refuse after the plugin allowed the login, and what would stand for
-// another's path in a templated policy, is left out, and the rest counts.
-func TestAnnotationsThatAreLeftOut(t *testing.T) {
-	for name, row := range map[string]struct{ key, value, reason string }{
-		"one segment":       {"team", "+", "+ * or /"},
-		"any rest":          {"team", "*", "+ * or /"},
-		"another segment":   {"team", "a/../b", "+ * or /"},
-		"within":            {"team", "a+", "+ * or /"},
-		"empty key":         {"", "a", "the key is empty"},
-		"key with dots":     {"a.b", "a", "the key may have"},
-		"key of the host":   {"vault-x", "a", "Vault's own"},
-		"key too long":      {strings.Repeat("k", 129), "a", "longer than 128"},
-		"value too long":    {"team", strings.Repeat("v", 513), "longer than 512"},
-		"not valid UTF-8":   {"team", "\xff", "not valid UTF-8"},
-		"longest value":     {"team", strings.Repeat("v", 512), ""},
-		"longest key":       {strings.Repeat("k", 128), "v", ""},
-		"every allowed key": {"aZ09=/+_-", "v", ""},
-		"empty value":       {"team", "", ""},
-		"harmless value":    {"team", "a b.c,d=é\n", ""},
-	} {
-		t.Run(name, func(t *testing.T) {
-			got, err := annotationMetadata(annotated(map[string]string{row.key: row.value, "kept": "x"}))
-			if err != nil {
-				t.Fatal(err)
-			}
-			want := map[string]string{"kept": "x"}
-			if row.reason == "" {
-				want[row.key] = row.value
-			}
-			if !maps.Equal(got.taken, want) {
-				t.Errorf("taken %q, want %q", got.taken, want)
-			}
-			if left := strings.Join(got.left, "\n"); (left == "") != (row.reason == "") || !strings.Contains(left, row.reason) {
-				t.Errorf("left out %q, want the reason %q", left, row.reason)
-			}
-		})
-	}
-}
-
-// Whatever is annotated, what is taken is what the host takes, it is little, and it is
-// the same each time.
-func TestAnnotationsAreBounded(t *testing.T) {
-	pairs := map[string]string{}
-	for i := range 500 {
-		pairs[fmt.Sprintf("k%03d", i)] = "v"
-	}
-	many, err := annotationMetadata(annotated(pairs))
-	if err != nil || len(many.taken) != maxAnnotatedPairs || len(many.left) != 500-maxAnnotatedPairs || many.taken["k000"] != "v" {
-		t.Errorf("of 500, %d are taken and %d left out (%v)", len(many.taken), len(many.left), err)
-	}
-	if maxAnnotatedPairs+len(reservedMetadata) > maxAliasMetadataPairs {
-		t.Errorf("%d annotations and %d keys of the identity are more than the host takes", maxAnnotatedPairs, len(reservedMetadata))
-	}
-	pairs = map[string]string{"z": "short"}
-	for i := range 58 {
-		pairs[fmt.Sprintf("k%03d", i)] = strings.Repeat("v", 500)
-	}
-	first, err := annotationMetadata(annotated(pairs))
-	if err != nil {
-		t.Fatal(err)
-	}
-	size := 0
-	for key, value := range first.taken {
-		size += len(key) + len(value)
-	}
-	if size > maxAnnotatedBytes || first.taken["k000"] == "" || first.taken["z"] != "short" || len(first.taken)+len(first.left) != 59 {
-		t.Errorf("%d bytes of %d pairs are taken, %d left out", size, len(first.taken), len(first.left))
-	}
-	for range 20 {
-		again, err := annotationMetadata(annotated(pairs))
-		if err != nil || !maps.Equal(again.taken, first.taken) || !slices.Equal(again.left, first.left) {
-			t.Fatal("the same annotations come to something else")
-		}
-	}
-}
 
 func TestAnnotationsThatAreLeftOutAreTold(t *testing.T) {
 	m := newDemo(t, fields{"use_annotations_as_alias_metadata": true}, nil)
-	m.api.Annotate("apps", "web", annotated(map[string]string{"team": "+", "kept": "x"}))
+	m.api.Annotate("apps", "web", map[string]string{metadata.AnnotationPrefix + "team": "+", metadata.AnnotationPrefix + "kept": "x"})
 	auth := m.mustLogin(m.token())
 	if _, taken := auth.Alias.Metadata["team"]; taken || auth.Alias.Metadata["kept"] != "x" {
 		t.Errorf("alias metadata %q", auth.Alias.Metadata)
@@ -107,8 +22,8 @@ func TestAnnotationsThatAreLeftOutAreTold(t *testing.T) {
 	}
 	got := m.explained(fields{"role": "demo", "jwt": m.token()})
 	wantLines(t, got, "annotations_left_out", "team: the value has + * or /")
-	if metadata := got["alias_metadata"].(map[string]string); metadata["team"] != "" || metadata["kept"] != "x" {
-		t.Errorf("explained alias metadata %q", metadata)
+	if explained := got["alias_metadata"].(map[string]string); explained["team"] != "" || explained["kept"] != "x" {
+		t.Errorf("explained alias metadata %q", explained)
 	}
 	if lines := m.logs.Take(); len(lines) != 0 {
 		t.Errorf("explain logged %v", lines)

@@ -10,10 +10,12 @@ import (
 	"github.com/hashicorp/vault/sdk/framework"
 	"github.com/hashicorp/vault/sdk/logical"
 
+	"vault-plugin-auth-kubernetes/internal/binding"
 	"vault-plugin-auth-kubernetes/internal/cache"
 	"vault-plugin-auth-kubernetes/internal/cluster"
 	"vault-plugin-auth-kubernetes/internal/config"
 	"vault-plugin-auth-kubernetes/internal/kube"
+	"vault-plugin-auth-kubernetes/internal/login"
 	"vault-plugin-auth-kubernetes/internal/role"
 	"vault-plugin-auth-kubernetes/internal/rules"
 	"vault-plugin-auth-kubernetes/internal/telemetry"
@@ -22,8 +24,7 @@ import (
 )
 
 const (
-	loginPath  = "login"
-	rolePrefix = "role/"
+	loginPath = "login"
 
 	// operationPrefix begins the OpenAPI operation names, which generated
 	// clients of Vault turn into function names.
@@ -120,9 +121,9 @@ func (b *backend) HandleRequest(ctx context.Context, req *logical.Request) (*log
 	documentsAsSent(req)
 	switch write := req.Operation == logical.UpdateOperation || req.Operation == logical.CreateOperation; {
 	case isRelative(req.Path) && write:
-		return logical.ErrorResponse(relativePath), nil
+		return logical.ErrorResponse(login.RelativePath), nil
 	case isRelative(req.Path):
-		return nil, &logical.StatusBadRequest{Err: relativePath}
+		return nil, &logical.StatusBadRequest{Err: login.RelativePath}
 	}
 	if req.Path == config.Path {
 		if err := config.RefuseNumbers(req.Data); err != nil {
@@ -158,9 +159,6 @@ func numbersAsSent(req *logical.Request) {
 	}
 }
 
-// relativePath is in the words of the host's storage.
-const relativePath = "relative paths not supported"
-
 func isRelative(path string) bool { return strings.Contains(path, "..") }
 
 // invalidate is called by the host when another node of the cluster wrote key.
@@ -195,3 +193,42 @@ func (b *backend) newCluster() *cluster.Current {
 
 // time is what b.now says, which tests replace.
 func (b *backend) time() time.Time { return b.now() }
+
+// loadRole is the cache's loader; last is the role as it was read before.
+func (b *backend) loadRole(ctx context.Context, s logical.Storage, name string, last *role.Role) (*role.Role, error) {
+	b.metrics.RoleLoads.Inc()
+	r, selectorError, err := role.Load(ctx, s, name, last)
+	if selectorError != nil {
+		b.Logger().Warn("the namespace selector of a role cannot be parsed and matches nothing", "role", name, "error", selectorError)
+	}
+	return r, err
+}
+
+// at is the mount as the storage of one request has it.
+func (b *backend) at(s logical.Storage) login.Mount { return stored{b, s} }
+
+type stored struct {
+	b       *backend
+	storage logical.Storage
+}
+
+func (s stored) Cluster(ctx context.Context) (*cluster.Cluster, error) {
+	return s.b.cluster.Get(ctx, s.storage)
+}
+
+func (s stored) Role(ctx context.Context, name string) (*role.Role, error) {
+	return s.b.roles.Get(ctx, s.storage, role.Key(name))
+}
+
+func (s stored) Remembered(name string) (*role.Role, bool) { return s.b.roles.Peek(name) }
+
+func (s stored) Rules(ctx context.Context) (*binding.RuleSet, error) {
+	return s.b.rules.Get(ctx, s.storage)
+}
+
+func (s stored) Confirm(ctx context.Context, rules []string) (again bool, err error) {
+	return s.b.rules.Confirm(ctx, s.storage, rules)
+}
+
+func (s stored) Parse(jwt string) (*token.Unverified, error) { return s.b.tokens.Parse(jwt) }
+func (s stored) Now() time.Time                              { return s.b.now() }

@@ -10,6 +10,7 @@ import (
 	"github.com/hashicorp/vault/sdk/logical"
 
 	"vault-plugin-auth-kubernetes/internal/config"
+	"vault-plugin-auth-kubernetes/internal/role"
 )
 
 const (
@@ -92,8 +93,8 @@ func (b *backend) doubt(key string) {
 	switch {
 	case key == config.Path:
 		b.cluster.Doubt()
-	case strings.HasPrefix(key, rolePrefix):
-		b.roles.Drop(strings.TrimPrefix(key, rolePrefix))
+	case strings.HasPrefix(key, role.Prefix):
+		b.roles.Drop(strings.TrimPrefix(key, role.Prefix))
 	case strings.HasPrefix(key, rulePrefix):
 		b.rules.Changed(strings.TrimPrefix(key, rulePrefix))
 	}

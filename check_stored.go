@@ -136,7 +136,7 @@ func (c *checker) staticReviewer() bool { return c.cluster.Config.TokenReviewerJ
 
 // readRoles notes what roles need, and returns what is wrong with any.
 func (c *checker) readRoles(ctx context.Context) (problems []string, err error) {
-	names, err := c.storage.List(ctx, rolePrefix)
+	names, err := c.storage.List(ctx, role.Prefix)
 	if err != nil {
 		return nil, err
 	}
@@ -154,7 +154,7 @@ func (c *checker) readRoles(ctx context.Context) (problems []string, err error) 
 			// Past the cache, which is for roles that logins use.
 			r, err := c.b.loadRole(ctx, c.storage, name, nil)
 			if err != nil {
-				if _, ofStorage := c.storage.Get(ctx, roleKey(name)); ofStorage != nil {
+				if _, ofStorage := c.storage.Get(ctx, role.StorageKey(name)); ofStorage != nil {
 					return ofStorage
 				}
 			}

@@ -6,6 +6,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"vault-plugin-auth-kubernetes/internal/login"
+	"vault-plugin-auth-kubernetes/internal/refusal"
 )
 
 // The picture and the table of a login have the steps of the code, and in its order.
@@ -19,13 +22,21 @@ func TestStepsAreDocumented(t *testing.T) {
 			t.Fatal(err)
 		}
 		rest := string(content)
-		for _, s := range slices.Concat(beginSteps, identifySteps, boundSteps, ruleSteps[len(identifySteps):]) {
-			_, after, found := strings.Cut(rest, fmt.Sprintf(format, s.name))
+		for _, step := range allSteps() {
+			_, after, found := strings.Cut(rest, fmt.Sprintf(format, step))
 			if !found {
-				t.Errorf("%s: %q is not where it belongs", file, s.name)
+				t.Errorf("%s: %q is not where it belongs", file, step)
 				continue
 			}
 			rest = after
 		}
 	}
+}
+
+// allSteps are those of a login under a role up to its alias, and then those of one by rules
+// that come after the review.
+func allSteps() []refusal.Step {
+	ofRole, byRules := login.Steps(false, true), login.Steps(true, true)
+	reviewed := slices.Index(byRules, refusal.StepReview) + 1
+	return append(ofRole[:len(ofRole)-1:len(ofRole)-1], byRules[reviewed:]...)
 }

@@ -15,6 +15,7 @@ import (
 	authv1 "k8s.io/api/authentication/v1"
 
 	"vault-plugin-auth-kubernetes/internal/kubetest"
+	"vault-plugin-auth-kubernetes/internal/metadata"
 )
 
 // echoDrives make the requests of a mount, by path and operation. A path of the plugin
@@ -205,7 +206,7 @@ func TestEchoInAReview(t *testing.T) {
 func TestEchoInObjects(t *testing.T) {
 	e := newEchoMount(t, nil)
 	for _, secret := range e.secrets {
-		e.api.Annotate("apps", "web", map[string]string{aliasAnnotationPrefix + "t": secret, "x": "Bearer " + secret})
+		e.api.Annotate("apps", "web", map[string]string{metadata.AnnotationPrefix + "t": secret, "x": "Bearer " + secret})
 		e.write("role/demo", fields{"selector": `serviceaccount.annotations.x == "y"`})
 		e.drive(false)
 		e.write("role/demo", fields{"selector": ""})

@@ -15,8 +15,12 @@ import (
 	"github.com/hashicorp/vault/sdk/logical"
 	authv1 "k8s.io/api/authentication/v1"
 
+	"vault-plugin-auth-kubernetes/internal/explain"
 	"vault-plugin-auth-kubernetes/internal/kubetest"
+	"vault-plugin-auth-kubernetes/internal/login"
 	"vault-plugin-auth-kubernetes/internal/logtest"
+	"vault-plugin-auth-kubernetes/internal/metadata"
+	"vault-plugin-auth-kubernetes/internal/refusal"
 )
 
 // explained is an explanation of a login from no address in particular.
@@ -193,7 +197,7 @@ func TestExplainNamesTheStep(t *testing.T) {
 		"reserved annotation": {
 			config: fields{"use_annotations_as_alias_metadata": true},
 			prepare: func(m *mount) {
-				m.api.Annotate("apps", "web", map[string]string{aliasAnnotationPrefix + metadataUID: "x"})
+				m.api.Annotate("apps", "web", map[string]string{metadata.AnnotationPrefix + metadata.UID: "x"})
 			},
 			verdict: "invalid", step: "alias", reason: "entity alias metadata keys for only internal use found",
 			remedy: "kubectl annotate serviceaccount web -n apps",
@@ -230,8 +234,8 @@ func wantOneStory(t *testing.T, got fields, failed string) {
 	for _, line := range steps(got) {
 		name, verdict, _ := strings.Cut(line, " ")
 		name = strings.ReplaceAll(name[len("01_"):], "_", " ")
-		independent := slices.ContainsFunc(boundSteps, func(s loginStep) bool { return string(s.name) == name }) &&
-			slices.ContainsFunc(boundSteps, func(s loginStep) bool { return string(s.name) == failed })
+		independent := login.IsBound(refusal.Step(name)) &&
+			login.IsBound(refusal.Step(failed))
 		switch {
 		case name == failed:
 			seen = true
@@ -376,11 +380,11 @@ func TestExplainRolesThatTheAddressDecides(t *testing.T) {
 func TestExplainListsAreBounded(t *testing.T) {
 	m := newRules(t, nil)
 	labels := map[string]string{}
-	for i := range maxExplainedEntries + 50 {
+	for i := range explain.MaxEntries + 50 {
 		labels[fmt.Sprintf("label-%04d", i)] = "x"
 	}
 	m.api.AddNamespace("apps", labels)
-	for i := range maxExplainedRules + 30 {
+	for i := range explain.MaxRules + 30 {
 		m.rule(fmt.Sprintf("yes-%04d", i), "", "policy", "p")
 		m.rule(fmt.Sprintf("no-%04d", i), `serviceaccount.name == "db"`, "policy", "p")
 	}
@@ -388,13 +392,13 @@ func TestExplainListsAreBounded(t *testing.T) {
 	m.storage.put(t, "binding-rule/zz-broken", `{`)
 	m.InvalidateKey(t.Context(), "binding-rule/zz-broken")
 	got := m.explained(fields{"jwt": m.token()})
-	if yes, no := got["rules_matched"].([]string), got["rules_not_matched"].([]string); len(yes) != maxExplainedRules || len(no) != maxExplainedRules || !strings.HasPrefix(no[0], "zz-broken: ") {
+	if yes, no := got["rules_matched"].([]string), got["rules_not_matched"].([]string); len(yes) != explain.MaxRules || len(no) != explain.MaxRules || !strings.HasPrefix(no[0], "zz-broken: ") {
 		t.Errorf("%d rules that matched and %d that did not, the first of which is %s", len(yes), len(no), no[0])
 	}
 	if got["rules_not_listed"] != 31+31 {
 		t.Errorf("%v rules are not listed", got["rules_not_listed"])
 	}
-	if listed := len(got["attributes"].(map[string]string)); listed != maxExplainedEntries || got["attributes_not_listed"] == nil {
+	if listed := len(got["attributes"].(map[string]string)); listed != explain.MaxEntries || got["attributes_not_listed"] == nil {
 		t.Errorf("%d attributes, %v not listed", listed, got["attributes_not_listed"])
 	}
 	m.api.OnReview(refuseWith("x" + strings.Repeat("€", 1<<16)))
@@ -467,12 +471,12 @@ func TestExplainRepeatsNoToken(t *testing.T) {
 		}},
 		"repeats as a user": {prepare: func(m *mount, token string) { m.api.OnReview(setUsername(token)) }},
 		"error that repeats": {prepare: func(m *mount, token string) {
-			m.api.Fail(kubetest.Text(http.StatusInternalServerError, "text/plain", strings.Repeat("x", maxExplainedReason-60)+token))
+			m.api.Fail(kubetest.Text(http.StatusInternalServerError, "text/plain", strings.Repeat("x", explain.MaxReason-60)+token))
 		}},
 		"annotation that repeats": {prepare: func(m *mount, token string) {
 			m.write("config", m.config(fields{"use_annotations_as_alias_metadata": true}))
 			m.write("role/demo", fields{"selector": `serviceaccount.annotations.x != "y"`})
-			m.api.Annotate("apps", "web", map[string]string{aliasAnnotationPrefix + "t": token, token: "x"})
+			m.api.Annotate("apps", "web", map[string]string{metadata.AnnotationPrefix + "t": token, token: "x"})
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/hashicorp/vault/sdk/logical"
+
+	"vault-plugin-auth-kubernetes/internal/metadata"
 )
 
 // entities are as Vault 1.21 keeps them: one for each name of an alias. A login
@@ -86,8 +88,8 @@ func (i *issued) fault() string {
 		}
 	}
 	// Between two roles the secret's name is as in Vault's own method.
-	for _, key := range []string{metadataConsulService, metadataConsulNode, metadataSecretName} {
-		if key == metadataSecretName && i.ofRole {
+	for _, key := range []string{metadata.ConsulService, metadata.ConsulNode, metadata.SecretName} {
+		if key == metadata.SecretName && i.ofRole {
 			continue
 		}
 		if i.entity.metadata[key] != i.metadata[key] {

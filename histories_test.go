@@ -18,6 +18,8 @@ import (
 	"vault-plugin-auth-kubernetes/internal/kube"
 	"vault-plugin-auth-kubernetes/internal/kubetest"
 	"vault-plugin-auth-kubernetes/internal/logtest"
+	"vault-plugin-auth-kubernetes/internal/metadata"
+	"vault-plugin-auth-kubernetes/internal/role"
 )
 
 // A history is what several clients of a mount, and another node of its cluster, do at
@@ -194,7 +196,7 @@ func (h *history) fullWrite(key string) request {
 	switch {
 	case key == "config":
 		r.data = h.config(fields{"cluster_name": value, "token_review_cache_ttl": 60})
-	case strings.HasPrefix(key, rolePrefix):
+	case strings.HasPrefix(key, role.Prefix):
 		r.data = h.role(fields{"token_policies": value})
 	default:
 		r.data = fields{"bind_type": "policy", "bind_name": value + "-${serviceaccount.name}-" + strings.TrimPrefix(key, rulePrefix)}
@@ -208,7 +210,7 @@ func (h *history) partialWrite(key string) request {
 	switch {
 	case key == "config":
 		r.operation, r.data = logical.PatchOperation, fields{"max_concurrent_reviews": other + 1}
-	case strings.HasPrefix(key, rolePrefix):
+	case strings.HasPrefix(key, role.Prefix):
 		r.data = fields{"token_ttl": other + 1}
 	default:
 		r.operation, r.data = logical.PatchOperation, fields{"description": fmt.Sprint(other)}
@@ -284,7 +286,7 @@ func (h *history) logInAndMayHangUp(role string, hangsUp bool) {
 	o := h.as(ctx, logical.UpdateOperation, "login", fields{"role": role, "jwt": h.token})
 	l := observed{begun: begun, ended: h.tick(), role: role, status: o.status, message: o.message}
 	if o.auth != nil {
-		l.policies, l.cluster = o.auth.Policies, o.auth.Metadata[metadataCluster]
+		l.policies, l.cluster = o.auth.Policies, o.auth.Metadata[metadata.Cluster]
 	}
 	if errors.Is(o.err, context.Canceled) && !hangsUp {
 		h.t.Errorf("another client hung up, and this one reads %v", o.err)

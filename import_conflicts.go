@@ -81,12 +81,12 @@ func (b *backend) changedMeanings(ctx context.Context, s logical.Storage, plan *
 // rolesDependingOnConsulNamespace are those whose selector does. A role or a selector
 // that cannot be read admits nobody, before and after.
 func rolesDependingOnConsulNamespace(ctx context.Context, s logical.Storage) (names []string, err error) {
-	stored, err := s.List(ctx, rolePrefix)
+	stored, err := s.List(ctx, role.Prefix)
 	if err != nil {
 		return nil, err
 	}
 	for _, name := range stored {
-		entry, err := s.Get(ctx, rolePrefix+name)
+		entry, err := s.Get(ctx, role.Prefix+name)
 		if err != nil {
 			return nil, err
 		}

@@ -14,6 +14,7 @@ import (
 	"vault-plugin-auth-kubernetes/internal/config"
 	"vault-plugin-auth-kubernetes/internal/consul"
 	"vault-plugin-auth-kubernetes/internal/identity"
+	"vault-plugin-auth-kubernetes/internal/role"
 )
 
 // accounts are service accounts that call themselves each other by annotations.
@@ -79,7 +80,7 @@ func (m *mount) entryText(key string) string {
 func (m *mount) everything() map[string]string {
 	m.t.Helper()
 	stored := map[string]string{}
-	for _, folder := range []string{"", rolePrefix, rulePrefix} {
+	for _, folder := range []string{"", role.Prefix, rulePrefix} {
 		keys, err := m.storage.List(m.t.Context(), folder)
 		if err != nil {
 			m.t.Fatal(err)

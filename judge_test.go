@@ -12,6 +12,7 @@ import (
 
 	"vault-plugin-auth-kubernetes/internal/config"
 	"vault-plugin-auth-kubernetes/internal/refusal"
+	"vault-plugin-auth-kubernetes/internal/role"
 )
 
 // record is what happened in a history. Times are ticks, of which each is later than
@@ -194,7 +195,7 @@ func (l observed) wentBy() map[string]string {
 	case l.status == 500 && l.message == refusal.ErrNoConfiguration.Error():
 		return map[string]string{config.Path: ""}
 	case l.status == 400 && l.role != "":
-		return map[string]string{rolePrefix + l.role: ""}
+		return map[string]string{role.Prefix + l.role: ""}
 	case l.status == 400 || l.status == 403:
 		return l.rules()
 	case l.status != 200:
@@ -205,7 +206,7 @@ func (l observed) wentBy() map[string]string {
 		shown[config.Path] = unnamed
 	}
 	if l.role != "" {
-		shown[rolePrefix+l.role] = strings.Join(l.policies, ",")
+		shown[role.Prefix+l.role] = strings.Join(l.policies, ",")
 		return shown
 	}
 	for key, value := range l.rules() {

@@ -3,7 +3,6 @@ package main
 import (
 	"maps"
 	"net/http"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -11,6 +10,7 @@ import (
 	"github.com/hashicorp/vault/sdk/logical"
 
 	"vault-plugin-auth-kubernetes/internal/kubetest"
+	"vault-plugin-auth-kubernetes/internal/metadata"
 )
 
 // front and runner are two pods of the account web.
@@ -55,29 +55,6 @@ func TestAliasOfRules(t *testing.T) {
 	}
 }
 
-// No service account has a name, a namespace or a uid that makes its own alias the
-// one of another account's grants.
-func TestAliasOfRulesIsNobodysName(t *testing.T) {
-	form := regexp.MustCompile(`^[^:]+:rules(:[0-9a-f]{32})?$`)
-	for _, bears := range []borneByEntity{{}, {Groups: []string{"g"}}, {Secret: "s"}} {
-		if name := bears.aliasName("uid", false); !form.MatchString(name) {
-			t.Errorf("the alias %q", name)
-		}
-	}
-	names := map[string]borneByEntity{}
-	for _, bears := range []borneByEntity{
-		{Groups: []string{"a", "b"}}, {Groups: []string{"a,b"}}, {Groups: []string{"a"}, Services: []string{"b"}},
-		{Services: []string{"a", "b"}}, {Nodes: []string{"a", "b"}}, {Secret: "a"}, {Groups: []string{"a"}, Secret: "a"},
-		{Groups: []string{"a"}, Custom: map[string]string{"a": "b"}},
-	} {
-		name := bears.aliasName("uid", true)
-		if other, taken := names[name]; taken {
-			t.Errorf("%+v and %+v are both %q", bears, other, name)
-		}
-		names[name] = bears
-	}
-}
-
 // What the secret of a token is called is alias metadata, and tokens of one account
 // differ in it.
 func TestAliasOfRulesAndTheSecret(t *testing.T) {
@@ -85,7 +62,7 @@ func TestAliasOfRulesAndTheSecret(t *testing.T) {
 	m.rule("all", "", "policy", "base")
 	projected := m.mustLoginByRules(m.api.Token("apps", "web"))
 	legacy := m.mustLoginByRules(m.api.LegacyToken("apps", "web", "web-token"))
-	if projected.Alias.Name == legacy.Alias.Name || legacy.Alias.Metadata[metadataSecretName] != "web-token" {
+	if projected.Alias.Name == legacy.Alias.Name || legacy.Alias.Metadata[metadata.SecretName] != "web-token" {
 		t.Errorf("aliases %+v and %+v", projected.Alias, legacy.Alias)
 	}
 }

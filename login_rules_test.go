@@ -15,6 +15,7 @@ import (
 	"github.com/hashicorp/vault/sdk/logical"
 
 	"vault-plugin-auth-kubernetes/internal/kubetest"
+	"vault-plugin-auth-kubernetes/internal/metadata"
 	"vault-plugin-auth-kubernetes/internal/role"
 )
 
@@ -74,23 +75,23 @@ func TestLoginByRules(t *testing.T) {
 	if len(auth.GroupAliases) != 1 || auth.GroupAliases[0].Name != "team" {
 		t.Errorf("group aliases %v", auth.GroupAliases)
 	}
-	if !strings.HasPrefix(auth.Alias.Name, auth.Metadata[metadataUID]+":rules:") {
+	if !strings.HasPrefix(auth.Alias.Name, auth.Metadata[metadata.UID]+":rules:") {
 		t.Errorf("the alias is named %q, want the uid and what the entity bears", auth.Alias.Name)
 	}
-	for _, metadata := range []map[string]string{auth.Metadata, auth.Alias.Metadata} {
+	for _, told := range []map[string]string{auth.Metadata, auth.Alias.Metadata} {
 		for key, want := range map[string]string{
-			metadataConsulService: "another,web", metadataConsulNode: "n1", metadataCluster: "east",
-			metadataName: "web", metadataNamespace: "apps",
+			metadata.ConsulService: "another,web", metadata.ConsulNode: "n1", metadata.Cluster: "east",
+			metadata.Name: "web", metadata.Namespace: "apps",
 		} {
-			if metadata[key] != want {
-				t.Errorf("%s is %q, want %q", key, metadata[key], want)
+			if told[key] != want {
+				t.Errorf("%s is %q, want %q", key, told[key], want)
 			}
 		}
 	}
-	if got, want := auth.Metadata[metadataRules], "by-name,everybody,group,node,service,service-too"; got != want {
+	if got, want := auth.Metadata[metadata.Rules], "by-name,everybody,group,node,service,service-too"; got != want {
 		t.Errorf("binding_rules is %q, want %q", got, want)
 	}
-	if _, ok := auth.Metadata[metadataRole]; ok {
+	if _, ok := auth.Metadata[metadata.Role]; ok {
 		t.Error("there is a role in the metadata of a login without one")
 	}
 	if got := m.api.Count(kubetest.TokenReviews); got != 1 || len(m.api.Requests()) != 1 {
@@ -214,16 +215,16 @@ func TestServiceNameAnnotationIsForRulesOnly(t *testing.T) {
 	if want := []string{"own-web", "p-db"}; !slices.Equal(auth.Policies, want) {
 		t.Errorf("policies %q, want %q", auth.Policies, want)
 	}
-	if auth.Metadata[metadataName] != "web" || auth.Alias.Metadata[metadataName] != "web" || auth.DisplayName != "apps-web" {
+	if auth.Metadata[metadata.Name] != "web" || auth.Alias.Metadata[metadata.Name] != "web" || auth.DisplayName != "apps-web" {
 		t.Errorf("the annotation changed who it is: %v, %v, %s", auth.Metadata, auth.Alias.Metadata, auth.DisplayName)
 	}
 	wantRefused(t, m.login("other", m.token()), http.StatusForbidden)
-	if got := m.login("own", m.token()).auth; got == nil || got.Metadata[metadataName] != "web" {
+	if got := m.login("own", m.token()).auth; got == nil || got.Metadata[metadata.Name] != "web" {
 		t.Errorf("the role of the account itself: %v", got)
 	}
 	// A service account that was created anew since is not the token's.
-	for _, key := range reservedMetadata {
-		m.api.Annotate("apps", "web", map[string]string{aliasAnnotationPrefix + key: "forged"})
+	for _, key := range metadata.Reserved() {
+		m.api.Annotate("apps", "web", map[string]string{metadata.AnnotationPrefix + key: "forged"})
 		wantRefused(t, m.login("own", m.token()), http.StatusBadRequest)
 		m.api.Annotate("apps", "web", nil)
 	}
@@ -295,10 +296,10 @@ func TestPodMetadataIsOfTheTokenOnly(t *testing.T) {
 	m := newDemo(t, nil, nil)
 	m.api.AddPod("apps", "web-1", "node-a")
 	auth := m.mustLogin(m.token(m.api.BoundToPod("web-1")))
-	if auth.Metadata[metadataPod] != "web-1" || auth.Metadata[metadataNode] != "node-a" {
+	if auth.Metadata[metadata.Pod] != "web-1" || auth.Metadata[metadata.Node] != "node-a" {
 		t.Errorf("token metadata %v", auth.Metadata)
 	}
-	if _, ok := auth.Alias.Metadata[metadataPod]; ok {
+	if _, ok := auth.Alias.Metadata[metadata.Pod]; ok {
 		t.Error("the alias would be written at each login of another pod")
 	}
 }
@@ -310,7 +311,7 @@ func TestConsulNamespace(t *testing.T) {
 	})
 	m.rule("base", "", "policy", "${consul.namespace}")
 	auth := m.mustLoginByRules(m.token())
-	if !slices.Equal(auth.Policies, []string{"k8s-apps"}) || auth.Alias.Metadata[metadataConsulNamespace] != "k8s-apps" {
+	if !slices.Equal(auth.Policies, []string{"k8s-apps"}) || auth.Alias.Metadata[metadata.ConsulNamespace] != "k8s-apps" {
 		t.Errorf("policies %q, metadata %v", auth.Policies, auth.Alias.Metadata)
 	}
 	m.api.AddServiceAccount("special", "web")
@@ -428,35 +429,35 @@ func TestTokenSettingsJoin(t *testing.T) {
 		}
 		return list
 	}
-	join := func(params ...tokenutil.TokenParams) tokenSettings {
-		var s tokenSettings
+	join := func(params ...tokenutil.TokenParams) role.Settings {
+		var s role.Settings
 		for _, p := range params {
-			s.join(&role.Role{Entry: &role.Entry{TokenParams: p}})
+			s.Join(&role.Role{Entry: &role.Entry{TokenParams: p}})
 		}
 		return s
 	}
 	type params = tokenutil.TokenParams
 	for name, row := range map[string]struct {
 		roles []params
-		ok    func(s tokenSettings) bool
+		ok    func(s role.Settings) bool
 	}{
 		"shortest TTLs, unset is no limit": {
 			[]params{{TokenTTL: 3, TokenMaxTTL: 9}, {TokenMaxTTL: 8, TokenExplicitMaxTTL: 7}, {TokenTTL: 4}},
-			func(s tokenSettings) bool { return s.ttl == 3 && s.maxTTL == 8 && s.explicitMaxTTL == 7 },
+			func(s role.Settings) bool { return s.TTL == 3 && s.MaxTTL == 8 && s.ExplicitMaxTTL == 7 },
 		},
-		"a period needs all":                  {[]params{{TokenPeriod: 5}, {}}, func(s tokenSettings) bool { return s.period == 0 }},
-		"shortest period":                     {[]params{{TokenPeriod: 5}, {TokenPeriod: 4}}, func(s tokenSettings) bool { return s.period == 4 }},
-		"fewest uses":                         {[]params{{TokenNumUses: 5}, {}, {TokenNumUses: 2}}, func(s tokenSettings) bool { return s.numUses == 2 }},
-		"one without the default":             {[]params{{}, {TokenNoDefaultPolicy: true}}, func(s tokenSettings) bool { return s.noDefaultPolicy }},
-		"batch if all are":                    {[]params{{TokenType: logical.TokenTypeBatch}, {TokenType: logical.TokenTypeBatch}}, func(s tokenSettings) bool { return s.tokenType == logical.TokenTypeBatch }},
-		"service if one is not":               {[]params{{TokenType: logical.TokenTypeBatch}, {}}, func(s tokenSettings) bool { return s.tokenType == logical.TokenTypeService }},
-		"the narrower block":                  {[]params{{TokenBoundCIDRs: cidr("10.0.0.0/8")}, {TokenBoundCIDRs: cidr("10.1.0.0/16", "192.0.2.0/24")}}, func(s tokenSettings) bool { return len(s.cidrs) == 1 && s.cidrs[0].String() == "10.1.0.0/16" }},
-		"no bound is all":                     {[]params{{TokenBoundCIDRs: cidr("10.0.0.0/8")}, {}}, func(s tokenSettings) bool { return len(s.cidrs) == 1 && !s.nowhere }},
-		"bound after none":                    {[]params{{}, {TokenBoundCIDRs: cidr("10.0.0.0/8")}}, func(s tokenSettings) bool { return len(s.cidrs) == 1 && !s.nowhere }},
-		"nothing in common":                   {[]params{{TokenBoundCIDRs: cidr("10.0.0.0/8")}, {TokenBoundCIDRs: cidr("192.0.2.0/24")}}, func(s tokenSettings) bool { return s.nowhere }},
-		"nothing in common stays so":          {[]params{{TokenBoundCIDRs: cidr("10.0.0.0/8")}, {TokenBoundCIDRs: cidr("192.0.2.0/24")}, {TokenBoundCIDRs: cidr("0.0.0.0/0")}}, func(s tokenSettings) bool { return s.nowhere }},
-		"nothing in common, whatever follows": {[]params{{TokenBoundCIDRs: cidr("10.0.0.0/8")}, {TokenBoundCIDRs: cidr("192.0.2.0/24")}, {TokenBoundCIDRs: cidr("172.16.0.0/12")}, {TokenBoundCIDRs: cidr("172.16.0.0/12")}}, func(s tokenSettings) bool { return s.nowhere }},
-		"IPv4 and IPv6 have no overlap":       {[]params{{TokenBoundCIDRs: cidr("10.0.0.0/8")}, {TokenBoundCIDRs: cidr("::/0")}}, func(s tokenSettings) bool { return s.nowhere }},
+		"a period needs all":                  {[]params{{TokenPeriod: 5}, {}}, func(s role.Settings) bool { return s.Period == 0 }},
+		"shortest period":                     {[]params{{TokenPeriod: 5}, {TokenPeriod: 4}}, func(s role.Settings) bool { return s.Period == 4 }},
+		"fewest uses":                         {[]params{{TokenNumUses: 5}, {}, {TokenNumUses: 2}}, func(s role.Settings) bool { return s.NumUses == 2 }},
+		"one without the default":             {[]params{{}, {TokenNoDefaultPolicy: true}}, func(s role.Settings) bool { return s.NoDefaultPolicy }},
+		"batch if all are":                    {[]params{{TokenType: logical.TokenTypeBatch}, {TokenType: logical.TokenTypeBatch}}, func(s role.Settings) bool { return s.TokenType == logical.TokenTypeBatch }},
+		"service if one is not":               {[]params{{TokenType: logical.TokenTypeBatch}, {}}, func(s role.Settings) bool { return s.TokenType == logical.TokenTypeService }},
+		"the narrower block":                  {[]params{{TokenBoundCIDRs: cidr("10.0.0.0/8")}, {TokenBoundCIDRs: cidr("10.1.0.0/16", "192.0.2.0/24")}}, func(s role.Settings) bool { return len(s.CIDRs) == 1 && s.CIDRs[0].String() == "10.1.0.0/16" }},
+		"no bound is all":                     {[]params{{TokenBoundCIDRs: cidr("10.0.0.0/8")}, {}}, func(s role.Settings) bool { return len(s.CIDRs) == 1 && !s.Nowhere }},
+		"bound after none":                    {[]params{{}, {TokenBoundCIDRs: cidr("10.0.0.0/8")}}, func(s role.Settings) bool { return len(s.CIDRs) == 1 && !s.Nowhere }},
+		"nothing in common":                   {[]params{{TokenBoundCIDRs: cidr("10.0.0.0/8")}, {TokenBoundCIDRs: cidr("192.0.2.0/24")}}, func(s role.Settings) bool { return s.Nowhere }},
+		"nothing in common stays so":          {[]params{{TokenBoundCIDRs: cidr("10.0.0.0/8")}, {TokenBoundCIDRs: cidr("192.0.2.0/24")}, {TokenBoundCIDRs: cidr("0.0.0.0/0")}}, func(s role.Settings) bool { return s.Nowhere }},
+		"nothing in common, whatever follows": {[]params{{TokenBoundCIDRs: cidr("10.0.0.0/8")}, {TokenBoundCIDRs: cidr("192.0.2.0/24")}, {TokenBoundCIDRs: cidr("172.16.0.0/12")}, {TokenBoundCIDRs: cidr("172.16.0.0/12")}}, func(s role.Settings) bool { return s.Nowhere }},
+		"IPv4 and IPv6 have no overlap":       {[]params{{TokenBoundCIDRs: cidr("10.0.0.0/8")}, {TokenBoundCIDRs: cidr("::/0")}}, func(s role.Settings) bool { return s.Nowhere }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if s := join(row.roles...); !row.ok(s) {

@@ -10,6 +10,7 @@ import (
 	"github.com/hashicorp/vault/sdk/logical"
 
 	"vault-plugin-auth-kubernetes/internal/config"
+	"vault-plugin-auth-kubernetes/internal/role"
 )
 
 const (
@@ -241,3 +242,21 @@ func emptyPairsAsNone(req *logical.Request) {
 const reviewerDropped = "token_reviewer_jwt was not named, and a write replaces it: the reviewer's token that was stored is gone. " +
 	"Each login now reviews itself with its own token, and is refused where its service account may not. " +
 	"Name token_reviewer_jwt again, or, if it is to be so, confirm it with token_reviewer_jwt=\"\"; vault patch changes single fields."
+
+// ruleRoleWarnings are what whoever writes the configuration should know of the role.
+func (b *backend) ruleRoleWarnings(ctx context.Context, s logical.Storage, c *config.Entry) []string {
+	if c.BindingRuleRole == "" {
+		return nil
+	}
+	r, err := b.roles.Get(ctx, s, role.Key(c.BindingRuleRole))
+	switch problem := c.RuleRoleProblem(r); {
+	case err != nil:
+		return nil // that a role cannot be read now is no fault of the configuration's
+	case problem != "":
+		return []string{problem}
+	case !r.OnlyByBindingRules:
+		return []string{fmt.Sprintf("The role %q can also be had by naming it, with its policies, whatever rules match, "+
+			"and by tokens that are for none of binding_rule_audiences; only_by_binding_rules=true on the role ends that.", c.BindingRuleRole)}
+	}
+	return nil
+}

@@ -4,11 +4,17 @@ import (
 	"context"
 	"net/netip"
 	"slices"
+	"strings"
+	"time"
 
 	"github.com/hashicorp/vault/sdk/framework"
 	"github.com/hashicorp/vault/sdk/logical"
 
+	"vault-plugin-auth-kubernetes/internal/explain"
+	"vault-plugin-auth-kubernetes/internal/login"
+	"vault-plugin-auth-kubernetes/internal/metadata"
 	"vault-plugin-auth-kubernetes/internal/refusal"
+	"vault-plugin-auth-kubernetes/internal/token"
 )
 
 const (
@@ -66,32 +72,50 @@ func (b *backend) explainWrite(ctx context.Context, req *logical.Request, data *
 	if response := refuseUnknown(req, data); response != nil {
 		return response, nil
 	}
-	body := readLoginBody(data)
-	if err := requireValue("jwt", body.jwt); err != nil {
-		return respond(err)
+	request := loginRequest(req, data)
+	if request.JWT == "" {
+		return respond(refusal.Missing("jwt"))
 	}
-	remote, err := remoteOf(data)
+	source, err := sourceOf(data)
 	if err != nil {
 		return respond(err)
 	}
-	answer := &explainAnswer{
-		mount:   req.MountPoint,
-		role:    body.role,
-		account: &explanation{},
-		empty:   namedEmpty(data, "role", "remote_addr"),
-		sent:    body.secrets(),
-		now:     b.now(),
-	}
-	answer.login, err = b.newLogin(ctx, req, body)
-	if err == nil {
-		answer.login.remote, answer.login.explained = remote, answer.account
-		err = answer.login.logIn(ctx)
-	}
+	account := &explain.Account{}
+	request.Source, request.Observer = source, account
+	request.Anew = true // what is true now, not a moment ago
+	outcome, err := login.LogIn(ctx, b.at(req.Storage), request)
 	if err != nil && refusal.KindOf(err) == 0 {
 		return respond(err) // the host's own, such as of storage
 	}
-	answer.err = err
-	return &logical.Response{Data: answer.data()}, nil
+	answer := &explain.Answer{
+		Mount:   req.MountPoint,
+		Role:    request.Role,
+		Outcome: outcome,
+		Account: account,
+		Err:     err,
+		Empty:   namedEmpty(data, "role", "remote_addr"),
+		Sent:    secretsOfLogin(request),
+		Now:     b.now(),
+
+		ClientSees: clientSees,
+	}
+	all := answer.Data()
+	if err == nil {
+		addToken(answer, all, authOf(outcome, request.Role))
+		if left := outcome.Annotations.Left; len(left) > 0 {
+			all["annotations_left_out"] = answer.Lines(left)
+		}
+	}
+	return &logical.Response{Data: all}, nil
+}
+
+// secretsOfLogin are the token, and one that was sent as the role by mistake.
+func secretsOfLogin(r login.Request) []string {
+	secrets := asToken(r.JWT)
+	if token.LooksLike(r.Role) {
+		secrets = append(secrets, asToken(r.Role)...)
+	}
+	return secrets
 }
 
 // namedEmpty are those of some fields that a request names and leaves empty, as a variable
@@ -103,16 +127,52 @@ func namedEmpty(data *framework.FieldData, fields ...string) []string {
 	})
 }
 
-// remoteOf is the connection of the client whose login is explained; nil if the
-// request does not tell.
-func remoteOf(data *framework.FieldData) (*logical.Connection, error) {
+// sourceOf is the address of the client whose login is explained, if the request tells.
+func sourceOf(data *framework.FieldData) (login.Source, error) {
 	text := data.Get("remote_addr").(string)
 	if text == "" {
-		return nil, nil
+		return login.FromAnywhere, nil
 	}
 	address, err := netip.ParseAddr(text)
 	if err != nil || address.Zone() != "" {
-		return nil, refusal.OfRequest("remote_addr is no IP address", "remote_addr has to be an IP address, without a port")
+		return login.Source{}, refusal.OfRequest("remote_addr is no IP address", "remote_addr has to be an IP address, without a port")
 	}
-	return &logical.Connection{RemoteAddr: address.String()}, nil
+	return login.From(address.String()), nil
 }
+
+// addToken adds what the host would make a token from: the very structure that a
+// login answers with, under the names of the fields of a role.
+func addToken(a *explain.Answer, data map[string]any, auth *logical.Auth) {
+	data["policies"] = a.Lines(auth.Policies)
+	data["display_name"] = auth.DisplayName
+	data["alias_name"] = auth.Alias.Name
+	a.AddMap(data, "alias_metadata", metadata.Merged(auth.Alias.CustomMetadata, auth.Alias.Metadata))
+	a.AddMap(data, "token_metadata", auth.Metadata)
+	data["token_type"] = auth.TokenType.String()
+	data["token_ttl"] = seconds(auth.TTL)
+	data["token_max_ttl"] = seconds(auth.MaxTTL)
+	for key, d := range map[string]time.Duration{"token_explicit_max_ttl": auth.ExplicitMaxTTL, "token_period": auth.Period} {
+		if d != 0 {
+			data[key] = seconds(d)
+		}
+	}
+	if auth.NumUses != 0 {
+		data["token_num_uses"] = auth.NumUses
+	}
+	if auth.NoDefaultPolicy {
+		data["token_no_default_policy"] = true
+	}
+	if len(auth.BoundCIDRs) > 0 {
+		data["token_bound_cidrs"] = strings.Split(explain.Addresses(auth.BoundCIDRs), ", ")
+	}
+	if len(auth.GroupAliases) > 0 {
+		names := make([]string, len(auth.GroupAliases))
+		for i, group := range auth.GroupAliases {
+			names[i] = group.Name
+		}
+		data["group_aliases"] = a.Lines(names)
+	}
+}
+
+// seconds is how durations stand in answers; the vault command prints them as 20m.
+func seconds(d time.Duration) int64 { return int64(d / time.Second) }

@@ -10,6 +10,7 @@ import (
 	"github.com/hashicorp/vault/sdk/logical"
 
 	"vault-plugin-auth-kubernetes/internal/consul"
+	"vault-plugin-auth-kubernetes/internal/refusal"
 )
 
 const importPath = "import/consul"
@@ -154,8 +155,8 @@ func (b *backend) importConsul(ctx context.Context, req *logical.Request, data *
 		return response, nil
 	}
 	for _, field := range []string{"auth_method", "binding_rules"} {
-		if err := requireValue(field, data.Get(field).(string)); err != nil {
-			return respond(err)
+		if data.Get(field).(string) == "" {
+			return respond(refusal.Missing(field))
 		}
 	}
 	imported, err := consul.Read([]byte(data.Get("auth_method").(string)), []byte(data.Get("binding_rules").(string)))

@@ -12,6 +12,7 @@ import (
 	"github.com/hashicorp/vault/sdk/logical"
 
 	"vault-plugin-auth-kubernetes/internal/consul"
+	"vault-plugin-auth-kubernetes/internal/metadata"
 )
 
 // consulMethod is an auth method of Consul's for the fake API server.
@@ -67,7 +68,7 @@ func TestImportFromConsul(t *testing.T) {
 		t.Error("the reviewer's token is in the answer")
 	}
 	auth := m.mustLoginByRules(m.api.Token("apps", "web"))
-	if !slices.Equal(auth.Policies, []string{"base"}) || auth.Alias.Metadata[metadataConsulService] != "web" {
+	if !slices.Equal(auth.Policies, []string{"base"}) || auth.Alias.Metadata[metadata.ConsulService] != "web" {
 		t.Errorf("policies %q, metadata %v", auth.Policies, auth.Alias.Metadata)
 	}
 	if got := m.read("config")["service_name_annotation"]; got != "consul.hashicorp.com/service-name" {
@@ -208,8 +209,8 @@ func TestImportOfNames(t *testing.T) {
 	wantWarnings(t, prefixed, "7 rules match every", "consul-a4: The rule names no namespace",
 		`2 rules bind roles that do not exist, and logins skip them until they do; with only_by_binding_rules=true a role needs no bounds of its own, and no login can name it: consul-a5 ("c-there"), consul-a6 ("c-lent")`)
 	auth := m.mustLoginByRules(m.token())
-	if !slices.Equal(auth.Policies, []string{"consul-admin", "consul-global-management", "consul-web"}) || auth.Metadata[metadataConsulService] != "admin" {
-		t.Errorf("policies %q, services %q", auth.Policies, auth.Metadata[metadataConsulService])
+	if !slices.Equal(auth.Policies, []string{"consul-admin", "consul-global-management", "consul-web"}) || auth.Metadata[metadata.ConsulService] != "admin" {
+		t.Errorf("policies %q, services %q", auth.Policies, auth.Metadata[metadata.ConsulService])
 	}
 	for _, prefix := range []fields{{"policy_prefix": "a,b"}, {"policy_prefix": "x${"}, {"role_prefix": "a/"}} {
 		if got := m.importWith(prefix, rules...); got.status != http.StatusBadRequest {

@@ -2,12 +2,16 @@ package main
 
 import (
 	"context"
+	"errors"
 
 	"github.com/hashicorp/vault/sdk/framework"
 	"github.com/hashicorp/vault/sdk/logical"
 
+	"vault-plugin-auth-kubernetes/internal/login"
+	"vault-plugin-auth-kubernetes/internal/metadata"
 	"vault-plugin-auth-kubernetes/internal/refusal"
 	"vault-plugin-auth-kubernetes/internal/role"
+	"vault-plugin-auth-kubernetes/internal/scrub"
 	"vault-plugin-auth-kubernetes/internal/telemetry"
 )
 
@@ -57,28 +61,29 @@ func (b *backend) pathLogin() *framework.Path {
 }
 
 func (b *backend) loginWrite(ctx context.Context, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
-	body := readLoginBody(data)
-	auth, err := b.authenticate(ctx, req, body)
+	auth, err := b.authenticate(ctx, req, data)
 	b.metrics.Login(err)
 	if err != nil {
-		b.log.Refused(b.Logger(), req.MountPoint, body.role, err)
-		return respond(err)
+		return b.refuse(req, data, err)
 	}
-	b.log.Allowed(b.Logger(), req.MountPoint, body.role, telemetry.Allowed{
-		Namespace: auth.Metadata[metadataNamespace], ServiceAccount: auth.Metadata[metadataName], UID: auth.Metadata[metadataUID],
-		Services: auth.Metadata[metadataConsulService], Nodes: auth.Metadata[metadataConsulNode], Rules: auth.Metadata[metadataRules],
+	b.log.Allowed(b.Logger(), req.MountPoint, data.Get("role").(string), telemetry.Allowed{
+		Namespace: auth.Metadata[metadata.Namespace], ServiceAccount: auth.Metadata[metadata.Name], UID: auth.Metadata[metadata.UID],
+		Services: auth.Metadata[metadata.ConsulService], Nodes: auth.Metadata[metadata.ConsulNode], Rules: auth.Metadata[metadata.Rules],
 	})
 	return &logical.Response{Auth: auth}, nil
+}
+
+func (b *backend) refuse(req *logical.Request, data *framework.FieldData, err error) (*logical.Response, error) {
+	b.log.Refused(b.Logger(), req.MountPoint, data.Get("role").(string), err)
+	return respond(err)
 }
 
 // loginAliasLookahead tells the host which alias a login would have. The answer
 // names somebody, so it takes the same proof as the login itself.
 func (b *backend) loginAliasLookahead(ctx context.Context, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
-	body := readLoginBody(data)
-	auth, err := b.authenticate(ctx, req, body)
+	auth, err := b.authenticate(ctx, req, data)
 	if err != nil {
-		b.log.Refused(b.Logger(), req.MountPoint, body.role, err)
-		return respond(err)
+		return b.refuse(req, data, err)
 	}
 	return &logical.Response{Auth: &logical.Auth{Alias: &logical.Alias{Name: auth.Alias.Name}}}, nil
 }
@@ -105,60 +110,64 @@ func (b *backend) loginResolveRole(ctx context.Context, req *logical.Request, da
 	return logical.ResolveRoleResponse(role.Key(name))
 }
 
-// loginBody is what a client sends to log in.
-type loginBody struct{ role, jwt string }
-
-func readLoginBody(data *framework.FieldData) loginBody {
-	return loginBody{role: data.Get("role").(string), jwt: data.Get("jwt").(string)}
+// loginRequest is what a client sends to log in.
+func loginRequest(req *logical.Request, data *framework.FieldData) login.Request {
+	r := login.Request{Role: data.Get("role").(string), JWT: data.Get("jwt").(string), Observer: login.Unobserved}
+	if req.Connection != nil {
+		r.Source = login.From(req.Connection.RemoteAddr)
+	}
+	return r
 }
 
-func (b *backend) authenticate(ctx context.Context, req *logical.Request, body loginBody) (*logical.Auth, error) {
-	attempt, err := b.newLogin(ctx, req, body)
+func (b *backend) authenticate(ctx context.Context, req *logical.Request, data *framework.FieldData) (*logical.Auth, error) {
+	request := loginRequest(req, data)
+	outcome, err := login.LogIn(ctx, b.at(req.Storage), request)
 	if err != nil {
 		return nil, err
 	}
-	if err := attempt.logIn(ctx); err != nil {
+	b.logLeftOut(outcome)
+	return authOf(outcome, request.Role), nil
+}
+
+// logLeftOut tells which annotations a login did without. It is the service account's
+// own doing, and so for the debug level.
+func (b *backend) logLeftOut(o *login.Outcome) {
+	if len(o.Annotations.Left) == 0 {
+		return
+	}
+	b.Logger().Debug("annotations were left out of the alias metadata",
+		"namespace", o.Identity.Namespace(), "service_account", o.Identity.Name(),
+		"count", len(o.Annotations.Left), "reason", scrub.Bounded(o.Annotations.WhyLeft(), telemetry.MaxLoggedBytes))
+}
+
+// pathLoginRenew is called by the host when a token of this mount is to be renewed.
+func (b *backend) pathLoginRenew(ctx context.Context, req *logical.Request, _ *framework.FieldData) (*logical.Response, error) {
+	lease := login.Lease{Data: req.Auth.InternalData, Metadata: req.Auth.Metadata}
+	renewed, err := login.Renew(ctx, b.at(req.Storage), lease)
+	for _, unchecked := range renewed.Unchecked {
+		b.metrics.Skipped.Inc()
+		b.log.Unchecked(b.Logger(), req.MountPoint, lease.Role(), unchecked)
+	}
+	if renewed.Operator != nil {
+		b.log.Refused(b.Logger(), req.MountPoint, lease.Role(), renewed.Operator)
+	}
+	b.metrics.Renewal(err)
+	var over refusal.RenewalOver
+	switch {
+	case errors.As(err, &over):
+		b.log.RenewalRefused(b.Logger(), req.MountPoint, lease.Role(), over)
+		// As an error it would reach the client as a 500, which is not what a
+		// refusal is.
+		return logical.ErrorResponse(over.Error()), nil
+	case err != nil:
 		return nil, err
 	}
-	return attempt.auth(body.role), nil
-}
-
-// newLogin is an attempt with what the request names.
-func (b *backend) newLogin(ctx context.Context, req *logical.Request, body loginBody) (*login, error) {
-	attempt := &login{b: b, storage: req.Storage, byRules: body.role == "", jwt: body.jwt, remote: req.Connection}
-	if attempt.byRules {
-		if err := b.requireRules(ctx, req.Storage); err != nil {
-			return nil, err
-		}
+	response := &logical.Response{Auth: req.Auth}
+	if renewed.ByRules {
+		response.Auth.GroupAliases = groupAliases(renewed.Groups)
 	}
-	if err := requireValue("jwt", body.jwt); err != nil {
-		return nil, err
+	if renewed.Settled {
+		response.Auth.TTL, response.Auth.MaxTTL, response.Auth.Period = renewed.TTL, renewed.MaxTTL, renewed.Period
 	}
-	if !attempt.byRules {
-		var err error
-		if attempt.role, err = b.findRole(ctx, req.Storage, body.role); err != nil {
-			return nil, err
-		}
-	}
-	return attempt, nil
-}
-
-// requireRules answers a login without a role as Vault's own method does where
-// there are no binding rules to go by.
-func (b *backend) requireRules(ctx context.Context, s logical.Storage) error {
-	rules, err := b.rules.Get(ctx, s)
-	if err != nil {
-		return err
-	}
-	if rules.Len() == 0 {
-		return refusal.OfRequest("no role was named, and there are no binding rules", "missing role")
-	}
-	return nil
-}
-
-func requireValue(field, value string) error {
-	if value == "" {
-		return refusal.OfRequest("missing "+field, "missing "+field)
-	}
-	return nil
+	return response, nil
 }

@@ -145,12 +145,12 @@ account that is deleted and created again shares with its predecessor.`, role.Al
 }
 
 func (b *backend) roleExists(ctx context.Context, req *logical.Request, data *framework.FieldData) (bool, error) {
-	r, err := readRole(ctx, req.Storage, data.Get("name").(string))
+	r, err := role.Read(ctx, req.Storage, data.Get("name").(string))
 	return r != nil, err
 }
 
 func (b *backend) roleList(ctx context.Context, req *logical.Request, _ *framework.FieldData) (*logical.Response, error) {
-	names, err := req.Storage.List(ctx, rolePrefix)
+	names, err := req.Storage.List(ctx, role.Prefix)
 	if err != nil {
 		return nil, err
 	}
@@ -158,7 +158,7 @@ func (b *backend) roleList(ctx context.Context, req *logical.Request, _ *framewo
 }
 
 func (b *backend) roleRead(ctx context.Context, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
-	r, err := readRole(ctx, req.Storage, data.Get("name").(string))
+	r, err := role.Read(ctx, req.Storage, data.Get("name").(string))
 	if err != nil || r == nil {
 		return nil, err
 	}
@@ -203,14 +203,14 @@ func roleData(r *role.Entry) map[string]any {
 }
 
 func (b *backend) roleDelete(ctx context.Context, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
-	key := roleKey(data.Get("name").(string))
+	key := role.StorageKey(data.Get("name").(string))
 	return b.change(ctx, req.Storage, []string{key}, func(s logical.Storage) (*logical.Response, error) {
 		return nil, s.Delete(ctx, key)
 	})
 }
 
 func (b *backend) roleWrite(ctx context.Context, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
-	key := roleKey(data.Get("name").(string))
+	key := role.StorageKey(data.Get("name").(string))
 	return b.change(ctx, req.Storage, []string{key}, func(s logical.Storage) (*logical.Response, error) {
 		return b.roleChange(ctx, s, req, data)
 	})
@@ -219,7 +219,7 @@ func (b *backend) roleWrite(ctx context.Context, req *logical.Request, data *fra
 // roleChange creates a role, or changes the fields that are named.
 func (b *backend) roleChange(ctx context.Context, s logical.Storage, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
 	name := data.Get("name").(string)
-	r, err := readRole(ctx, s, name)
+	r, err := role.Read(ctx, s, name)
 	if err != nil {
 		return nil, err
 	}
@@ -251,7 +251,7 @@ func (b *backend) roleChange(ctx context.Context, s logical.Storage, req *logica
 			return logical.ErrorResponse("the configuration has require_audience set: give the role an audience"), nil
 		}
 	}
-	entry, err := logical.StorageEntryJSON(roleKey(name), r)
+	entry, err := logical.StorageEntryJSON(role.StorageKey(name), r)
 	if err != nil {
 		return nil, err
 	}

@@ -30,3 +30,18 @@ func respond(err error) (*logical.Response, error) {
 		return nil, logical.CodedError(http.StatusServiceUnavailable, couldNotAskMessage)
 	}
 }
+
+// clientSees is the status and the message of the answer to a login that ends with err.
+func clientSees(err error) (status int, message string) {
+	response, err := respond(err)
+	var coded logical.HTTPCodedError
+	switch {
+	case err == nil:
+		return http.StatusBadRequest, response.Error().Error()
+	case errors.As(err, &coded):
+		return coded.Code(), err.Error()
+	case errors.Is(err, logical.ErrPermissionDenied):
+		return http.StatusForbidden, err.Error()
+	}
+	return http.StatusInternalServerError, err.Error()
+}

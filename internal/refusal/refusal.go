@@ -101,3 +101,8 @@ func DenyFor(err error) error {
 func Misconfigured(reason, remedy string, err error) error {
 	return &Refusal{Kind: CouldNotAsk, Reason: reason, Remedy: remedy, Err: err, Operator: true, Class: ClassConfiguration}
 }
+
+// Missing refuses a request that has no value for a field.
+func Missing(field string) error {
+	return OfRequest("missing "+field, "missing "+field)
+}

@@ -57,7 +57,7 @@ type Entry struct {
 	BoundCIDRs []*sockaddr.SockAddrMarshaler `json:"BoundCIDRs"`
 }
 
-// Role is a roleEntry made ready for logins: upgraded, parsed and immutable.
+// Role is an Entry made ready for logins: upgraded, parsed and immutable.
 type Role struct {
 	*Entry
 	// NamespaceSelector is nil if the role has none.

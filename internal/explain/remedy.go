@@ -1,4 +1,4 @@
-package main
+package explain
 
 import (
 	"errors"
@@ -9,6 +9,7 @@ import (
 
 	"vault-plugin-auth-kubernetes/internal/identity"
 	"vault-plugin-auth-kubernetes/internal/kube"
+	"vault-plugin-auth-kubernetes/internal/metadata"
 	"vault-plugin-auth-kubernetes/internal/refusal"
 	"vault-plugin-auth-kubernetes/internal/shell"
 )
@@ -32,17 +33,17 @@ func letGet(resource string) string {
 // remedy is one line on what to do about the refusal, with a command where there is
 // one. What stands in commands is the operator's own or was confirmed: a claim that
 // nobody verified must not get into a shell by being pasted.
-func (a *explainAnswer) remedy() string {
+func (a *Answer) remedy() string {
 	var failed *kube.Error
 	var r *refusal.Refusal
-	lacksReviewer := errors.As(a.err, &r) && r.Class == refusal.ClassNoReviewer
-	if errors.As(a.err, &failed) && failed.Failure == kube.Forbidden && permissions[failed.Op] != "" && !lacksReviewer {
+	lacksReviewer := errors.As(a.Err, &r) && r.Class == refusal.ClassNoReviewer
+	if errors.As(a.Err, &failed) && failed.Failure == kube.Forbidden && permissions[failed.Op] != "" && !lacksReviewer {
 		return permissions[failed.Op]
 	}
-	if errors.As(a.err, &r) && r.Remedy != "" {
+	if errors.As(a.Err, &r) && r.Remedy != "" {
 		return r.Remedy
 	}
-	switch refusal.StepOf(a.err) {
+	switch refusal.StepOf(a.Err) {
 	case refusal.StepRequest:
 		return a.remedyForRequest()
 	case refusal.StepAddress:
@@ -53,21 +54,21 @@ func (a *explainAnswer) remedy() string {
 		return "send the whole token, as a file: jwt=@FILE; a new one: " + a.newToken()
 	case refusal.StepClaims:
 		return fmt.Sprintf("use a token that is current (the clock here says %s), of the issuer and for the audience asked for: %s",
-			a.now.UTC().Format(time.RFC3339), a.newToken())
+			a.Now.UTC().Format(time.RFC3339), a.newToken())
 	case refusal.StepSignature:
 		return "use a token of this mount's cluster; if it is one, see whether pem_keys still are the cluster's: vault read " + a.path("config")
 	case refusal.StepReview:
-		if errors.Is(a.err, identity.ErrNotServiceAccount) {
+		if errors.Is(a.Err, identity.ErrNotServiceAccount) {
 			return "use the token of a service account: " + a.newToken()
 		}
-		if a.role == "" && a.login != nil && len(a.login.ruleAudiences()) == 0 {
+		if a.Role == "" && a.Outcome != nil && len(a.Outcome.RuleAudiences()) == 0 {
 			return fmt.Sprintf("without a role, and with no binding_rule_audiences, use a token for the API server's own audience: %s; or name the audience of such tokens: vault patch %s binding_rule_audiences=…",
 				a.newToken(), a.path("config"))
 		}
 		return "see that the service account, and what the token is bound to, still exist, and that the token is of this cluster; a new one: " + a.newToken()
 	case refusal.StepAlias:
 		return fmt.Sprintf("take the annotation away: kubectl annotate serviceaccount %s -n %s %sKEY-",
-			a.login.identity.Name(), a.login.identity.Namespace(), aliasAnnotationPrefix)
+			a.Outcome.Identity.Name(), a.Outcome.Identity.Namespace(), metadata.AnnotationPrefix)
 	case refusal.StepRuleRole:
 		return "see whom the role is for that every login by rules goes through: vault read " + a.path("role/"+a.roleName())
 	case refusal.StepRules:
@@ -76,8 +77,8 @@ func (a *explainAnswer) remedy() string {
 	return a.remedyForBounds()
 }
 
-func (a *explainAnswer) remedyForRequest() string {
-	if a.role == "" {
+func (a *Answer) remedyForRequest() string {
+	if a.Role == "" {
 		return fmt.Sprintf("name a role, or write a binding rule: vault write %s selector=… bind_type=policy bind_name=…", a.path("binding-rule/NAME"))
 	}
 	return "see which roles there are: vault list " + a.path("role")
@@ -85,17 +86,17 @@ func (a *explainAnswer) remedyForRequest() string {
 
 // remedyForBounds is about a confirmed identity that the role is not for. A write of
 // a role changes only what it names, and replaces lists as a whole.
-func (a *explainAnswer) remedyForBounds() string {
-	if a.login == nil || a.login.role == nil {
+func (a *Answer) remedyForBounds() string {
+	if a.Outcome == nil || a.Outcome.Role == nil {
 		return ""
 	}
-	r, id := a.login.role, a.login.identity
-	role := a.path("role/" + a.role)
-	switch refusal.StepOf(a.err) {
+	r, id := a.Outcome.Role, a.Outcome.Identity
+	role := a.path("role/" + a.Role)
+	switch refusal.StepOf(a.Err) {
 	case refusal.StepAudience:
 		return "use a token for the role's audience: " + a.newToken()
 	case refusal.StepName:
-		if r.OnlyByBindingRules && a.role != "" {
+		if r.OnlyByBindingRules && a.Role != "" {
 			return "log in without naming a role: a binding rule gives this one; see which there are: vault list -detailed " + a.path("binding-rule")
 		}
 		return "if this service account is meant: " + listCommand(role, "bound_service_account_names", r.ServiceAccountNames, id.Name())
@@ -120,10 +121,10 @@ func listCommand(path, field string, list []string, more string) string {
 }
 
 // newToken is the command that makes a token for the login.
-func (a *explainAnswer) newToken() string {
+func (a *Answer) newToken() string {
 	name, namespace, audience := "NAME", "NAMESPACE", ""
-	if a.login != nil && a.login.attributes != nil {
-		name, namespace = a.login.identity.Name(), a.login.identity.Namespace()
+	if a.Outcome != nil && a.Outcome.Attributes != nil {
+		name, namespace = a.Outcome.Identity.Name(), a.Outcome.Identity.Namespace()
 	}
 	if audiences := a.audiencesAskedFor(); len(audiences) > 0 {
 		audience = " --audience=" + shell.Word(audiences[0])
@@ -133,26 +134,26 @@ func (a *explainAnswer) newToken() string {
 
 // audiencesAskedFor are those of which the token must have one, as far as they are
 // configured.
-func (a *explainAnswer) audiencesAskedFor() []string {
+func (a *Answer) audiencesAskedFor() []string {
 	switch {
-	case a.login == nil:
+	case a.Outcome == nil:
 		return nil
-	case a.login.byRules && a.login.cluster != nil:
-		return a.login.ruleAudiences()
-	case a.login.role != nil:
-		return a.login.role.Audiences()
+	case a.Outcome.ByRules && a.Outcome.Cluster != nil:
+		return a.Outcome.RuleAudiences()
+	case a.Outcome.Role != nil:
+		return a.Outcome.Role.Audiences()
 	}
 	return nil
 }
 
 // roleName is that of the role of the login, which by rules is the one that all such
 // logins go through.
-func (a *explainAnswer) roleName() string {
-	if a.login.byRules {
-		return a.login.cluster.Config.BindingRuleRole
+func (a *Answer) roleName() string {
+	if a.Outcome.ByRules {
+		return a.Outcome.Cluster.Config.BindingRuleRole
 	}
-	return a.role
+	return a.Role
 }
 
 // path is a path of the mount as it is given to the vault command.
-func (a *explainAnswer) path(below string) string { return shell.Word(a.mount + below) }
+func (a *Answer) path(below string) string { return shell.Word(a.Mount + below) }

@@ -1,4 +1,4 @@
-package main
+package metadata
 
 import (
 	"fmt"
@@ -10,18 +10,18 @@ import (
 
 	"vault-plugin-auth-kubernetes/internal/refusal"
 	"vault-plugin-auth-kubernetes/internal/scrub"
-	"vault-plugin-auth-kubernetes/internal/telemetry"
 )
 
-// aliasAnnotationPrefix begins the annotations that become alias metadata.
-const aliasAnnotationPrefix = "vault.hashicorp.com/alias-metadata-"
+// AnnotationPrefix begins the annotations that become alias metadata.
+const AnnotationPrefix = "vault.hashicorp.com/alias-metadata-"
 
 // What the host takes of the metadata of an alias, as in vault/identity_store_structs.go.
 // More would fail the login, after the plugin allowed it, with words that repeat the value.
 const (
-	maxAliasMetadataPairs     = 64
-	maxAliasMetadataKeyBytes  = 128
-	maxAliasMetadataBytes     = 512 // of one value
+	maxAliasMetadataPairs    = 64
+	maxAliasMetadataKeyBytes = 128
+	// MaxValueBytes bounds one value.
+	MaxValueBytes             = 512
 	aliasMetadataHostsOwnKeys = "vault-"
 )
 
@@ -41,21 +41,21 @@ const (
 // it reads.
 const pathWildcards = "+*/"
 
-// aliasAnnotations is what the annotations of a service account come to.
-type aliasAnnotations struct {
-	taken map[string]string
-	// left says of what was not taken why, a line each.
-	left []string
+// Annotations is what the annotations of a service account come to.
+type Annotations struct {
+	Taken map[string]string
+	// Left says of what was not taken why, a line each.
+	Left []string
 }
 
-// annotationMetadata picks the annotations that become alias metadata. The keys
+// FromAnnotations picks the annotations that become alias metadata. The keys
 // that the identity itself has are reserved: whoever may annotate must not become
 // someone else. What could not be stored, or would mean something else than itself in
 // a policy, is left out, and which it is depends on nothing but the annotations.
-func annotationMetadata(annotations map[string]string) (aliasAnnotations, error) {
+func FromAnnotations(annotations map[string]string) (Annotations, error) {
 	values := map[string]string{}
 	for annotation, value := range annotations {
-		if key, ok := strings.CutPrefix(annotation, aliasAnnotationPrefix); ok {
+		if key, ok := strings.CutPrefix(annotation, AnnotationPrefix); ok {
 			values[key] = value
 		}
 	}
@@ -63,28 +63,28 @@ func annotationMetadata(annotations map[string]string) (aliasAnnotations, error)
 	if reserved := slices.DeleteFunc(slices.Clone(keys), isNotReserved); len(reserved) > 0 {
 		message := fmt.Sprintf("entity alias metadata keys for only internal use found"+
 			" from the client token's associated service account annotations: keys=%+q", reserved)
-		return aliasAnnotations{}, refusal.OfRequest(message, message)
+		return Annotations{}, refusal.OfRequest(message, message)
 	}
-	a, room := aliasAnnotations{taken: map[string]string{}}, maxAnnotatedBytes
+	a, room := Annotations{Taken: map[string]string{}}, maxAnnotatedBytes
 	for _, key := range keys {
 		reason := whyLeftOut(key, values[key])
 		switch size := len(key) + len(values[key]); {
 		case reason != "":
-		case len(a.taken) == maxAnnotatedPairs:
+		case len(a.Taken) == maxAnnotatedPairs:
 			reason = fmt.Sprintf("there are more than %d", maxAnnotatedPairs)
 		case size > room:
 			reason = fmt.Sprintf("keys and values are longer than %d bytes together", maxAnnotatedBytes)
 		default:
-			a.taken[key] = values[key]
+			a.Taken[key] = values[key]
 			room -= size
 			continue
 		}
-		a.left = append(a.left, fmt.Sprintf("%s: %s", scrub.Bounded(key, maxAliasMetadataKeyBytes), reason))
+		a.Left = append(a.Left, fmt.Sprintf("%s: %s", scrub.Bounded(key, maxAliasMetadataKeyBytes), reason))
 	}
 	return a, nil
 }
 
-func isNotReserved(key string) bool { return !slices.Contains(reservedMetadata, key) }
+func isNotReserved(key string) bool { return !slices.Contains(Reserved(), key) }
 
 // whyLeftOut says why an annotation cannot be alias metadata, or "" if it can.
 func whyLeftOut(key, value string) string {
@@ -97,8 +97,8 @@ func whyLeftOut(key, value string) string {
 		return fmt.Sprintf("the key is longer than %d bytes", maxAliasMetadataKeyBytes)
 	case strings.HasPrefix(key, aliasMetadataHostsOwnKeys):
 		return fmt.Sprintf("keys that begin with %s are Vault's own", aliasMetadataHostsOwnKeys)
-	case len(value) > maxAliasMetadataBytes:
-		return fmt.Sprintf("the value is longer than %d bytes", maxAliasMetadataBytes)
+	case len(value) > MaxValueBytes:
+		return fmt.Sprintf("the value is longer than %d bytes", MaxValueBytes)
 	case !utf8.ValidString(value):
 		return "the value is not valid UTF-8"
 	case strings.ContainsAny(value, pathWildcards):
@@ -110,14 +110,7 @@ func whyLeftOut(key, value string) string {
 // maxLoggedKeys bounds how many of the keys that were left out one line names.
 const maxLoggedKeys = 10
 
-// logLeftOut tells which annotations a login did without. It is the service account's
-// own doing, and so for the debug level.
-func (l *login) logLeftOut() {
-	left := l.annotations.left
-	if len(left) == 0 || l.explained != nil {
-		return
-	}
-	l.b.Logger().Debug("annotations were left out of the alias metadata",
-		"namespace", l.identity.Namespace(), "service_account", l.identity.Name(),
-		"count", len(left), "reason", scrub.Bounded(strings.Join(left[:min(len(left), maxLoggedKeys)], "; "), telemetry.MaxLoggedBytes))
+// WhyLeft says why the first few of what was not taken were left, in one line.
+func (a Annotations) WhyLeft() string {
+	return strings.Join(a.Left[:min(len(a.Left), maxLoggedKeys)], "; ")
 }

@@ -1,4 +1,4 @@
-package main
+package explain
 
 import (
 	"fmt"
@@ -10,9 +10,9 @@ import (
 
 // addRules tells of each binding rule what became of it. What is wrong with a rule
 // comes before those that are merely for somebody else.
-func (a *explainAnswer) addRules(data map[string]any) {
+func (a *Answer) addRules(data map[string]any) {
 	matched, wrong, others := []string{}, []string{}, []string{}
-	for _, rule := range a.account.rules {
+	for _, rule := range a.Account.rules {
 		why := a.whyNot(rule)
 		line := func(text string) string {
 			if rule.UseServiceNameAnnotation {
@@ -30,16 +30,16 @@ func (a *explainAnswer) addRules(data map[string]any) {
 		}
 	}
 	notMatched := slices.Concat(wrong, others)
-	left := max(0, len(matched)-maxExplainedRules) + max(0, len(notMatched)-maxExplainedRules)
-	data["rules_matched"] = a.bounded(matched[:min(len(matched), maxExplainedRules)])
-	data["rules_not_matched"] = a.bounded(notMatched[:min(len(notMatched), maxExplainedRules)])
+	left := max(0, len(matched)-MaxRules) + max(0, len(notMatched)-MaxRules)
+	data["rules_matched"] = a.Lines(matched[:min(len(matched), MaxRules)])
+	data["rules_not_matched"] = a.Lines(notMatched[:min(len(notMatched), MaxRules)])
 	if left > 0 {
 		data["rules_not_listed"] = left
 	}
 }
 
 // whyNot says why a rule grants nothing, or "" if it does.
-func (a *explainAnswer) whyNot(rule binding.Explanation) string {
+func (a *Answer) whyNot(rule binding.Explanation) string {
 	switch rule.Outcome {
 	case binding.Matched:
 	case binding.Broken:
@@ -47,7 +47,7 @@ func (a *explainAnswer) whyNot(rule binding.Explanation) string {
 	default:
 		return rule.Reason
 	}
-	bound, judged := a.account.roles[rule.Name]
+	bound, judged := a.Account.roles[rule.Name]
 	switch {
 	case rule.BindType != binding.BindRole:
 		return ""

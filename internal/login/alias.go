@@ -1,36 +1,33 @@
-package main
+package login
 
 import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"slices"
 
-	"vault-plugin-auth-kubernetes/internal/binding"
+	"vault-plugin-auth-kubernetes/internal/metadata"
 )
 
 // nameAlias finds what the entity alias is called and which metadata it has.
-func (l *login) nameAlias(ctx context.Context) (err error) {
-	l.aliasName = l.identity.UID()
-	if l.role != nil {
-		if l.aliasName, err = l.role.AliasName(l.identity); err != nil {
+func (a *attempt) nameAlias(ctx context.Context) (err error) {
+	a.Alias = a.Identity.UID()
+	if a.Role != nil {
+		if a.Alias, err = a.Role.AliasName(a.Identity); err != nil {
 			return err
 		}
 	}
-	if l.byRules {
-		l.aliasName = l.borne().aliasName(l.aliasName, l.role != nil)
+	if a.ByRules {
+		a.Alias = a.borne().aliasName(a.Alias, a.Role != nil)
 	}
-	if !l.cluster.Config.UseAnnotationsAsAliasMetadata {
+	if !a.Cluster.Config.UseAnnotationsAsAliasMetadata {
 		return nil
 	}
-	account, err := l.objects.ServiceAccount(ctx)
+	account, err := a.objects.ServiceAccount(ctx)
 	if err != nil {
 		return err
 	}
-	if l.annotations, err = annotationMetadata(account.Annotations); err == nil {
-		l.logLeftOut()
-	}
+	a.Annotations, err = metadata.FromAnnotations(account.Annotations)
 	return err
 }
 
@@ -47,13 +44,13 @@ type borneByEntity struct {
 	Custom map[string]string
 }
 
-func (l *login) borne() borneByEntity {
+func (d *decision) borne() borneByEntity {
 	b := borneByEntity{
-		Groups: l.granted.Groups, Services: l.granted.Services, Nodes: l.granted.Nodes,
-		Secret: l.secretName(),
+		Groups: d.Granted.Groups, Services: d.Granted.Services, Nodes: d.Granted.Nodes,
+		Secret: d.SecretName,
 	}
-	if l.role != nil {
-		b.Custom = l.role.AliasMetadata
+	if d.Role != nil {
+		b.Custom = d.Role.AliasMetadata
 	}
 	return b
 }
@@ -87,27 +84,3 @@ const (
 	aliasByRules   = ":rules"
 	aliasHashBytes = 16
 )
-
-// leasedGroups are the groups of a lease of rules, for its renewal: the host keeps in
-// the lease only those that existed at login, and would take the entity, which newer
-// tokens have too, out of any that came later.
-func leasedGroups(leased any) []string {
-	text, _ := leased.(string)
-	var lists [][]string
-	if json.Unmarshal([]byte(text), &lists) != nil || len(lists) <= fingerprintGroups {
-		return nil
-	}
-	return slices.Clone(lists[fingerprintGroups])
-}
-
-// fingerprintGroups is where the groups are in a fingerprint.
-const fingerprintGroups = 1
-
-// fingerprint is the same for two logins that were granted the same.
-func fingerprint(g binding.Grants) string {
-	text, err := json.Marshal([][]string{g.Policies, g.Groups, g.Services, g.Nodes})
-	if err != nil {
-		panic(err) // strings always marshal
-	}
-	return string(text)
-}

@@ -1,0 +1,209 @@
+package explain
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/go-sockaddr"
+
+	"vault-plugin-auth-kubernetes/internal/login"
+	"vault-plugin-auth-kubernetes/internal/refusal"
+	"vault-plugin-auth-kubernetes/internal/role"
+	"vault-plugin-auth-kubernetes/internal/scrub"
+)
+
+// Bounds of an answer.
+const (
+	MaxReason  = 1 << 10 // bytes
+	maxKey     = 512     // bytes of the name of an attribute; that of a label is shorter
+	maxValue   = 256     // bytes of an attribute or of metadata
+	MaxEntries = 200     // attributes, or metadata
+	MaxRules   = 200     // in each of the two lists
+)
+
+// Answer makes the response of explain. What it takes from the login is
+// scrubbed of the token, and bounded.
+type Answer struct {
+	Mount   string // with a slash at the end
+	Role    string
+	Outcome *login.Outcome // nil if the request was refused before any step
+	Account *Account
+	Err     error    // that ended the login; nil if it is allowed
+	Empty   []string // fields that the request named and left empty
+	Sent    []string // the secrets of the request
+	Now     time.Time
+	// ClientSees is the status and the message of the answer to a login that ends with err;
+	// no message if a login does not end so.
+	ClientSees func(err error) (status int, message string)
+
+	scrub *scrub.Scrubber
+}
+
+// Data is the answer, but for what the host would make a token from.
+func (a *Answer) Data() map[string]any {
+	a.scrub = a.secrets()
+	data := map[string]any{"verdict": "allowed", "client_sees": "200 and a Vault token"}
+	if a.Err != nil {
+		a.addRefusal(data)
+	}
+	a.addSteps(data)
+	a.addAttributes(data)
+	if a.Account.rules != nil {
+		a.addRules(data)
+	}
+	if note := a.note(); note != "" {
+		data["note"] = note
+	}
+	return data
+}
+
+// Text is how everything that a login says gets into the answer.
+func (a *Answer) Text(text string, maxBytes int) string {
+	return scrub.Bounded(a.scrub.Text(text), maxBytes)
+}
+
+func (a *Answer) addRefusal(data map[string]any) {
+	data["verdict"] = refusal.KindOf(a.Err).String()
+	data["failed_step"] = string(refusal.StepOf(a.Err))
+	data["reason"] = a.reason(a.Err)
+	delete(data, "client_sees")
+	if seen := a.clientSees(); seen != "" {
+		data["client_sees"] = seen
+	}
+	if remedy := a.remedy(); remedy != "" {
+		data["remedy"] = a.Text(remedy, MaxReason)
+	}
+}
+
+// reason is why a step ended the login, without the name of the step.
+func (a *Answer) reason(err error) string {
+	var at *refusal.StepError
+	if errors.As(err, &at) {
+		err = at.Err
+	}
+	return a.Text(err.Error(), MaxReason)
+}
+
+// clientSees is the status and the message of the login's response, or "" if the
+// login says nothing of its own, since more has to be known.
+func (a *Answer) clientSees() string {
+	status, message := a.ClientSees(a.Err)
+	if message == "" {
+		return ""
+	}
+	return fmt.Sprint(status, " ", a.Text(message, MaxReason))
+}
+
+// addSteps adds one key a step, in the order of the login.
+func (a *Answer) addSteps(data map[string]any) {
+	throughRole := a.Outcome != nil && a.Outcome.Role != nil
+	for i, step := range login.Steps(a.Role == "", throughRole) {
+		key := fmt.Sprintf("step_%02d_%s", i+1, strings.ReplaceAll(string(step), " ", "_"))
+		data[key] = a.verdict(step)
+	}
+}
+
+func (a *Answer) verdict(name refusal.Step) string {
+	at := slices.IndexFunc(a.Account.steps, func(v stepVerdict) bool { return v.step == name })
+	if at < 0 {
+		return "not reached"
+	}
+	switch v := a.Account.steps[at]; {
+	case v.err != nil:
+		return refusal.KindOf(v.err).String() + ": " + a.reason(v.err)
+	case v.open:
+		return "not judged: " + openAddress(a.Account.open)
+	}
+	return "allowed"
+}
+
+// openAddress says what was not judged for want of an address.
+func openAddress(roles []*role.Role) string {
+	return fmt.Sprintf("the role allows logins from %s only; give remote_addr", Addresses(roles[0].TokenBoundCIDRs))
+}
+
+// Addresses are blocks of them in one line.
+func Addresses(blocks []*sockaddr.SockAddrMarshaler) string {
+	texts := make([]string, len(blocks))
+	for i, block := range blocks {
+		texts[i] = block.String()
+	}
+	return strings.Join(texts, ", ")
+}
+
+// note is what else the reader has to know about the verdict.
+func (a *Answer) note() string {
+	var notes []string
+	if slices.Contains(a.Empty, "role") {
+		notes = append(notes, "role was named and is empty, so this explains a login by rules, as login takes it; name the role if one was meant")
+	}
+	if slices.Contains(a.Empty, "remote_addr") {
+		notes = append(notes, "remote_addr was named and is empty, so no source address was judged")
+	}
+	if a.Account.leavesAddressesOpen() {
+		notes = append(notes, "source addresses were not judged; a login may still be refused for its own, give remote_addr")
+	}
+	if a.Outcome != nil && a.Outcome.Cluster != nil && a.Outcome.Cluster.Config.TokenReviewCacheTTL > 0 {
+		notes = append(notes, fmt.Sprintf("the API server was asked anew; a login may go by an answer up to %s old (token_review_cache_ttl)",
+			a.Outcome.Cluster.Config.TokenReviewCacheTTL))
+	}
+	if a.Outcome != nil && a.Outcome.Granted != nil && len(a.Outcome.Granted.Services) > 1 {
+		notes = append(notes, "it is granted several services, which stand in one value of the metadata; a templated policy on consul_service is for none of them")
+	}
+	if a.Outcome != nil && a.Outcome.Granted != nil && len(a.Outcome.Granted.Nodes) > 1 {
+		notes = append(notes, "it is granted several nodes, which stand in one value of the metadata; a templated policy on consul_node is for none of them")
+	}
+	return strings.Join(notes, "; ")
+}
+
+// addAttributes adds what is known of the identity. There is none before the review
+// confirmed it.
+func (a *Answer) addAttributes(data map[string]any) {
+	if a.Outcome == nil || a.Outcome.Attributes == nil {
+		return
+	}
+	known := a.Outcome.Attributes.Known()
+	const name = "serviceaccount.name"
+	if a.Role == "" {
+		forRules := a.Outcome.Attributes.ForRules(a.Outcome.Cluster.Config.ServiceNameAnnotation).Known()
+		if override, ok := forRules[name]; ok && override != known[name] {
+			known[name+" (where a rule has use_service_name_annotation)"] = override
+		}
+	}
+	a.AddMap(data, "attributes", known)
+}
+
+// AddMap adds a bounded copy of a map, and how many entries it leaves out.
+func (a *Answer) AddMap(data map[string]any, under string, full map[string]string) {
+	keys := slices.Sorted(maps.Keys(full))
+	if left := len(keys) - MaxEntries; left > 0 {
+		keys = keys[:MaxEntries]
+		data[under+"_not_listed"] = left
+	}
+	listed := make(map[string]string, len(keys))
+	for _, key := range keys {
+		listed[a.Text(key, maxKey)] = a.Text(full[key], maxValue)
+	}
+	data[under] = listed
+}
+
+// secrets are what no text of the answer may hold.
+func (a *Answer) secrets() *scrub.Scrubber {
+	if a.Outcome != nil && a.Outcome.Cluster != nil {
+		return a.Outcome.Cluster.Client.Secrets(a.Sent...)
+	}
+	return scrub.New(a.Sent...)
+}
+
+// Lines are a list as it stands in the answer.
+func (a *Answer) Lines(list []string) []string {
+	texts := make([]string, 0, len(list))
+	for _, text := range list {
+		texts = append(texts, a.Text(text, MaxReason))
+	}
+	return texts
+}

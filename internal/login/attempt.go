@@ -1,0 +1,136 @@
+package login
+
+import (
+	"context"
+	"fmt"
+
+	"vault-plugin-auth-kubernetes/internal/refusal"
+	"vault-plugin-auth-kubernetes/internal/token"
+)
+
+// attempt is one to log in with a token. The fields fill as the steps pass.
+type attempt struct {
+	decision
+	jwt        string
+	anew       bool
+	unverified *token.Unverified
+}
+
+// logIn goes through all steps. However many requests the steps make, together they
+// take no longer than two attempts at one.
+func (a *attempt) logIn(ctx context.Context) error {
+	begin, decide := beginSteps, boundSteps
+	if a.ByRules {
+		begin, decide = ruleBeginSteps, grantSteps
+	}
+	if err := run(ctx, &a.decision, a.observer, begin); err != nil {
+		return err
+	}
+	if a.ByRules && a.Role == nil {
+		decide = decide[1:] // there is no role to go through
+	}
+	ctx, cancel := a.Cluster.Deadline(ctx)
+	defer cancel()
+	if err := run(ctx, a, a.observer, identifySteps); err != nil {
+		return err
+	}
+	if err := run(ctx, &a.decision, a.observer, decide); err != nil {
+		return err
+	}
+	return run(ctx, a, a.observer, aliasSteps)
+}
+
+func (a *attempt) parseToken(context.Context) error {
+	unverified, err := a.mount.Parse(a.jwt)
+	if err != nil {
+		return refusal.DenyFor(err)
+	}
+	a.unverified = unverified
+	return nil
+}
+
+// checkClaims refuses a token by what it says of itself. It never allows.
+func (a *attempt) checkClaims(context.Context) error {
+	if err := a.unverified.CheckTime(a.mount.Now()); err != nil {
+		return refusal.DenyFor(err)
+	}
+	if a.Cluster.Issuer != "" {
+		if err := a.unverified.CheckIssuer(a.Cluster.Issuer); err != nil {
+			return refusal.DenyFor(err)
+		}
+	}
+	if want := a.Cluster.Config.BindingRuleAudiences; a.ByRules && len(want) > 0 && a.unverified.CheckAudience(want...) != nil {
+		return refusal.Deny(fmt.Sprintf("the token's audiences are %q, and binding_rule_audiences asks for one of %q", a.unverified.UnverifiedAudiences(), want))
+	}
+	if a.Role == nil {
+		return nil
+	}
+	if want := a.Role.Audiences(); len(want) > 0 {
+		if err := a.unverified.CheckAudience(want...); err != nil {
+			return refusal.DenyFor(err)
+		}
+	}
+	return nil
+}
+
+func (a *attempt) checkSignature(ctx context.Context) error {
+	if keys := a.Cluster.Keys; !keys.Empty() {
+		if err := keys.Verify(a.unverified); err != nil {
+			return refusal.DenyFor(err)
+		}
+	}
+	if a.Cluster.Signing == nil {
+		return nil // the API server checks it
+	}
+	return a.Cluster.Signing.Verify(ctx, a.unverified)
+}
+
+func (a *attempt) review(ctx context.Context) error {
+	audiences, err := a.audiences()
+	if err != nil {
+		return err
+	}
+	reviewer := a.Cluster.Reviewer
+	if a.anew {
+		reviewer = a.Cluster.Anew
+	}
+	id, err := reviewer.Review(ctx, a.unverified, audiences)
+	if err != nil {
+		return err
+	}
+	a.identify(id, a.unverified.Raw())
+	a.SecretName = a.unverified.LegacySecretName(id.Namespace(), id.Name(), id.UID())
+	return nil
+}
+
+// audiences are the ones to review the token for. A role without an audience
+// takes a token for any, so the API server is asked about the token's own: left
+// to itself it would insist on its own audience and refuse tokens meant for Vault.
+// Not so by rules, where no role says whom it is for: a token that was made for
+// somebody else would be good for whatever rules grant.
+func (a *attempt) audiences() ([]string, error) {
+	if a.ByRules {
+		return a.RuleAudiences(), nil
+	}
+	if want := a.Role.Audiences(); len(want) > 0 {
+		return want, nil
+	}
+	if a.Cluster.Config.RequireAudience {
+		return nil, &refusal.Refusal{
+			Kind: refusal.Denied, Operator: true, Class: refusal.ClassConfiguration,
+			Reason: "the configuration has require_audience set, and the role has no audience",
+			Remedy: "give the role an audience",
+		}
+	}
+	return a.unverified.UnverifiedAudiences(), nil
+}
+
+// RuleAudiences are those of which a token must have one to log in by rules: the
+// mount's, else those of the role that these logins go through. With none, the review
+// names no audience, and the API server asks for its own.
+func (o *Outcome) RuleAudiences() []string {
+	if want := o.Cluster.Config.BindingRuleAudiences; len(want) > 0 || o.Role == nil {
+		return want
+	}
+	return o.Role.Audiences()
+}

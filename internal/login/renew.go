@@ -1,0 +1,162 @@
+package login
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"vault-plugin-auth-kubernetes/internal/config"
+	"vault-plugin-auth-kubernetes/internal/identity"
+	"vault-plugin-auth-kubernetes/internal/metadata"
+	"vault-plugin-auth-kubernetes/internal/refusal"
+)
+
+// Renewed is what the renewal of a token came to.
+type Renewed struct {
+	// TTL, MaxTTL and Period are those of today, if Settled; else those of the lease stay.
+	TTL, MaxTTL, Period time.Duration
+	Settled             bool
+	// ByRules tells a token that binding rules gave, whose groups Groups are.
+	ByRules bool
+	Groups  []string
+	// Unchecked is why something could not be looked at, over which no token is taken away.
+	Unchecked []error
+	// Operator is a refusal by which logins end as well, and which is an operator's to mend.
+	Operator error
+}
+
+const (
+	accountGone refusal.RenewalOver = "the service account of this token was deleted, or created anew; log in again"
+	nothingLeft refusal.RenewalOver = "the binding rules no longer grant this token anything; log in again"
+	otherGrants refusal.RenewalOver = "the binding rules grant something else than when this token was issued; log in again"
+)
+
+// Renew decides on the renewal of a token: what was true at login has to be true still. A
+// refusal.RenewalOver ends the renewals of the token; other errors are the host's own.
+func Renew(ctx context.Context, m Mount, lease Lease) (*Renewed, error) {
+	r := &renewal{mount: m, lease: lease}
+	err := r.run(ctx)
+	return &r.Renewed, err
+}
+
+type renewal struct {
+	Renewed
+	mount Mount
+	lease Lease
+}
+
+func (r *renewal) run(ctx context.Context) error {
+	if leased, ok := r.lease.Data[leaseIdentity].(string); ok {
+		id, err := identity.FromLease(leased)
+		if err != nil {
+			return err
+		}
+		return r.renewByRules(ctx, id)
+	}
+	return r.renewByRole(ctx)
+}
+
+// renewByRole asks for the role to exist still; its settings of today count.
+func (r *renewal) renewByRole(ctx context.Context) error {
+	name := r.lease.Role()
+	if name == "" {
+		return errors.New("failed to fetch role_name during renewal")
+	}
+	now, err := r.mount.Role(ctx, name)
+	if err != nil {
+		return fmt.Errorf("failed to validate role %s during renewal: %w", name, err)
+	}
+	if now == nil {
+		return fmt.Errorf("role %s does not exist during renewal", name)
+	}
+	of := r.lease.Metadata
+	id, err := identity.FromLeaseMetadata(of[metadata.Namespace], of[metadata.Name], of[metadata.UID])
+	if err == nil { // else there is nothing to check by
+		if err := r.checkAccount(ctx, id); err != nil {
+			return err
+		}
+	}
+	r.settle(now.TokenTTL, now.TokenMaxTTL, now.TokenPeriod)
+	return nil
+}
+
+func (r *renewal) settle(ttl, maxTTL, period time.Duration) {
+	r.TTL, r.MaxTTL, r.Period, r.Settled = ttl, maxTTL, period, true
+}
+
+// checkAccount refuses a renewal whose service account is gone, or was created
+// anew, if the configuration asks for that. Where that cannot be found out the token
+// is renewed: an outage must not take away tokens that were issued rightly.
+func (r *renewal) checkAccount(ctx context.Context, id identity.Identity) error {
+	c, err := r.mount.Cluster(ctx)
+	switch {
+	case err == nil && c == nil:
+		return nil // Vault's own method renews without a configuration, too
+	case err == nil && c.Config.RenewalCheck == config.RenewalCheckNone:
+		return nil
+	case err == nil:
+		ctx, cancel := c.Deadline(ctx)
+		defer cancel()
+		d := &decision{mount: r.mount, observer: Unobserved, Outcome: Outcome{Cluster: c}}
+		d.identify(id, "")
+		err = run(ctx, d, d.observer, renewalSteps)
+	}
+	if err != nil && refusal.CouldNotLook(err) {
+		r.Unchecked = append(r.Unchecked, err)
+		return nil
+	}
+	return verdict(err, accountGone)
+}
+
+// verdict tells a refusal, which ends the renewals of a token, from an error of
+// the host's own, which does not.
+func verdict(err error, over refusal.RenewalOver) error {
+	var r *refusal.Refusal
+	if errors.As(err, &r) {
+		return over
+	}
+	return err
+}
+
+// renewByRules evaluates the binding rules of today for the identity of the login, and
+// the address that it came from. They have to grant the same; the settings of roles count
+// as they are now.
+func (r *renewal) renewByRules(ctx context.Context, id identity.Identity) error {
+	if err := r.checkAccount(ctx, id); err != nil {
+		return err
+	}
+	r.ByRules, r.Groups = true, r.lease.groups()
+	g, err := r.grantedNow(ctx, id)
+	switch {
+	case err != nil && refusal.CouldNotLook(err):
+		r.Unchecked = append(r.Unchecked, err)
+		return nil
+	case err != nil:
+		if refused := new(refusal.Refusal); errors.As(err, &refused) && refused.Operator {
+			r.Operator = err
+		}
+		return verdict(err, nothingLeft)
+	case fingerprint(g.Grants) != r.lease.Data[leaseGrants]:
+		return otherGrants
+	}
+	r.settle(g.Settings.TTL, g.Settings.MaxTTL, g.Settings.Period)
+	return nil
+}
+
+// grantedNow is what the binding rules of today grant to an identity, if the role that
+// logins by rules go through lets it pass.
+func (r *renewal) grantedNow(ctx context.Context, id identity.Identity) (*Granted, error) {
+	d := &decision{mount: r.mount, observer: Unobserved, Outcome: Outcome{ByRules: true, Source: r.lease.source()}}
+	if err := d.findCluster(ctx); err != nil {
+		return nil, err
+	}
+	d.identify(id, "")
+	ctx, cancel := d.Cluster.Deadline(ctx)
+	defer cancel()
+	if err := run(ctx, d, d.observer, ruleBeginSteps[1:]); err != nil {
+		return nil, err
+	}
+	err := run(ctx, d, d.observer, grantSteps)
+	return d.Granted, err
+}

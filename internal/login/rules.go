@@ -1,0 +1,140 @@
+package login
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"vault-plugin-auth-kubernetes/internal/binding"
+	"vault-plugin-auth-kubernetes/internal/metadata"
+	"vault-plugin-auth-kubernetes/internal/refusal"
+	"vault-plugin-auth-kubernetes/internal/role"
+)
+
+// Granted is what the binding rules come to for one login, together with the
+// roles that they bind.
+type Granted struct {
+	binding.Grants
+	Settings role.Settings
+}
+
+// applyRules finds what the binding rules grant. Nothing at all is a refusal.
+func (d *decision) applyRules(ctx context.Context) error {
+	grants, err := d.bindConfirmed(ctx)
+	var invalidName *binding.InvalidNameError
+	if errors.As(err, &invalidName) {
+		return &refusal.Refusal{
+			Kind: refusal.Denied, Operator: true, Tenant: d.Identity.Namespace(), Class: refusal.ClassInvalidName, Err: err,
+			Remedy: "change the binding rule, or what it takes the name from",
+		}
+	}
+	if err != nil {
+		return err
+	}
+	g := &Granted{Grants: grants}
+	if err := d.joinRoles(ctx, g); err != nil {
+		return err
+	}
+	if g.Empty() {
+		return refusal.Deny("no binding rule grants anything")
+	}
+	if d.Role != nil {
+		g.join(d.Role)
+	}
+	if err := d.checkAddresses(g); err != nil {
+		return err
+	}
+	for _, names := range [][]string{g.Services, g.Nodes} {
+		if len(metadata.Joined(names)) > metadata.MaxValueBytes {
+			return &refusal.Refusal{
+				Kind: refusal.Denied, Operator: true, Tenant: d.Identity.Namespace(), Class: refusal.ClassMetadataLength,
+				Reason: fmt.Sprintf("the services or nodes that the binding rules grant are longer than the %d bytes that fit into alias metadata", metadata.MaxValueBytes),
+				Remedy: "let fewer binding rules match",
+			}
+		}
+	}
+	d.Granted = g
+	return nil
+}
+
+// bindConfirmed evaluates the rules, until those that grant something are known to be
+// what storage holds.
+func (d *decision) bindConfirmed(ctx context.Context) (binding.Grants, error) {
+	for {
+		rules, err := d.mount.Rules(ctx)
+		if err != nil {
+			return binding.Grants{}, err
+		}
+		grants, err := d.observer.Bind(ctx, rules, d.Attributes.ForRules(d.Cluster.Config.ServiceNameAnnotation), d.fetch)
+		matched := grants.Rules
+		if invalid := (*binding.InvalidNameError)(nil); errors.As(err, &invalid) {
+			matched = []string{invalid.Rule}
+		}
+		again, unread := d.mount.Confirm(ctx, matched)
+		if unread != nil {
+			return binding.Grants{}, unread
+		}
+		if !again {
+			return grants, err
+		}
+	}
+}
+
+// joinRoles looks at the roles that were granted: one that does not exist, or
+// whose bounds do not hold, is skipped; the others' policies and settings join.
+func (d *decision) joinRoles(ctx context.Context, g *Granted) error {
+	names := g.Roles
+	g.Roles = nil
+	for _, name := range names {
+		r, err := d.mount.Role(ctx, name)
+		if err != nil {
+			return err
+		}
+		if r == nil {
+			d.observer.RoleMissing(name)
+			continue
+		}
+		switch holds, err := d.holds(ctx, name, r); {
+		case err != nil:
+			return err
+		case holds:
+			g.Roles = append(g.Roles, name)
+			g.join(r)
+		}
+	}
+	return nil
+}
+
+// join adds the policies and settings of a role.
+func (g *Granted) join(r *role.Role) {
+	g.Policies = append(g.Policies, r.TokenPolicies...)
+	slices.Sort(g.Policies)
+	g.Policies = slices.Compact(g.Policies)
+	g.Settings.Join(r)
+}
+
+// checkAddresses refuses a token that could be used nowhere.
+func (d *decision) checkAddresses(g *Granted) error {
+	switch {
+	case g.Settings.Nowhere && d.Source.open:
+		return refusal.OfRequest("the roles that were bound have token_bound_cidrs with nothing in common, so the address decides which of them count; give remote_addr", "")
+	case g.Settings.Nowhere:
+		return refusal.Deny("the roles that were bound have token_bound_cidrs with nothing in common")
+	}
+	return nil
+}
+
+// holds tells whether the bounds of a role hold for the login. Whatever else ends the
+// judgement, such as a look-up that was not allowed, ends the login: the role may be
+// there to narrow what other rules grant.
+func (d *decision) holds(ctx context.Context, name string, r *role.Role) (bool, error) {
+	ofRole := *d
+	ofRole.Role, ofRole.ByRules, ofRole.roleOfRule = r, false, true
+	ofRole.observer = d.observer.OfRole(name)
+	err := run(ctx, &ofRole, ofRole.observer, boundRoleSteps)
+	if refusal.IsMismatch(err) {
+		return false, nil
+	}
+	return err == nil, err
+}

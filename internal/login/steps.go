@@ -1,0 +1,105 @@
+package login
+
+import (
+	"context"
+
+	"vault-plugin-auth-kubernetes/internal/refusal"
+)
+
+// step is one part of what T is: a login, a renewal, or what both have in common. It
+// returns a refusal to end it.
+type step[T any] struct {
+	name refusal.Step
+	run  func(T, context.Context) error
+}
+
+// beginSteps come before anything is asked of the cluster of the mount, whose
+// configuration says how long the rest may take.
+var beginSteps = []step[*decision]{
+	{refusal.StepAddress, (*decision).checkAddress},
+	{refusal.StepConfiguration, (*decision).findCluster},
+}
+
+// ruleBeginSteps are those of a login without a role: it is the configuration that
+// names the role whose addresses count.
+var ruleBeginSteps = []step[*decision]{beginSteps[1], beginSteps[0]}
+
+// identifySteps find out whose the token is. What stands before the review may
+// only refuse.
+var identifySteps = []step[*attempt]{
+	{refusal.StepTokenForm, (*attempt).parseToken},
+	{refusal.StepClaims, (*attempt).checkClaims},
+	{refusal.StepSignature, (*attempt).checkSignature},
+	{refusal.StepReview, (*attempt).review},
+}
+
+// boundSteps ask whether a role is meant for whoever that is. They work on the
+// answer of the review alone.
+var boundSteps = []step[*decision]{
+	{refusal.StepAudience, (*decision).checkAudience},
+	{refusal.StepName, (*decision).checkName},
+	{refusal.StepNamespace, (*decision).checkNamespace},
+	{refusal.StepSelector, (*decision).checkSelector},
+}
+
+// boundRoleSteps are those of a role that a binding rule binds.
+var boundRoleSteps = append([]step[*decision]{beginSteps[0]}, boundSteps...)
+
+// grantSteps find what the binding rules grant to somebody who is known.
+var grantSteps = []step[*decision]{
+	{refusal.StepRuleRole, (*decision).checkRuleRole},
+	{refusal.StepRules, (*decision).applyRules},
+}
+
+// aliasSteps end each login.
+var aliasSteps = []step[*attempt]{{refusal.StepAlias, (*attempt).nameAlias}}
+
+// renewalSteps look again at the service account of a token.
+var renewalSteps = []step[*decision]{{refusal.StepRenewal, (*decision).checkAccount}}
+
+// run goes through steps until one refuses, and returns the first refusal. Further ones
+// are judged if the observer wants to hear of them, and change nothing.
+func run[T any](ctx context.Context, on T, observer Observer, steps []step[T]) error {
+	var refused error
+	for _, s := range steps {
+		err := s.run(on, ctx)
+		if err != nil && refused == nil {
+			refused = &refusal.StepError{Step: s.name, Err: err}
+		}
+		if further := observer.Ended(s.name, err); refused != nil && !further {
+			break
+		}
+	}
+	return refused
+}
+
+// Steps are those of a login in their order, under a role or by rules, for whoever lists
+// them. throughRole is whether logins by rules go through a role.
+func Steps(byRules, throughRole bool) []refusal.Step {
+	if !byRules {
+		return names(names(names(names(nil, beginSteps), identifySteps), boundSteps), aliasSteps)
+	}
+	grants := grantSteps
+	if !throughRole {
+		grants = grants[1:]
+	}
+	return names(names(names(names(nil, ruleBeginSteps), identifySteps), grants), aliasSteps)
+}
+
+func names[T any](before []refusal.Step, steps []step[T]) []refusal.Step {
+	for _, s := range steps {
+		before = append(before, s.name)
+	}
+	return before
+}
+
+// IsBound tells whether a step asks for one of the bounds of a role. They do not depend
+// on each other.
+func IsBound(name refusal.Step) bool {
+	for _, s := range boundSteps {
+		if s.name == name {
+			return true
+		}
+	}
+	return false
+}

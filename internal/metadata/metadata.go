@@ -1,0 +1,56 @@
+// Package metadata is what tokens and aliases say of who logged in: the keys, and which
+// annotations of a service account become values of an alias. Templated policies are built
+// on it, so nobody but the cluster and the operator may choose what is under the keys here.
+package metadata
+
+import (
+	"maps"
+	"strings"
+)
+
+// Keys of alias and token metadata. The first five are named as Vault's own
+// method names them; a key whose value is unknown is left out of the others.
+const (
+	UID        = "service_account_uid"
+	Name       = "service_account_name"
+	Namespace  = "service_account_namespace"
+	SecretName = "service_account_secret_name"
+	Role       = "role"
+
+	Cluster         = "cluster_name"
+	ConsulNamespace = "consul_namespace"
+	ConsulService   = "consul_service"
+	ConsulNode      = "consul_node"
+
+	// Of the token only: they change from login to login, and each change of an
+	// alias is a write to Vault's storage.
+	Pod   = "pod_name"
+	Node  = "node_name"
+	Rules = "binding_rules"
+)
+
+// Reserved are the keys of alias metadata that annotations must not set.
+func Reserved() []string {
+	return []string{
+		UID, Name, Namespace, SecretName,
+		Cluster, ConsulNamespace, ConsulService, ConsulNode,
+	}
+}
+
+// Joined is how several services, nodes or rules stand in one value.
+func Joined(names []string) string { return strings.Join(names, ",") }
+
+// SetIfAny sets a key that is left out where its value is unknown.
+func SetIfAny(metadata map[string]string, key, value string) {
+	if value != "" {
+		metadata[key] = value
+	}
+}
+
+// Merged returns base with over on top of it.
+func Merged(base, over map[string]string) map[string]string {
+	m := make(map[string]string, len(base)+len(over))
+	maps.Copy(m, base)
+	maps.Copy(m, over)
+	return m
+}
