@@ -12,6 +12,7 @@ import (
 
 	"vault-plugin-auth-kubernetes/internal/binding"
 	"vault-plugin-auth-kubernetes/internal/cache"
+	"vault-plugin-auth-kubernetes/internal/change"
 	"vault-plugin-auth-kubernetes/internal/cluster"
 	"vault-plugin-auth-kubernetes/internal/config"
 	"vault-plugin-auth-kubernetes/internal/kube"
@@ -20,7 +21,6 @@ import (
 	"vault-plugin-auth-kubernetes/internal/rules"
 	"vault-plugin-auth-kubernetes/internal/telemetry"
 	"vault-plugin-auth-kubernetes/internal/token"
-	"vault-plugin-auth-kubernetes/internal/turn"
 )
 
 const (
@@ -53,8 +53,7 @@ type backend struct {
 	rules   *rules.Store
 	tokens  token.Parser
 
-	// turns are those of whoever changes storage, by key. Logins and reads take none.
-	turns turn.Keys
+	changes change.Changes
 
 	// ctx ends with the mount; what several logins wait for runs under it, and not
 	// under one of theirs.
@@ -86,10 +85,11 @@ func newBackend() *backend {
 		now:      time.Now,
 	}
 	b.ctx, b.end = context.WithCancel(context.Background())
-	b.roles = cache.New(b.ctx, storageReadTimeout, b.time, b.loadRole)
+	b.roles = cache.New(b.ctx, change.ReadTimeout, b.time, b.loadRole)
 	b.rules = b.newRules()
 	b.metrics = telemetry.NewMetrics(version, b.rules.Len)
 	b.cluster = b.newCluster()
+	b.changes.Doubt, b.changes.Stored = b.doubt, b.stored
 	b.Backend = &framework.Backend{
 		Help:           strings.TrimSpace(backendHelp),
 		BackendType:    logical.TypeCredential,
@@ -178,7 +178,7 @@ func (b *backend) clean(context.Context) {
 
 // newCluster is the cluster of the mount, as it is configured.
 func (b *backend) newCluster() *cluster.Current {
-	return cluster.NewCurrent(b.ctx, storageReadTimeout, cluster.Options{
+	return cluster.NewCurrent(b.ctx, change.ReadTimeout, cluster.Options{
 		PodCA:     func() (string, error) { return b.podCA.Read() },
 		PodToken:  func() (string, error) { return b.podToken.Read() },
 		Reviewer:  newReviewer,
@@ -194,6 +194,26 @@ func (b *backend) newCluster() *cluster.Current {
 // time is what b.now says, which tests replace.
 func (b *backend) time() time.Time { return b.now() }
 
+// newRules makes the store of the mount's rules.
+func (b *backend) newRules() *rules.Store {
+	return rules.New(b.ctx, rules.Options{
+		Prefix: rules.Prefix,
+		Decode: func(name string, stored []byte) (binding.Rule, error) {
+			entry, err := rules.Decode(name, &logical.StorageEntry{Value: stored})
+			if err != nil {
+				return binding.Rule{}, err
+			}
+			return entry.Rule(name), nil
+		},
+		Timeout: change.ReadTimeout,
+		Now:     b.time,
+		Unusable: func(name string, err error) {
+			b.Logger().Warn("a stored binding rule cannot be used and matches nothing", "rule", name, "error", err)
+		},
+		Read: func() { b.metrics.RuleLoads.Inc() },
+	})
+}
+
 // loadRole is the cache's loader; last is the role as it was read before.
 func (b *backend) loadRole(ctx context.Context, s logical.Storage, name string, last *role.Role) (*role.Role, error) {
 	b.metrics.RoleLoads.Inc()
@@ -204,31 +224,63 @@ func (b *backend) loadRole(ctx context.Context, s logical.Storage, name string, 
 	return r, err
 }
 
-// at is the mount as the storage of one request has it.
-func (b *backend) at(s logical.Storage) login.Mount { return stored{b, s} }
+// change lets run change the entries under keys. A role is checked against require_audience
+// of the configuration without that one's turn: a role without an audience that is written
+// at the same time as the setting is refused at login.
+func (b *backend) change(
+	ctx context.Context, s logical.Storage, keys []string, run func(s logical.Storage) (*logical.Response, error),
+) (response *logical.Response, err error) {
+	err = b.changes.Do(ctx, s, keys, func(s logical.Storage) (err error) {
+		response, err = run(s)
+		return err
+	})
+	return response, err
+}
 
-type stored struct {
+// doubt makes whoever comes from now on read what is stored under key.
+func (b *backend) doubt(key string) {
+	switch {
+	case key == config.Path:
+		b.cluster.Doubt()
+	case strings.HasPrefix(key, role.Prefix):
+		b.roles.Drop(strings.TrimPrefix(key, role.Prefix))
+	case strings.HasPrefix(key, rules.Prefix):
+		b.rules.Changed(strings.TrimPrefix(key, rules.Prefix))
+	}
+}
+
+// stored hears what was stored under key.
+func (b *backend) stored(key string, value []byte) {
+	if key == config.Path {
+		b.cluster.Stored(value)
+	}
+}
+
+// at is the mount as the storage of one request has it.
+func (b *backend) at(s logical.Storage) login.Mount { return view{b, s} }
+
+type view struct {
 	b       *backend
 	storage logical.Storage
 }
 
-func (s stored) Cluster(ctx context.Context) (*cluster.Cluster, error) {
-	return s.b.cluster.Get(ctx, s.storage)
+func (v view) Cluster(ctx context.Context) (*cluster.Cluster, error) {
+	return v.b.cluster.Get(ctx, v.storage)
 }
 
-func (s stored) Role(ctx context.Context, name string) (*role.Role, error) {
-	return s.b.roles.Get(ctx, s.storage, role.Key(name))
+func (v view) Role(ctx context.Context, name string) (*role.Role, error) {
+	return v.b.roles.Get(ctx, v.storage, role.Key(name))
 }
 
-func (s stored) Remembered(name string) (*role.Role, bool) { return s.b.roles.Peek(name) }
+func (v view) Remembered(name string) (*role.Role, bool) { return v.b.roles.Peek(name) }
 
-func (s stored) Rules(ctx context.Context) (*binding.RuleSet, error) {
-	return s.b.rules.Get(ctx, s.storage)
+func (v view) Rules(ctx context.Context) (*binding.RuleSet, error) {
+	return v.b.rules.Get(ctx, v.storage)
 }
 
-func (s stored) Confirm(ctx context.Context, rules []string) (again bool, err error) {
-	return s.b.rules.Confirm(ctx, s.storage, rules)
+func (v view) Confirm(ctx context.Context, rules []string) (again bool, err error) {
+	return v.b.rules.Confirm(ctx, v.storage, rules)
 }
 
-func (s stored) Parse(jwt string) (*token.Unverified, error) { return s.b.tokens.Parse(jwt) }
-func (s stored) Now() time.Time                              { return s.b.now() }
+func (v view) Parse(jwt string) (*token.Unverified, error) { return v.b.tokens.Parse(jwt) }
+func (v view) Now() time.Time                              { return v.b.now() }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/hashicorp/vault/sdk/logical"
 
+	"vault-plugin-auth-kubernetes/internal/change"
 	"vault-plugin-auth-kubernetes/internal/logtest"
 )
 
@@ -188,7 +189,7 @@ func TestWhatIsDeletedStaysDeleted(t *testing.T) {
 				deleted := make(chan outcome, 1)
 				all.Go(func() { deleted <- m.as(t.Context(), logical.DeleteOperation, row.path, nil) })
 				// Either the deletion waits, or it is done before the other goes on.
-				waitFor(t, func() bool { return len(deleted) == 1 || m.turns.Waiting(row.path) == 2 })
+				waitFor(t, func() bool { return len(deleted) == 1 || m.changes.Turns.Waiting(row.path) == 2 })
 				g.open()
 				all.Wait()
 				if o := <-deleted; o.err != nil {
@@ -243,7 +244,7 @@ func TestChangesOfOthersDoNotWait(t *testing.T) {
 			t.Errorf("who hung up: %v", o.err)
 		}
 	})
-	waitFor(t, func() bool { return m.turns.Waiting("role/slow") == 2 })
+	waitFor(t, func() bool { return m.changes.Turns.Waiting("role/slow") == 2 })
 	cancel()
 	waits.Wait()
 	g.open()
@@ -297,7 +298,7 @@ func TestStorageThatDoesNotAnswer(t *testing.T) {
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		if err := create(ctx); !errors.Is(err, context.DeadlineExceeded) || time.Since(begun) != storeTimeout {
+		if err := create(ctx); !errors.Is(err, context.DeadlineExceeded) || time.Since(begun) != change.StoreTimeout {
 			t.Errorf("%v after %s", err, time.Since(begun))
 		}
 		s.around.Store(nil)

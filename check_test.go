@@ -14,6 +14,7 @@ import (
 
 	"github.com/hashicorp/vault/sdk/logical"
 
+	"vault-plugin-auth-kubernetes/internal/check"
 	"vault-plugin-auth-kubernetes/internal/kubetest"
 	"vault-plugin-auth-kubernetes/internal/scrub"
 	"vault-plugin-auth-kubernetes/internal/shell"
@@ -25,7 +26,7 @@ func (m *mount) checked() fields {
 	m.t.Helper()
 	data := m.read("check")
 	listed := map[string][]string{"fail": {}, "warn": {}}
-	for _, name := range checkNames {
+	for _, name := range check.Names {
 		text, _ := data[name].(string)
 		verdict, finding, _ := strings.Cut(text, ": ")
 		if !slices.Contains([]string{"pass", "warn", "fail", "skip"}, verdict) || finding == "" {
@@ -502,7 +503,7 @@ func TestCheckAnswersWithoutCredentials(t *testing.T) {
 
 func TestCheckBoundsTheRoles(t *testing.T) {
 	m := newDemo(t, nil, nil)
-	for i := range maxRolesChecked + 5 {
+	for i := range check.MaxRoles + 5 {
 		m.storage.put(t, "role/z"+time.Duration(i).String(), `{"bound_service_account_names":["a"],"bound_service_account_namespaces":["b"]}`)
 	}
 	wantCheck(t, m.checked(), "permission_namespaces", "skip", "the first 1000 of 1006 roles")

@@ -16,6 +16,7 @@ import (
 
 	"vault-plugin-auth-kubernetes/internal/kubetest"
 	"vault-plugin-auth-kubernetes/internal/metadata"
+	"vault-plugin-auth-kubernetes/internal/rules"
 )
 
 // echoDrives make the requests of a mount, by path and operation. A path of the plugin
@@ -68,14 +69,14 @@ var echoDrives = map[string]func(e *echoMount) outcome{
 	"role/ create":  func(e *echoMount) outcome { return e.wrong("role/" + e.jwt) },
 	"role/ update":  func(e *echoMount) outcome { return e.wrong("role/demo") },
 	"binding-rule list": func(e *echoMount) outcome {
-		return e.do(logical.ListOperation, rulePrefix, nil)
+		return e.do(logical.ListOperation, rules.Prefix, nil)
 	},
-	"binding-rule/ read":   func(e *echoMount) outcome { return e.do(logical.ReadOperation, rulePrefix+"all", nil) },
-	"binding-rule/ delete": func(e *echoMount) outcome { return e.do(logical.DeleteOperation, rulePrefix+"none", nil) },
-	"binding-rule/ create": func(e *echoMount) outcome { return e.wrong(rulePrefix + e.jwt) },
-	"binding-rule/ update": func(e *echoMount) outcome { return e.wrong(rulePrefix + "all") },
+	"binding-rule/ read":   func(e *echoMount) outcome { return e.do(logical.ReadOperation, rules.Prefix+"all", nil) },
+	"binding-rule/ delete": func(e *echoMount) outcome { return e.do(logical.DeleteOperation, rules.Prefix+"none", nil) },
+	"binding-rule/ create": func(e *echoMount) outcome { return e.wrong(rules.Prefix + e.jwt) },
+	"binding-rule/ update": func(e *echoMount) outcome { return e.wrong(rules.Prefix + "all") },
 	"binding-rule/ patch": func(e *echoMount) outcome {
-		return e.do(logical.PatchOperation, rulePrefix+"all", fields{"selector": e.jwt + " == "})
+		return e.do(logical.PatchOperation, rules.Prefix+"all", fields{"selector": e.jwt + " == "})
 	},
 	"import/consul update": func(e *echoMount) outcome {
 		method := fields{"Type": "kubernetes", "Name": "k8s", "Config": fields{"Host": "h", "CACert": e.api.Reviewer, "ServiceAccountJWT": e.api.Reviewer}}

@@ -12,6 +12,7 @@ import (
 
 	"vault-plugin-auth-kubernetes/internal/logtest"
 	"vault-plugin-auth-kubernetes/internal/scrub"
+	"vault-plugin-auth-kubernetes/internal/sent"
 	"vault-plugin-auth-kubernetes/internal/telemetry"
 )
 
@@ -114,7 +115,7 @@ func wantNoToken(t *testing.T, got outcome, data fields) {
 			continue
 		}
 		for part := range strings.SplitSeq(strings.TrimSpace(secret), ".") {
-			if len(part) >= minTokenBytes && strings.Contains(text, part) {
+			if len(part) >= sent.MinTokenBytes && strings.Contains(text, part) {
 				t.Errorf("the answer repeats %q of the token: %s", part, text)
 			}
 		}

@@ -20,6 +20,7 @@ import (
 	"vault-plugin-auth-kubernetes/internal/logtest"
 	"vault-plugin-auth-kubernetes/internal/metadata"
 	"vault-plugin-auth-kubernetes/internal/role"
+	"vault-plugin-auth-kubernetes/internal/rules"
 )
 
 // A history is what several clients of a mount, and another node of its cluster, do at
@@ -199,7 +200,7 @@ func (h *history) fullWrite(key string) request {
 	case strings.HasPrefix(key, role.Prefix):
 		r.data = h.role(fields{"token_policies": value})
 	default:
-		r.data = fields{"bind_type": "policy", "bind_name": value + "-${serviceaccount.name}-" + strings.TrimPrefix(key, rulePrefix)}
+		r.data = fields{"bind_type": "policy", "bind_name": value + "-${serviceaccount.name}-" + strings.TrimPrefix(key, rules.Prefix)}
 	}
 	return r
 }
@@ -238,7 +239,7 @@ func (h *history) change(node *mount, r request, t told, hangsUp bool) {
 	if op.elsewhere = node == h.other; op.elsewhere {
 		// One node at a time is active and changes storage; two never change the same
 		// entry at once.
-		release, err := h.turns.Take(ctx, r.path)
+		release, err := h.changes.Turns.Take(ctx, r.path)
 		if err != nil {
 			h.t.Error(err)
 			return

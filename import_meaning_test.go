@@ -15,6 +15,7 @@ import (
 	"vault-plugin-auth-kubernetes/internal/consul"
 	"vault-plugin-auth-kubernetes/internal/identity"
 	"vault-plugin-auth-kubernetes/internal/role"
+	"vault-plugin-auth-kubernetes/internal/rules"
 )
 
 // accounts are service accounts that call themselves each other by annotations.
@@ -80,7 +81,7 @@ func (m *mount) entryText(key string) string {
 func (m *mount) everything() map[string]string {
 	m.t.Helper()
 	stored := map[string]string{}
-	for _, folder := range []string{"", role.Prefix, rulePrefix} {
+	for _, folder := range []string{"", role.Prefix, rules.Prefix} {
 		keys, err := m.storage.List(m.t.Context(), folder)
 		if err != nil {
 			m.t.Fatal(err)

@@ -13,6 +13,7 @@ import (
 	"vault-plugin-auth-kubernetes/internal/config"
 	"vault-plugin-auth-kubernetes/internal/refusal"
 	"vault-plugin-auth-kubernetes/internal/role"
+	"vault-plugin-auth-kubernetes/internal/rules"
 )
 
 // record is what happened in a history. Times are ticks, of which each is later than
@@ -106,7 +107,7 @@ func (h *history) committing(by *operation, key string, do func() error) func() 
 			return err
 		}
 		after := h.shownOf(key)
-		if by != nil && by.partial && !strings.HasPrefix(key, rulePrefix+"consul-") && by.operation != logical.DeleteOperation {
+		if by != nil && by.partial && !strings.HasPrefix(key, rules.Prefix+"consul-") && by.operation != logical.DeleteOperation {
 			h.judgePartial(by, key, before, after)
 		}
 		h.ticks++
@@ -221,7 +222,7 @@ func (l observed) rules() map[string]string {
 	for _, key := range historyRules {
 		shown[key] = ""
 		for _, policy := range l.policies {
-			if strings.HasSuffix(policy, "-web-"+strings.TrimPrefix(key, rulePrefix)) {
+			if strings.HasSuffix(policy, "-web-"+strings.TrimPrefix(key, rules.Prefix)) {
 				shown[key] = policy
 			}
 		}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 
@@ -11,7 +10,7 @@ import (
 
 	"vault-plugin-auth-kubernetes/internal/binding"
 	"vault-plugin-auth-kubernetes/internal/config"
-	"vault-plugin-auth-kubernetes/internal/role"
+	"vault-plugin-auth-kubernetes/internal/rules"
 )
 
 const (
@@ -36,7 +35,7 @@ role that does not exist, or whose own bounds do not hold, is skipped.
 func (b *backend) pathsRule() []*framework.Path {
 	return []*framework.Path{
 		{
-			Pattern: rulePrefix + "?",
+			Pattern: rules.Prefix + "?",
 			Operations: map[logical.Operation]framework.OperationHandler{
 				logical.ListOperation: &framework.PathOperation{Callback: b.ruleList},
 			},
@@ -50,7 +49,7 @@ func (b *backend) pathsRule() []*framework.Path {
 			HelpDescription: ruleListHelpDescription,
 		},
 		{
-			Pattern:        rulePrefix + framework.GenericNameRegex("name"),
+			Pattern:        rules.Prefix + framework.GenericNameRegex("name"),
 			Fields:         ruleFields(),
 			ExistenceCheck: b.ruleExists,
 			Operations: map[logical.Operation]framework.OperationHandler{
@@ -109,12 +108,12 @@ service account's own.`,
 }
 
 func (b *backend) ruleExists(ctx context.Context, req *logical.Request, data *framework.FieldData) (bool, error) {
-	r, err := readRule(ctx, req.Storage, data.Get("name").(string))
+	r, err := rules.Read(ctx, req.Storage, data.Get("name").(string))
 	return r != nil, err
 }
 
 func (b *backend) ruleList(ctx context.Context, req *logical.Request, _ *framework.FieldData) (*logical.Response, error) {
-	names, err := req.Storage.List(ctx, rulePrefix)
+	names, err := req.Storage.List(ctx, rules.Prefix)
 	if err != nil {
 		return nil, err
 	}
@@ -138,7 +137,7 @@ func (b *backend) ruleList(ctx context.Context, req *logical.Request, _ *framewo
 }
 
 func (b *backend) ruleRead(ctx context.Context, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
-	r, err := readRule(ctx, req.Storage, data.Get("name").(string))
+	r, err := rules.Read(ctx, req.Storage, data.Get("name").(string))
 	if err != nil || r == nil {
 		return nil, err
 	}
@@ -154,7 +153,7 @@ func (b *backend) ruleRead(ctx context.Context, req *logical.Request, data *fram
 }
 
 func (b *backend) ruleDelete(ctx context.Context, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
-	key := ruleKey(data.Get("name").(string))
+	key := rules.Key(data.Get("name").(string))
 	return b.change(ctx, req.Storage, []string{key}, func(s logical.Storage) (*logical.Response, error) {
 		return nil, s.Delete(ctx, key)
 	})
@@ -174,7 +173,7 @@ func (b *backend) ruleChange(ctx context.Context, req *logical.Request, data *fr
 	if response := refuseUnknown(req, data); response != nil {
 		return response, nil
 	}
-	key := ruleKey(data.Get("name").(string))
+	key := rules.Key(data.Get("name").(string))
 	return b.change(ctx, req.Storage, []string{key}, func(s logical.Storage) (*logical.Response, error) {
 		return b.ruleMerge(ctx, s, req, data, create)
 	})
@@ -183,7 +182,7 @@ func (b *backend) ruleChange(ctx context.Context, req *logical.Request, data *fr
 // ruleMerge changes the fields of a rule that are named.
 func (b *backend) ruleMerge(ctx context.Context, s logical.Storage, req *logical.Request, data *framework.FieldData, create bool) (*logical.Response, error) {
 	name := strings.ToLower(data.Get("name").(string))
-	r, err := readRule(ctx, s, name)
+	r, err := rules.Read(ctx, s, name)
 	if err != nil {
 		return nil, err
 	}
@@ -191,7 +190,7 @@ func (b *backend) ruleMerge(ctx context.Context, s logical.Storage, req *logical
 		return nil, logical.CodedError(404, fmt.Sprintf("there is no binding rule %q", name))
 	}
 	if r == nil {
-		r = &ruleEntry{}
+		r = &rules.Entry{}
 	}
 	named := patched(data)
 	if selector := data.Get("selector").(string); named("selector") && strings.TrimSpace(selector) == "" {
@@ -210,7 +209,7 @@ func (b *backend) ruleMerge(ctx context.Context, s logical.Storage, req *logical
 	if named("use_service_name_annotation") {
 		r.UseServiceNameAnnotation = data.Get("use_service_name_annotation").(bool)
 	}
-	if err := r.validate(name, named("selector"), named("bind_name") || named("bind_type")); err != nil {
+	if err := r.Validate(name, named("selector"), named("bind_name") || named("bind_type")); err != nil {
 		return logical.ErrorResponse(err.Error()), nil
 	}
 	warnings, err := b.ruleWarnings(ctx, s, name, r)
@@ -228,20 +227,8 @@ func (b *backend) ruleMerge(ctx context.Context, s logical.Storage, req *logical
 const emptySelector = "selector: it is empty, and the rule would match every service account of the cluster; " +
 	"if that is meant, selector='" + binding.Everything + "' says so"
 
-// validate refuses a rule that cannot be, and, in what is written of selector and bind
-// name, what was meant otherwise.
-func (e *ruleEntry) validate(name string, selector, bindName bool) error {
-	if e.BindType == "" {
-		return errors.New("missing bind_type")
-	}
-	if e.BindName == "" {
-		return errors.New("missing bind_name")
-	}
-	return binding.CheckWritten(e.rule(name), selector, bindName)
-}
-
-func (b *backend) ruleStore(ctx context.Context, s logical.Storage, name string, r *ruleEntry) error {
-	entry, err := logical.StorageEntryJSON(ruleKey(name), r)
+func (b *backend) ruleStore(ctx context.Context, s logical.Storage, name string, r *rules.Entry) error {
+	entry, err := logical.StorageEntryJSON(rules.Key(name), r)
 	if err != nil {
 		return err
 	}
@@ -250,8 +237,8 @@ func (b *backend) ruleStore(ctx context.Context, s logical.Storage, name string,
 
 // ruleWarnings tells the writer of a rule what it does not do yet, and what it does
 // that may not be meant.
-func (b *backend) ruleWarnings(ctx context.Context, s logical.Storage, name string, r *ruleEntry) ([]string, error) {
-	compiled, err := binding.Compile(r.rule(name))
+func (b *backend) ruleWarnings(ctx context.Context, s logical.Storage, name string, r *rules.Entry) ([]string, error) {
+	compiled, err := binding.Compile(r.Rule(name))
 	if err != nil {
 		return nil, err
 	}
@@ -267,21 +254,8 @@ func (b *backend) ruleWarnings(ctx context.Context, s logical.Storage, name stri
 	if r.UseServiceNameAnnotation && (config == nil || config.ServiceNameAnnotation == "") {
 		warnings = append(warnings, "use_service_name_annotation has no effect until service_name_annotation of the configuration names the annotation; serviceaccount.name is the service account's own name until then.")
 	}
-	if missing := b.missingRole(ctx, s, r); missing != "" {
+	if missing := r.MissingRole(ctx, b.at(s)); missing != "" {
 		warnings = append(warnings, missing)
 	}
 	return warnings, nil
-}
-
-// missingRole says that the role which a rule binds does not exist, "" if it does or
-// its name is computed.
-func (b *backend) missingRole(ctx context.Context, s logical.Storage, r *ruleEntry) string {
-	if r.BindType != string(binding.BindRole) || strings.Contains(r.BindName, "${") {
-		return ""
-	}
-	role, err := b.roles.Get(ctx, s, role.Key(r.BindName))
-	if err != nil || role != nil {
-		return "" // that a role cannot be read now is no fault of the rule's
-	}
-	return fmt.Sprintf("There is no role %q; logins skip it until there is. With only_by_binding_rules=true it needs no bounds of its own, and no login can name it.", r.BindName)
 }

@@ -6,6 +6,9 @@ import (
 
 	"github.com/hashicorp/vault/sdk/framework"
 	"github.com/hashicorp/vault/sdk/logical"
+
+	"vault-plugin-auth-kubernetes/internal/check"
+	"vault-plugin-auth-kubernetes/internal/role"
 )
 
 const (
@@ -39,13 +42,18 @@ func (b *backend) pathCheck() *framework.Path {
 }
 
 func (b *backend) checkRead(ctx context.Context, req *logical.Request, _ *framework.FieldData) (*logical.Response, error) {
-	c := &checker{
-		b: b, storage: req.Storage,
-		mount:    strings.TrimSuffix(req.MountPoint, "/"),
-		findings: map[string]finding{},
-	}
-	if err := c.run(ctx); err != nil {
+	data, err := check.Run(ctx, &check.Mount{
+		Path:    strings.TrimSuffix(req.MountPoint, "/"),
+		Storage: req.Storage,
+		Cluster: b.cluster,
+		Rules:   b.rules,
+		LoadRole: func(ctx context.Context, name string) (*role.Role, error) {
+			return b.loadRole(ctx, req.Storage, name, nil)
+		},
+		Now: b.time,
+	})
+	if err != nil {
 		return nil, err
 	}
-	return &logical.Response{Data: c.responseData()}, nil
+	return &logical.Response{Data: data}, nil
 }

@@ -14,6 +14,7 @@ import (
 	"vault-plugin-auth-kubernetes/internal/login"
 	"vault-plugin-auth-kubernetes/internal/metadata"
 	"vault-plugin-auth-kubernetes/internal/refusal"
+	"vault-plugin-auth-kubernetes/internal/sent"
 	"vault-plugin-auth-kubernetes/internal/token"
 )
 
@@ -111,9 +112,9 @@ func (b *backend) explainWrite(ctx context.Context, req *logical.Request, data *
 
 // secretsOfLogin are the token, and one that was sent as the role by mistake.
 func secretsOfLogin(r login.Request) []string {
-	secrets := asToken(r.JWT)
+	secrets := sent.Token(r.JWT)
 	if token.LooksLike(r.Role) {
-		secrets = append(secrets, asToken(r.Role)...)
+		secrets = append(secrets, sent.Token(r.Role)...)
 	}
 	return secrets
 }

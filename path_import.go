@@ -10,6 +10,7 @@ import (
 	"github.com/hashicorp/vault/sdk/logical"
 
 	"vault-plugin-auth-kubernetes/internal/consul"
+	"vault-plugin-auth-kubernetes/internal/importer"
 	"vault-plugin-auth-kubernetes/internal/refusal"
 )
 
@@ -123,28 +124,15 @@ var importEmpty = map[string]string{
 	"role_prefix":   "leave it out to keep the names of roles",
 }
 
-// importOptions are what the caller of an import asks for by name.
-type importOptions struct {
-	dryRun, skipUnsupported, removeMissing, replaceConfiguration bool
-	policyPrefix, rolePrefix                                     string
-}
-
-func importOptionsOf(data *framework.FieldData) importOptions {
-	return importOptions{
-		dryRun:               data.Get("dry_run").(bool),
-		skipUnsupported:      data.Get("skip_unsupported_rules").(bool),
-		removeMissing:        data.Get("remove_missing").(bool),
-		replaceConfiguration: data.Get("replace_configuration").(bool),
-		policyPrefix:         data.Get("policy_prefix").(string),
-		rolePrefix:           data.Get("role_prefix").(string),
+func importOptionsOf(data *framework.FieldData) importer.Options {
+	return importer.Options{
+		DryRun:               data.Get("dry_run").(bool),
+		SkipUnsupported:      data.Get("skip_unsupported_rules").(bool),
+		RemoveMissing:        data.Get("remove_missing").(bool),
+		ReplaceConfiguration: data.Get("replace_configuration").(bool),
+		PolicyPrefix:         data.Get("policy_prefix").(string),
+		RolePrefix:           data.Get("role_prefix").(string),
 	}
-}
-
-// importRefusal says why nothing is written, a line for each reason.
-type importRefusal []string
-
-func (r importRefusal) Error() string {
-	return "nothing was written:\n" + strings.Join(r, "\n")
 }
 
 func (b *backend) importConsul(ctx context.Context, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
@@ -167,29 +155,27 @@ func (b *backend) importConsul(ctx context.Context, req *logical.Request, data *
 		return logical.ErrorResponse("auth_method: it has no Name"), nil
 	}
 	options := importOptionsOf(data)
-	plan, err := b.planImport(ctx, req.Storage, imported, options)
-	if err == nil && !options.dryRun {
-		err = b.carryOut(ctx, req.Storage, plan)
-	}
-	var refusal importRefusal
+	plan, err := importer.Run(ctx, b.importedInto(req.Storage), imported, options)
+	var refused importer.Refusal
 	switch {
-	case errors.As(err, &refusal):
-		return logical.ErrorResponse(refusal.Error()), nil
+	case errors.As(err, &refused):
+		return logical.ErrorResponse(refused.Error()), nil
 	case err != nil:
 		return nil, err
 	}
-	return plan.response(options.dryRun), nil
-}
-
-func (p *importPlan) response(dryRun bool) *logical.Response {
 	return &logical.Response{
 		Data: map[string]any{
-			"dry_run":           dryRun,
-			"config":            p.config.Data(),
-			"rules":             p.rules,
-			"not_carried_over":  p.left,
-			"missing_in_consul": p.missing,
+			"dry_run":           options.DryRun,
+			"config":            plan.Config.Data(),
+			"rules":             plan.Rules,
+			"not_carried_over":  plan.Left,
+			"missing_in_consul": plan.Missing,
 		},
-		Warnings: toldByKind(p.warnings),
-	}
+		Warnings: plan.Warnings(),
+	}, nil
+}
+
+// importedInto is the mount as an import knows it.
+func (b *backend) importedInto(s logical.Storage) *importer.Mount {
+	return &importer.Mount{Storage: s, Rules: b.rules, Roles: b.at(s), PodCA: b.podCA.Read, Change: b.changes.Do}
 }

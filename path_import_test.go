@@ -12,6 +12,7 @@ import (
 	"github.com/hashicorp/vault/sdk/logical"
 
 	"vault-plugin-auth-kubernetes/internal/consul"
+	"vault-plugin-auth-kubernetes/internal/importer"
 	"vault-plugin-auth-kubernetes/internal/metadata"
 )
 
@@ -362,12 +363,12 @@ func TestImportOfWhatChangedMeanwhile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	plan, err := m.planImport(t.Context(), m.storage, imported, importOptions{})
+	plan, err := m.importedInto(m.storage).Plan(t.Context(), imported, importer.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	m.write("config", m.config(fields{"cluster_name": "mine"}))
-	if err := m.carryOut(t.Context(), m.storage, plan); !errors.As(err, new(importRefusal)) {
+	if err := m.importedInto(m.storage).CarryOut(t.Context(), plan); !errors.As(err, new(importer.Refusal)) {
 		t.Errorf("the error is %v", err)
 	}
 	if m.read("config")["cluster_name"] != "mine" || m.storage.text(t, "binding-rule/consul-a1") != "" {

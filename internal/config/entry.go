@@ -74,6 +74,48 @@ type Entry struct {
 	TokenReviewCacheTTL   time.Duration `json:"token_review_cache_ttl,omitempty"` // nanoseconds
 }
 
+// field is one of the path that writes the configuration.
+type field struct {
+	name string
+	// added is whether Vault's own method does not have it. A write changes such a field
+	// only if it names it.
+	added bool
+	in    func(c *Entry) any // a pointer to where it is kept
+}
+
+// Whose a field is.
+const (
+	vaults = false
+	added  = true
+)
+
+// fields are all, each said once; the schema of the path adds types and descriptions.
+var fields = []field{
+	{"kubernetes_host", vaults, func(c *Entry) any { return &c.Host }},
+	{"kubernetes_ca_cert", vaults, func(c *Entry) any { return &c.CACert }},
+	{"token_reviewer_jwt", vaults, func(c *Entry) any { return &c.TokenReviewerJWT }},
+	{"pem_keys", vaults, func(c *Entry) any { return &c.PEMKeys }},
+	{"issuer", vaults, func(c *Entry) any { return &c.Issuer }},
+	{"disable_iss_validation", vaults, func(c *Entry) any { return &c.DisableISSValidation }},
+	{"disable_local_ca_jwt", vaults, func(c *Entry) any { return &c.DisableLocalCAJWT }},
+	{"use_annotations_as_alias_metadata", vaults, func(c *Entry) any { return &c.UseAnnotationsAsAliasMetadata }},
+	{"require_audience", added, func(c *Entry) any { return &c.RequireAudience }},
+	{"cluster_name", added, func(c *Entry) any { return &c.ClusterName }},
+	{"service_name_annotation", added, func(c *Entry) any { return &c.ServiceNameAnnotation }},
+	{"map_namespaces", added, func(c *Entry) any { return &c.MapNamespaces }},
+	{"consul_namespace_prefix", added, func(c *Entry) any { return &c.ConsulNamespacePrefix }},
+	{"consul_namespace_overrides", added, func(c *Entry) any { return &c.ConsulNamespaceOverrides }},
+	{"request_timeout", added, func(c *Entry) any { return &c.RequestTimeout }},
+	{"max_concurrent_reviews", added, func(c *Entry) any { return &c.MaxConcurrentReviews }},
+	{"renewal_check", added, func(c *Entry) any { return &c.RenewalCheck }},
+	{"tls_server_name", added, func(c *Entry) any { return &c.TLSServerName }},
+	{"proxy_url", added, func(c *Entry) any { return &c.ProxyURL }},
+	{"verify_with_cluster_keys", added, func(c *Entry) any { return &c.VerifyWithClusterKeys }},
+	{"token_review_cache_ttl", added, func(c *Entry) any { return &c.TokenReviewCacheTTL }},
+	{"binding_rule_audiences", added, func(c *Entry) any { return &c.BindingRuleAudiences }},
+	{"binding_rule_role", added, func(c *Entry) any { return &c.BindingRuleRole }},
+}
+
 // Timeout bounds one request to the API server.
 func (c *Entry) Timeout() time.Duration {
 	if c.RequestTimeout == 0 {

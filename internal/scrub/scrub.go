@@ -14,6 +14,7 @@ package scrub
 
 import (
 	"errors"
+	"fmt"
 	"regexp"
 	"slices"
 	"strings"
@@ -212,4 +213,13 @@ func Bounded(text string, maxBytes int) string {
 		return text
 	}
 	return strings.ToValidUTF8(text[:maxBytes], "") + "…"
+}
+
+// Few names the first few of a list.
+func Few(list []string) string {
+	const shown = 3
+	if len(list) <= shown {
+		return strings.Join(list, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(slices.Clone(list[:shown]), ", "), len(list)-shown)
 }

@@ -1,4 +1,4 @@
-package main
+package check
 
 import (
 	"context"
@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"vault-plugin-auth-kubernetes/internal/kube"
+	"vault-plugin-auth-kubernetes/internal/scrub"
 	"vault-plugin-auth-kubernetes/internal/shell"
 )
 
@@ -74,7 +75,7 @@ func resolvedTo(p *kube.Probe) string {
 	if len(p.Addresses) == 0 {
 		return ""
 	}
-	return fmt.Sprintf(" (its name resolves to %s)", some(p.Addresses))
+	return fmt.Sprintf(" (its name resolves to %s)", scrub.Few(p.Addresses))
 }
 
 // cause is what an error of a probe is about, without its classification.
@@ -110,7 +111,7 @@ func (c *checker) tls(p *kube.Probe) finding {
 	if p.Err != nil { // trusted, and something else went wrong
 		return failed("look at the API server's logs", "the handshake fails: %v; %s", cause(p.Err), describe(p.Certificate.Leaf))
 	}
-	if left := p.Certificate.Leaf.NotAfter.Sub(c.b.now()); left < certificateWarning {
+	if left := p.Certificate.Leaf.NotAfter.Sub(c.mount.Now()); left < certificateWarning {
 		return warned(shell.Commented(renewCertificate, onControlPlane), "the certificate ends in %.1f days; %s", left.Hours()/24, describe(p.Certificate.Leaf))
 	}
 	return passed("the certificate is trusted by %s; %s", c.caSource(), describe(p.Certificate.Leaf))
@@ -148,7 +149,7 @@ func (c *checker) certificateProblems(certificate *kube.Certificate) (problems [
 			comments = append(comments, comment)
 		}
 	}
-	now, leaf := c.b.now(), certificate.Leaf
+	now, leaf := c.mount.Now(), certificate.Leaf
 	switch {
 	case now.After(leaf.NotAfter):
 		add(renewCertificate, onControlPlane, "the API server's certificate expired at %s", leaf.NotAfter.UTC().Format(time.RFC3339))
@@ -192,7 +193,7 @@ func (c *checker) nameRemedy(certificate *kube.Certificate) (command, comment st
 // describe is a certificate in short, by its own words.
 func describe(leaf *x509.Certificate) string {
 	return fmt.Sprintf("its subject is %q, its issuer %q, its names are %s; it ends at %s",
-		leaf.Subject, leaf.Issuer, some(certificateNames(leaf)), leaf.NotAfter.UTC().Format(time.RFC3339))
+		leaf.Subject, leaf.Issuer, scrub.Few(certificateNames(leaf)), leaf.NotAfter.UTC().Format(time.RFC3339))
 }
 
 // certificateNames are the names and addresses that a certificate is for.

@@ -1,4 +1,4 @@
-package main
+package importer
 
 import (
 	"context"
@@ -6,11 +6,9 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/hashicorp/vault/sdk/logical"
-
 	"vault-plugin-auth-kubernetes/internal/binding"
 	"vault-plugin-auth-kubernetes/internal/config"
-	"vault-plugin-auth-kubernetes/internal/role"
+	"vault-plugin-auth-kubernetes/internal/rules"
 )
 
 // What the answer to an import warns of besides what a written rule is warned of, in
@@ -24,8 +22,8 @@ const (
 	goneFromConsul binding.Kind = "came with an earlier import, binding_rules has them no more, and they go on granting; remove_missing=true deletes them"
 )
 
-// importWarning is one about one rule.
-type importWarning struct {
+// warning is one about one rule.
+type warning struct {
 	rule string
 	kind binding.Kind
 	line string // where the rule is the only one of its kind
@@ -37,9 +35,9 @@ const maxRulesTold = 20
 
 // toldByKind makes one line of all warnings of a kind: Vault's command prints each line of a
 // hundred, and nobody reads them.
-func toldByKind(warnings []importWarning) (lines []string) {
+func toldByKind(warnings []warning) (lines []string) {
 	var kinds []binding.Kind
-	byKind := map[binding.Kind][]importWarning{}
+	byKind := map[binding.Kind][]warning{}
 	for _, w := range warnings {
 		if byKind[w.kind] == nil {
 			kinds = append(kinds, w.kind)
@@ -54,7 +52,7 @@ func toldByKind(warnings []importWarning) (lines []string) {
 	return lines
 }
 
-func toldTogether(of []importWarning) string {
+func toldTogether(of []warning) string {
 	first := of[0]
 	if len(of) == 1 {
 		return first.line
@@ -79,26 +77,26 @@ func toldTogether(of []importWarning) string {
 
 // warnOf notes what the writer of a rule would be told, and what the name that it binds
 // means in Vault, where it need not be what it meant in Consul.
-func (b *backend) warnOf(ctx context.Context, s logical.Storage, plan *importPlan, name string, entry *ruleEntry, unchanged bool) error {
-	if missing := b.missingRole(ctx, s, entry); missing != "" {
+func (m *Mount) warnOf(ctx context.Context, plan *Plan, name string, entry *rules.Entry, unchanged bool) error {
+	if missing := entry.MissingRole(ctx, m.Roles); missing != "" {
 		plan.warn(name, roleIsMissing, fmt.Sprintf("%.64q", entry.BindName), ": "+missing)
 	}
 	if unchanged {
 		return nil // it was told of when it was written
 	}
-	compiled, err := binding.Compile(entry.rule(name))
+	compiled, err := binding.Compile(entry.Rule(name))
 	if err != nil {
 		return err
 	}
-	for _, w := range compiled.Warnings(plan.config.Setting()) {
+	for _, w := range compiled.Warnings(plan.Config.Setting()) {
 		plan.warn(name, w.Kind, "", ": "+w.Text)
 	}
-	b.warnOfName(ctx, s, plan, name, entry)
+	m.warnOfName(ctx, plan, name, entry)
 	return nil
 }
 
-func (p *importPlan) warn(rule string, kind binding.Kind, of, line string) {
-	p.warnings = append(p.warnings, importWarning{rule: rule, kind: kind, of: of, line: rule + line})
+func (p *Plan) warn(rule string, kind binding.Kind, of, line string) {
+	p.warnings = append(p.warnings, warning{rule: rule, kind: kind, of: of, line: rule + line})
 }
 
 // powerfulNames are names that policies have which may do nearly everything, and
@@ -108,7 +106,7 @@ var powerfulNames = []string{
 	"sudo", "operator", "operators", "ops", "vault-admin", "hcp-root", "root", "default",
 }
 
-func (b *backend) warnOfName(ctx context.Context, s logical.Storage, plan *importPlan, rule string, entry *ruleEntry) {
+func (m *Mount) warnOfName(ctx context.Context, plan *Plan, rule string, entry *rules.Entry) {
 	name := entry.BindName
 	of, computed := fmt.Sprintf("%.64q", name), strings.Contains(name, "${")
 	switch binding.BindType(entry.BindType) {
@@ -116,12 +114,12 @@ func (b *backend) warnOfName(ctx context.Context, s logical.Storage, plan *impor
 		if computed {
 			return
 		}
-		if r, err := b.roles.Get(ctx, s, role.Key(name)); err == nil && r != nil && !r.OnlyByBindingRules {
+		if r, err := m.Roles.Role(ctx, name); err == nil && r != nil && !r.OnlyByBindingRules {
 			plan.warn(rule, roleIsThere, of, fmt.Sprintf(" binds the role %q, which this mount has already: see whether it is meant, or give role_prefix", name))
 		}
 	case binding.BindPolicy:
 		switch {
-		case plan.options.policyPrefix != "": // a name that was chosen for Vault
+		case plan.options.PolicyPrefix != "": // a name that was chosen for Vault
 		case slices.Contains(powerfulNames, strings.ToLower(name)):
 			plan.warn(rule, powerfulPolicy, of, fmt.Sprintf(" becomes the policy %q of Vault, a name that powerful policies have: whoever it matches gets all that it allows there; look at it before, or give policy_prefix", name))
 		case computed:

@@ -1,9 +1,10 @@
-package main
+// Package check says whether the configuration of a mount can work, and what to do where it
+// cannot. It asks and changes nothing.
+package check
 
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -14,6 +15,8 @@ import (
 
 	"vault-plugin-auth-kubernetes/internal/cluster"
 	"vault-plugin-auth-kubernetes/internal/config"
+	"vault-plugin-auth-kubernetes/internal/role"
+	"vault-plugin-auth-kubernetes/internal/rules"
 	"vault-plugin-auth-kubernetes/internal/scrub"
 	"vault-plugin-auth-kubernetes/internal/shell"
 	"vault-plugin-auth-kubernetes/internal/telemetry"
@@ -73,18 +76,38 @@ const (
 	checkPEMKeys       = "pem_keys"
 )
 
-// checkNames are the checks in the order in which one depends on another, which is
+// Names are those of the checks in the order in which one depends on another, which is
 // that of failed and warned in the answer.
-var checkNames = []string{
+var Names = []string{
 	checkConfiguration, checkRules, checkReachable, checkTLS, checkServer, checkClock, checkReviewer, checkReviewerToken,
 	checkMayReview, checkMayAccounts, checkMayNamespaces, checkClusterKeys, checkIssuer, checkPEMKeys,
 }
 
+// Mount is what is looked at.
+type Mount struct {
+	Path    string // without a slash at the end
+	Storage logical.Storage
+	Cluster *cluster.Current
+	Rules   *rules.Store
+	// LoadRole reads a role past what is remembered, which is for roles that logins use;
+	// nil if there is none.
+	LoadRole func(ctx context.Context, name string) (*role.Role, error)
+	Now      func() time.Time
+}
+
+// Run makes all checks, and returns what reading the path returns. The error is one of the
+// host's storage, and all else is a finding.
+func Run(ctx context.Context, m *Mount) (map[string]any, error) {
+	c := &checker{mount: m, findings: map[string]finding{}}
+	if err := c.run(ctx); err != nil {
+		return nil, err
+	}
+	return c.responseData(), nil
+}
+
 // checker is one run of the checks of a mount.
 type checker struct {
-	b       *backend
-	storage logical.Storage
-	mount   string // its path, without a slash at the end
+	mount *Mount
 
 	cluster *cluster.Cluster
 	// credential is the reviewer's, or "" if there is none.
@@ -117,15 +140,14 @@ func (c *checker) note(name string, f finding) {
 
 // skipRest gives a verdict to the checks that came to none.
 func (c *checker) skipRest(format string, args ...any) {
-	for _, name := range checkNames {
+	for _, name := range Names {
 		if c.findings[name].verdict == "" {
 			c.note(name, skipped(format, args...))
 		}
 	}
 }
 
-// run makes all checks. The error is one of the host's storage, and all else is a
-// finding.
+// run makes all checks.
 //
 // Checks that depend on each other follow each other; the others run at the same
 // time, so that one request that hangs leaves the rest their time.
@@ -161,12 +183,12 @@ func (c *checker) run(ctx context.Context) error {
 // responseData is what reading the path returns.
 func (c *checker) responseData() map[string]any {
 	byVerdict := map[verdict][]string{checkWarn: {}, checkFail: {}}
-	data := map[string]any{"checked_at": c.b.now().UTC().Format(time.RFC3339)}
+	data := map[string]any{"checked_at": c.mount.Now().UTC().Format(time.RFC3339)}
 	if c.cluster != nil {
 		data["kubernetes_host"] = c.safe(c.cluster.Config.Host)
 	}
 	named := strings.NewReplacer(c.named...)
-	for _, name := range checkNames {
+	for _, name := range Names {
 		f := c.findings[name]
 		byVerdict[f.verdict] = append(byVerdict[f.verdict], name)
 		data[name] = fmt.Sprintf("%s: %s", f.verdict, c.safe(f.text))
@@ -203,14 +225,5 @@ func (c *checker) safe(text string) string {
 // patch is the command that changes fields of the configuration and keeps the
 // others, the reviewer's token among them.
 func (c *checker) patch(fields ...string) string {
-	return "vault patch " + shell.Word(c.mount+"/"+config.Path) + " " + strings.Join(fields, " ")
-}
-
-// some names the first few of a list.
-func some(list []string) string {
-	const shown = 3
-	if len(list) <= shown {
-		return strings.Join(list, ", ")
-	}
-	return fmt.Sprintf("%s and %d more", strings.Join(slices.Clone(list[:shown]), ", "), len(list)-shown)
+	return "vault patch " + shell.Word(c.mount.Path+"/"+config.Path) + " " + strings.Join(fields, " ")
 }

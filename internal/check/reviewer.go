@@ -1,4 +1,4 @@
-package main
+package check
 
 import (
 	"context"
@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"vault-plugin-auth-kubernetes/internal/kube"
+	"vault-plugin-auth-kubernetes/internal/scrub"
 	"vault-plugin-auth-kubernetes/internal/shell"
 	"vault-plugin-auth-kubernetes/internal/token"
 )
@@ -110,7 +111,7 @@ func (c *checker) rejected() finding {
 	if err != nil {
 		return failed(remedy, "%s: it is no service account token", rejects)
 	}
-	if expiry, ok := t.UnverifiedExpiry(); ok && c.b.now().After(expiry) {
+	if expiry, ok := t.UnverifiedExpiry(); ok && c.mount.Now().After(expiry) {
 		return failed(remedy, "%s: it expired at %s", rejects, expiry.UTC().Format(time.RFC3339))
 	}
 	return failed(remedy, "%s: it has not expired, so it is of another cluster, or its service account was deleted or created anew, "+
@@ -130,7 +131,7 @@ func (c *checker) reviewerToken() finding {
 	if !ok {
 		return passed("%s does not expire: it is good for as long as its secret and its service account exist", c.credentialSource())
 	}
-	left := expiry.Sub(c.b.now()).Round(time.Second)
+	left := expiry.Sub(c.mount.Now()).Round(time.Second)
 	at := expiry.UTC().Format(time.RFC3339)
 	switch {
 	case left <= 0 && c.staticReviewer():
@@ -192,7 +193,7 @@ func (c *checker) permitted(ctx context.Context, p permission) finding {
 	case onlyRenewals:
 		p.by = []string{"renewal_check"}
 	case len(p.by) == 0 && c.needs.roles > 0:
-		return skipped("nothing needs it, as far as the first %d of %d roles go", maxRolesChecked, c.needs.roles)
+		return skipped("nothing needs it, as far as the first %d of %d roles go", MaxRoles, c.needs.roles)
 	case len(p.by) == 0:
 		return skipped("nothing needs it")
 	}
@@ -211,11 +212,11 @@ func (c *checker) permitted(ctx context.Context, p permission) finding {
 	}
 	switch {
 	case failure == kube.Forbidden:
-		return skipped("the reviewer may not ask whether it may %s; needed by %s", what, some(p.by))
+		return skipped("the reviewer may not ask whether it may %s; needed by %s", what, scrub.Few(p.by))
 	case err != nil:
 		return failed(remedy, "%v", err)
 	case allowed:
-		return passed("the reviewer may %s; needed by %s", what, some(p.by))
+		return passed("the reviewer may %s; needed by %s", what, scrub.Few(p.by))
 	case onlyRenewals:
 		return warned(shell.Commented(p.grant, "or, to renew without: %s", c.patch("renewal_check=none")),
 			"the reviewer may not %s in all namespaces, so tokens may be renewed although their service accounts are gone; needed by renewal_check", what)
@@ -225,5 +226,5 @@ func (c *checker) permitted(ctx context.Context, p permission) finding {
 		scope = " in all namespaces"
 	}
 	return failed(shell.Commented(p.grant, "to see it: kubectl auth can-i %s -A %s", what, anyUser),
-		"the reviewer may not %s%s; needed by %s", what, scope, some(p.by))
+		"the reviewer may not %s%s; needed by %s", what, scope, scrub.Few(p.by))
 }

@@ -1,4 +1,4 @@
-package main
+package check
 
 import (
 	"context"
@@ -13,12 +13,13 @@ import (
 	"vault-plugin-auth-kubernetes/internal/config"
 	"vault-plugin-auth-kubernetes/internal/refusal"
 	"vault-plugin-auth-kubernetes/internal/role"
+	"vault-plugin-auth-kubernetes/internal/scrub"
 	"vault-plugin-auth-kubernetes/internal/shell"
 )
 
-// maxRolesChecked bounds the roles that one check looks at; each is a read of the
+// MaxRoles bounds the roles that one check looks at; each is a read of the
 // host's storage.
-const maxRolesChecked = 1000
+const MaxRoles = 1000
 
 // parallelRoleReads is how many of them are read at a time.
 const parallelRoleReads = 16
@@ -37,17 +38,17 @@ type needs struct {
 
 // checkConfiguration sets the connection, if there can be one.
 func (c *checker) checkConfiguration(ctx context.Context) error {
-	entry, err := c.storage.Get(ctx, config.Path)
+	entry, err := c.mount.Storage.Get(ctx, config.Path)
 	if err != nil {
 		return err
 	}
-	write := "vault write " + shell.Word(c.mount+"/"+config.Path) +
+	write := "vault write " + shell.Word(c.mount.Path+"/"+config.Path) +
 		" kubernetes_host=https://HOST:6443 kubernetes_ca_cert=@ca.crt token_reviewer_jwt=@reviewer.jwt disable_local_ca_jwt=true"
 	if entry == nil {
 		c.note(checkConfiguration, failed(write, "the mount has no configuration"))
 		return nil
 	}
-	now, err := c.b.cluster.Get(ctx, c.storage)
+	now, err := c.mount.Cluster.Get(ctx, c.mount.Storage)
 	if err != nil || now == nil {
 		remedy := write
 		var r *refusal.Refusal
@@ -58,7 +59,7 @@ func (c *checker) checkConfiguration(ctx context.Context) error {
 		return nil
 	}
 	c.cluster = now
-	c.credential = c.b.cluster.Credential(now.Config)()
+	c.credential = c.mount.Cluster.Credential(now.Config)()
 	return nil
 }
 
@@ -68,23 +69,23 @@ func (c *checker) checkStored(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	rules, err := c.b.rules.Get(ctx, c.storage)
+	set, err := c.mount.Rules.Get(ctx, c.mount.Storage)
 	if err != nil {
 		return err
 	}
-	for _, broken := range rules.Broken() {
+	for _, broken := range set.Broken() {
 		problems = append(problems, fmt.Sprintf("binding rule %q cannot be used: %v", broken.Name, broken.Err))
 	}
-	c.note(checkRules, c.rulesFinding(rules))
-	for _, name := range rules.Mentioning(binding.ServiceAccount) {
+	c.note(checkRules, c.rulesFinding(set))
+	for _, name := range set.Mentioning(binding.ServiceAccount) {
 		c.needs.accounts = append(c.needs.accounts, fmt.Sprintf("binding rule %q", name))
 	}
-	for _, name := range rules.Mentioning(binding.Namespace) {
+	for _, name := range set.Mentioning(binding.Namespace) {
 		c.needs.namespaces = append(c.needs.namespaces, fmt.Sprintf("binding rule %q", name))
 	}
 	settings := c.cluster.Config
 	if settings.BindingRuleRole != "" {
-		r, err := c.b.loadRole(ctx, c.storage, role.Key(settings.BindingRuleRole), nil)
+		r, err := c.mount.LoadRole(ctx, role.Key(settings.BindingRuleRole))
 		if problem := settings.RuleRoleProblem(r); err == nil && problem != "" {
 			problems = append(problems, problem)
 		}
@@ -92,7 +93,7 @@ func (c *checker) checkStored(ctx context.Context) error {
 	if settings.UseAnnotationsAsAliasMetadata {
 		c.needs.accounts = append(c.needs.accounts, "use_annotations_as_alias_metadata")
 	}
-	for _, name := range rules.DependingOnAnnotation() {
+	for _, name := range set.DependingOnAnnotation() {
 		rule := fmt.Sprintf("binding rule %q (use_service_name_annotation)", name)
 		if settings.ServiceNameAnnotation == "" {
 			problems = append(problems, rule+": service_name_annotation of the configuration names no annotation")
@@ -102,7 +103,7 @@ func (c *checker) checkStored(ctx context.Context) error {
 	}
 	c.needs.renewals = settings.RenewalCheck != config.RenewalCheckNone
 	if len(problems) > 0 {
-		c.note(checkConfiguration, warned(shell.Commented("vault list "+shell.Word(c.mount+"/role"), "and write those anew that are named"), "%s", some(problems)))
+		c.note(checkConfiguration, warned(shell.Commented("vault list "+shell.Word(c.mount.Path+"/role"), "and write those anew that are named"), "%s", scrub.Few(problems)))
 		return nil
 	}
 	c.note(checkConfiguration, passed("it can be used; CA certificates: %s; reviewer: %s", c.caSource(), c.credentialSource()))
@@ -136,14 +137,14 @@ func (c *checker) staticReviewer() bool { return c.cluster.Config.TokenReviewerJ
 
 // readRoles notes what roles need, and returns what is wrong with any.
 func (c *checker) readRoles(ctx context.Context) (problems []string, err error) {
-	names, err := c.storage.List(ctx, role.Prefix)
+	names, err := c.mount.Storage.List(ctx, role.Prefix)
 	if err != nil {
 		return nil, err
 	}
 	slices.Sort(names)
-	if len(names) > maxRolesChecked {
+	if len(names) > MaxRoles {
 		c.needs.roles = len(names)
-		names = names[:maxRolesChecked]
+		names = names[:MaxRoles]
 	}
 	roles, damaged := make([]*role.Role, len(names)), make([]error, len(names))
 	var mu sync.Mutex
@@ -151,10 +152,9 @@ func (c *checker) readRoles(ctx context.Context) (problems []string, err error) 
 	group.SetLimit(parallelRoleReads)
 	for i, name := range names {
 		group.Go(func() error {
-			// Past the cache, which is for roles that logins use.
-			r, err := c.b.loadRole(ctx, c.storage, name, nil)
+			r, err := c.mount.LoadRole(ctx, name)
 			if err != nil {
-				if _, ofStorage := c.storage.Get(ctx, role.StorageKey(name)); ofStorage != nil {
+				if _, ofStorage := c.mount.Storage.Get(ctx, role.StorageKey(name)); ofStorage != nil {
 					return ofStorage
 				}
 			}

@@ -1,4 +1,4 @@
-package main
+package importer
 
 import (
 	"context"
@@ -13,6 +13,8 @@ import (
 	"vault-plugin-auth-kubernetes/internal/config"
 	"vault-plugin-auth-kubernetes/internal/kube"
 	"vault-plugin-auth-kubernetes/internal/role"
+	"vault-plugin-auth-kubernetes/internal/rules"
+	"vault-plugin-auth-kubernetes/internal/scrub"
 )
 
 // sameKubernetesHost tells whether two values of kubernetes_host are for the same
@@ -49,31 +51,31 @@ func replaces(c, before *config.Entry) (conflicts []string) {
 
 // changedMeanings says which roles and rules that the import does not write would mean
 // something else after it.
-func (b *backend) changedMeanings(ctx context.Context, s logical.Storage, plan *importPlan, before *config.Entry) (conflicts []string, err error) {
-	if before.ServiceNameAnnotation == plan.config.ServiceNameAnnotation && mapsAlike(plan.config, before) {
+func (m *Mount) changedMeanings(ctx context.Context, plan *Plan, before *config.Entry) (conflicts []string, err error) {
+	if before.ServiceNameAnnotation == plan.Config.ServiceNameAnnotation && mapsAlike(plan.Config, before) {
 		return nil, nil
 	}
-	rules, err := b.rules.Get(ctx, s)
+	set, err := m.Rules.Get(ctx, m.Storage)
 	if err != nil {
 		return nil, err
 	}
 	written := plan.keys()
 	others := func(names []string) []string {
-		return slices.DeleteFunc(names, func(name string) bool { return written[ruleKey(name)] })
+		return slices.DeleteFunc(names, func(name string) bool { return written[rules.Key(name)] })
 	}
-	if names := others(rules.DependingOnAnnotation()); len(names) > 0 && before.ServiceNameAnnotation != plan.config.ServiceNameAnnotation {
+	if names := others(set.DependingOnAnnotation()); len(names) > 0 && before.ServiceNameAnnotation != plan.Config.ServiceNameAnnotation {
 		conflicts = append(conflicts, fmt.Sprintf("the import sets service_name_annotation to %s, it is %q, and these rules of the mount would see other names: %s",
-			plan.config.ServiceNameAnnotation, before.ServiceNameAnnotation, some(names)))
+			plan.Config.ServiceNameAnnotation, before.ServiceNameAnnotation, scrub.Few(names)))
 	}
-	if mapsAlike(plan.config, before) {
+	if mapsAlike(plan.Config, before) {
 		return conflicts, nil
 	}
-	if names := others(rules.DependingOnConsulNamespace()); len(names) > 0 {
-		conflicts = append(conflicts, "the import changes how namespaces are mapped to Consul, and these rules of the mount depend on consul.namespace: "+some(names))
+	if names := others(set.DependingOnConsulNamespace()); len(names) > 0 {
+		conflicts = append(conflicts, "the import changes how namespaces are mapped to Consul, and these rules of the mount depend on consul.namespace: "+scrub.Few(names))
 	}
-	names, err := rolesDependingOnConsulNamespace(ctx, s)
+	names, err := rolesDependingOnConsulNamespace(ctx, m.Storage)
 	if len(names) > 0 {
-		conflicts = append(conflicts, "the import changes how namespaces are mapped to Consul, and these roles of the mount depend on consul.namespace: "+some(names))
+		conflicts = append(conflicts, "the import changes how namespaces are mapped to Consul, and these roles of the mount depend on consul.namespace: "+scrub.Few(names))
 	}
 	return conflicts, err
 }

@@ -1,4 +1,4 @@
-package main
+package importer
 
 import (
 	"bytes"
@@ -10,6 +10,8 @@ import (
 
 	"github.com/hashicorp/vault/sdk/logical"
 	"golang.org/x/sync/errgroup"
+
+	"vault-plugin-auth-kubernetes/internal/change"
 )
 
 // plannedWrite is one entry that an import is going to store or delete.
@@ -43,7 +45,7 @@ func (r *readOnce) Get(ctx context.Context, key string) (*logical.StorageEntry, 
 
 // add plans a write, or with nil a deletion. What is stored like that already is not
 // written again.
-func (p *importPlan) add(ctx context.Context, key string, value any) error {
+func (p *Plan) add(ctx context.Context, key string, value any) error {
 	w := plannedWrite{key: key}
 	var err error
 	if value != nil {
@@ -59,7 +61,7 @@ func (p *importPlan) add(ctx context.Context, key string, value any) error {
 }
 
 // keys are those of all planned writes.
-func (p *importPlan) keys() map[string]bool {
+func (p *Plan) keys() map[string]bool {
 	keys := make(map[string]bool, len(p.writes))
 	for _, w := range p.writes {
 		keys[w.key] = true
@@ -78,24 +80,26 @@ func sameEntry(a, b *logical.StorageEntry) bool {
 }
 
 // errChangedMeanwhile answers an import whose plan was made of what is not so any more.
-var errChangedMeanwhile = importRefusal{"somebody else wrote to the mount meanwhile; import again"}
+var errChangedMeanwhile = Refusal{"somebody else wrote to the mount meanwhile; import again"}
 
-// carryOut writes what was planned, if all that it was planned from is still as it was.
-func (b *backend) carryOut(ctx context.Context, s logical.Storage, plan *importPlan) error {
+// CarryOut writes what was planned, if all that it was planned from is still as it was.
+func (m *Mount) CarryOut(ctx context.Context, plan *Plan) error {
 	keys := slices.Collect(maps.Keys(plan.keys()))
-	_, err := b.change(ctx, s, keys, func(s logical.Storage) (*logical.Response, error) {
+	return m.Change(ctx, m.Storage, keys, func(s logical.Storage) error {
 		if err := verifyUnchanged(ctx, s, plan.writes); err != nil {
-			return nil, err
+			return err
 		}
 		changes := slices.DeleteFunc(slices.Clone(plan.writes), func(w plannedWrite) bool { return !w.changes() })
-		return nil, store(ctx, s, changes)
+		return store(ctx, s, changes)
 	})
-	return err
 }
+
+// parallelReads is how many entries are compared at a time.
+const parallelReads = 16
 
 func verifyUnchanged(ctx context.Context, s logical.Storage, writes []plannedWrite) error {
 	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(parallelRoleReads)
+	group.SetLimit(parallelReads)
 	for _, w := range writes {
 		group.Go(func() error {
 			now, err := s.Get(ctx, w.key)
@@ -115,7 +119,7 @@ func store(ctx context.Context, s logical.Storage, writes []plannedWrite) error 
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	storing, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeAllTimeout)
+	storing, cancel := context.WithTimeout(context.WithoutCancel(ctx), change.StoreAllTimeout)
 	defer cancel()
 	for i, w := range writes {
 		if err := put(storing, s, w.key, w.entry); err != nil {
@@ -126,7 +130,7 @@ func store(ctx context.Context, s logical.Storage, writes []plannedWrite) error 
 }
 
 func undo(ctx context.Context, s logical.Storage, writes []plannedWrite) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeAllTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), change.StoreAllTimeout)
 	defer cancel()
 	var errs []error
 	for _, w := range slices.Backward(writes) {
