@@ -1,5 +1,3 @@
-// Package importer takes a Kubernetes auth method of Consul over into a mount: what would be
-// written, what keeps it from being done, what to warn of, and the writes, all or none.
 package importer
 
 import (
@@ -7,9 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
-
-	"github.com/hashicorp/vault/sdk/logical"
 
 	"vault-plugin-auth-kubernetes/internal/binding"
 	"vault-plugin-auth-kubernetes/internal/config"
@@ -17,43 +12,6 @@ import (
 	"vault-plugin-auth-kubernetes/internal/role"
 	"vault-plugin-auth-kubernetes/internal/rules"
 )
-
-// Mount is what is imported into.
-type Mount struct {
-	Storage logical.Storage
-	Rules   *rules.Store
-	Roles   rules.Roles
-	// PodCA reads the CA bundle of the pod that Vault is in.
-	PodCA func() (string, error)
-	// Change lets run change the entries under keys.
-	Change func(ctx context.Context, s logical.Storage, keys []string, run func(s logical.Storage) error) error
-}
-
-// Options are what the caller of an import asks for by name.
-type Options struct {
-	DryRun, SkipUnsupported, RemoveMissing, ReplaceConfiguration bool
-	PolicyPrefix, RolePrefix                                     string
-}
-
-// Refusal says why nothing is written, a line for each reason.
-type Refusal []string
-
-func (r Refusal) Error() string {
-	return "nothing was written:\n" + strings.Join(r, "\n")
-}
-
-// Run plans an import and, unless it is only to be told, carries it out. An error that is a
-// Refusal says why nothing was written.
-func Run(ctx context.Context, m *Mount, imported *consul.Import, options Options) (*Plan, error) {
-	plan, err := m.Plan(ctx, imported, options)
-	if err == nil && !options.DryRun {
-		err = m.CarryOut(ctx, plan)
-	}
-	return plan, err
-}
-
-// Warnings are what the answer warns of, a line for each kind.
-func (p *Plan) Warnings() []string { return toldByKind(p.warnings) }
 
 // Plan is what an import comes to.
 type Plan struct {
@@ -123,48 +81,6 @@ func (p *Plan) settle() (*Plan, error) {
 	return p, nil
 }
 
-func (m *Mount) planConfig(ctx context.Context, plan *Plan, before *config.Entry, from consul.Config) error {
-	c := &config.Entry{DisableISSValidation: true}
-	if before != nil {
-		*c = *before
-	}
-	takeOver(c, from)
-	if _, err := c.TakeTexts(before, nil); err != nil {
-		return Refusal{"auth_method: " + err.Error()}
-	}
-	if err := c.Validate(m.PodCA); err != nil {
-		return Refusal{"auth_method: " + err.Error()}
-	}
-	plan.Config = c
-	plan.Left = append(plan.Left, narrowerThanConsul(c)...)
-	if before != nil && !plan.options.ReplaceConfiguration {
-		plan.conflicts = append(plan.conflicts, replaces(c, before)...)
-	}
-	return plan.add(ctx, config.Path, c)
-}
-
-// takeOver sets what Consul's method has. It brings a reviewer's token of its own, so
-// the files of a pod that Vault may run in are not used. What the method leaves open is
-// kept where the cluster is the same.
-func takeOver(c *config.Entry, from consul.Config) {
-	sameHost := sameKubernetesHost(c.Host, from.Host)
-	c.Host = from.Host
-	if from.CACert != "" || !sameHost {
-		c.CACert = from.CACert
-	}
-	if from.ReviewerJWT != "" || !sameHost {
-		c.TokenReviewerJWT = from.ReviewerJWT
-		c.DisableLocalCAJWT = true
-	}
-	c.ServiceNameAnnotation = consul.ServiceNameAnnotation
-	c.MapNamespaces = from.MapNamespaces
-	c.ConsulNamespacePrefix = from.NamespacePrefix
-	c.ConsulNamespaceOverrides = from.NamespaceOverrides
-	if !c.MapNamespaces {
-		c.ConsulNamespacePrefix, c.ConsulNamespaceOverrides = "", nil
-	}
-}
-
 func (m *Mount) planRule(ctx context.Context, plan *Plan, rule consul.Rule) error {
 	entry := &rules.Entry{
 		Description: rule.Description,
@@ -224,51 +140,6 @@ func (o Options) prefixed(bindType, name string) string {
 		return o.RolePrefix + name
 	}
 	return name
-}
-
-// planMissing finds the rules that an earlier import of the method brought and that
-// are not listed any more. A part of a list has none of the other parts, so they are
-// deleted only where that was asked for.
-func (m *Mount) planMissing(ctx context.Context, plan *Plan, listed []string) error {
-	stored, err := m.Storage.List(ctx, rules.Prefix)
-	if err != nil {
-		return err
-	}
-	known := make(map[string]bool, len(listed))
-	for _, name := range listed {
-		known[name] = true
-	}
-	written := plan.keys()
-	for _, name := range stored {
-		if !strings.HasPrefix(name, consul.NamePrefix) || written[rules.Key(name)] {
-			continue
-		}
-		if known[name] { // and not written, so it is one that is refused now
-			plan.Left = append(plan.Left, name+": there is a binding rule of that name, which stays as it is")
-			continue
-		}
-		entry, err := rules.Read(ctx, plan.stored, name)
-		if errors.Is(err, rules.ErrUnreadable) {
-			continue // nobody knows whose it is
-		}
-		if err != nil {
-			return err
-		}
-		if entry == nil || entry.ImportedFrom != plan.method {
-			continue
-		}
-		plan.Missing = append(plan.Missing, name)
-		if !plan.options.RemoveMissing {
-			plan.warn(name, goneFromConsul, fmt.Sprintf("%s %.64s", entry.BindType, entry.BindName),
-				fmt.Sprintf(": an earlier import brought it, binding_rules has it no more, and it goes on granting %s %s; remove_missing=true deletes it", entry.BindType, entry.BindName))
-			continue
-		}
-		plan.Rules = append(plan.Rules, describeImported("delete", name, entry))
-		if err := plan.add(ctx, rules.Key(name), nil); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // checkRuleName refuses an ID of Consul's that cannot be a name here. It is in the
