@@ -452,12 +452,12 @@ func TestTokenSettingsJoin(t *testing.T) {
 		"batch if all are":                    {[]params{{TokenType: logical.TokenTypeBatch}, {TokenType: logical.TokenTypeBatch}}, func(s role.Settings) bool { return s.TokenType == logical.TokenTypeBatch }},
 		"service if one is not":               {[]params{{TokenType: logical.TokenTypeBatch}, {}}, func(s role.Settings) bool { return s.TokenType == logical.TokenTypeService }},
 		"the narrower block":                  {[]params{{TokenBoundCIDRs: cidr("10.0.0.0/8")}, {TokenBoundCIDRs: cidr("10.1.0.0/16", "192.0.2.0/24")}}, func(s role.Settings) bool { return len(s.CIDRs) == 1 && s.CIDRs[0].String() == "10.1.0.0/16" }},
-		"no bound is all":                     {[]params{{TokenBoundCIDRs: cidr("10.0.0.0/8")}, {}}, func(s role.Settings) bool { return len(s.CIDRs) == 1 && !s.Nowhere }},
-		"bound after none":                    {[]params{{}, {TokenBoundCIDRs: cidr("10.0.0.0/8")}}, func(s role.Settings) bool { return len(s.CIDRs) == 1 && !s.Nowhere }},
-		"nothing in common":                   {[]params{{TokenBoundCIDRs: cidr("10.0.0.0/8")}, {TokenBoundCIDRs: cidr("192.0.2.0/24")}}, func(s role.Settings) bool { return s.Nowhere }},
-		"nothing in common stays so":          {[]params{{TokenBoundCIDRs: cidr("10.0.0.0/8")}, {TokenBoundCIDRs: cidr("192.0.2.0/24")}, {TokenBoundCIDRs: cidr("0.0.0.0/0")}}, func(s role.Settings) bool { return s.Nowhere }},
-		"nothing in common, whatever follows": {[]params{{TokenBoundCIDRs: cidr("10.0.0.0/8")}, {TokenBoundCIDRs: cidr("192.0.2.0/24")}, {TokenBoundCIDRs: cidr("172.16.0.0/12")}, {TokenBoundCIDRs: cidr("172.16.0.0/12")}}, func(s role.Settings) bool { return s.Nowhere }},
-		"IPv4 and IPv6 have no overlap":       {[]params{{TokenBoundCIDRs: cidr("10.0.0.0/8")}, {TokenBoundCIDRs: cidr("::/0")}}, func(s role.Settings) bool { return s.Nowhere }},
+		"no bound is all":                     {[]params{{TokenBoundCIDRs: cidr("10.0.0.0/8")}, {}}, func(s role.Settings) bool { return len(s.CIDRs) == 1 && !s.NoAddressLeft }},
+		"bound after none":                    {[]params{{}, {TokenBoundCIDRs: cidr("10.0.0.0/8")}}, func(s role.Settings) bool { return len(s.CIDRs) == 1 && !s.NoAddressLeft }},
+		"nothing in common":                   {[]params{{TokenBoundCIDRs: cidr("10.0.0.0/8")}, {TokenBoundCIDRs: cidr("192.0.2.0/24")}}, func(s role.Settings) bool { return s.NoAddressLeft }},
+		"nothing in common stays so":          {[]params{{TokenBoundCIDRs: cidr("10.0.0.0/8")}, {TokenBoundCIDRs: cidr("192.0.2.0/24")}, {TokenBoundCIDRs: cidr("0.0.0.0/0")}}, func(s role.Settings) bool { return s.NoAddressLeft }},
+		"nothing in common, whatever follows": {[]params{{TokenBoundCIDRs: cidr("10.0.0.0/8")}, {TokenBoundCIDRs: cidr("192.0.2.0/24")}, {TokenBoundCIDRs: cidr("172.16.0.0/12")}, {TokenBoundCIDRs: cidr("172.16.0.0/12")}}, func(s role.Settings) bool { return s.NoAddressLeft }},
+		"IPv4 and IPv6 have no overlap":       {[]params{{TokenBoundCIDRs: cidr("10.0.0.0/8")}, {TokenBoundCIDRs: cidr("::/0")}}, func(s role.Settings) bool { return s.NoAddressLeft }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if s := join(row.roles...); !row.ok(s) {

@@ -132,7 +132,7 @@ func namedEmpty(data *framework.FieldData, fields ...string) []string {
 func sourceOf(data *framework.FieldData) (login.Source, error) {
 	text := data.Get("remote_addr").(string)
 	if text == "" {
-		return login.FromAnywhere, nil
+		return login.SourceNotGiven, nil
 	}
 	address, err := netip.ParseAddr(text)
 	if err != nil || address.Zone() != "" {

@@ -37,10 +37,10 @@ type stepVerdict struct {
 	open bool  // it passed since it was not judged
 }
 
-// Ended hears how a step ended, and wants to hear of the next one where that asks for
+// StepEnded hears how a step ended, and wants to hear of the next one where that asks for
 // another bound of a role: an operator may then see all bounds that do not hold, and not
 // the first only.
-func (a *Account) Ended(name refusal.Step, err error) (further bool) {
+func (a *Account) StepEnded(name refusal.Step, err error) (further bool) {
 	verdict := stepVerdict{step: name, err: err}
 	verdict.open = err == nil && name == refusal.StepAddress && len(a.open) > 0
 	a.steps = append(a.steps, verdict)

@@ -52,7 +52,7 @@ func (l Lease) source() Source {
 	if address, ok := l.Data[leaseAddress].(string); ok {
 		return From(address)
 	}
-	return FromNowhere
+	return SourceNotReported
 }
 
 // groups are those of a lease by rules, for its renewal: the host keeps in

@@ -57,11 +57,11 @@ type Source struct {
 // From is the address of a client.
 func From(address string) Source { return Source{address: address, known: true} }
 
-// FromNowhere is where the host reported no address.
-var FromNowhere = Source{}
+// SourceNotReported is where the host reported no address.
+var SourceNotReported = Source{}
 
-// FromAnywhere is a source that nobody named: addresses are not judged.
-var FromAnywhere = Source{open: true}
+// SourceNotGiven is a source that nobody named: addresses are not judged.
+var SourceNotGiven = Source{open: true}
 
 // Address is that of the client, if it is known.
 func (s Source) Address() (address string, known bool) { return s.address, s.known }

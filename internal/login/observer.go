@@ -10,9 +10,9 @@ import (
 
 // Observer is told how a login goes, and decides nothing of it.
 type Observer interface {
-	// Ended hears how a step ended, with nil where it passed, and tells whether to judge
+	// StepEnded hears how a step ended, with nil where it passed, and tells whether to judge
 	// the next one all the same where the login is refused.
-	Ended(step refusal.Step, err error) (further bool)
+	StepEnded(step refusal.Step, err error) (further bool)
 	// NotJudged hears of a role that allows some addresses only, where the address is
 	// not known.
 	NotJudged(r *role.Role)
@@ -29,10 +29,10 @@ var Unobserved Observer = unobserved{}
 
 type unobserved struct{}
 
-func (unobserved) Ended(refusal.Step, error) bool { return false }
-func (unobserved) NotJudged(*role.Role)           {}
-func (unobserved) RoleMissing(string)             {}
-func (unobserved) OfRole(string) Observer         { return Unobserved }
+func (unobserved) StepEnded(refusal.Step, error) bool { return false }
+func (unobserved) NotJudged(*role.Role)               {}
+func (unobserved) RoleMissing(string)                 {}
+func (unobserved) OfRole(string) Observer             { return Unobserved }
 
 func (unobserved) Bind(ctx context.Context, rules *binding.RuleSet, attributes *binding.RuleAttributes, fetch binding.Fetch) (binding.Grants, error) {
 	return rules.Bind(ctx, attributes, fetch)

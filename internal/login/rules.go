@@ -117,9 +117,9 @@ func (g *Granted) join(r *role.Role) {
 // checkAddresses refuses a token that could be used nowhere.
 func (d *decision) checkAddresses(g *Granted) error {
 	switch {
-	case g.Settings.Nowhere && d.Source.open:
+	case g.Settings.NoAddressLeft && d.Source.open:
 		return refusal.OfRequest("the roles that were bound have token_bound_cidrs with nothing in common, so the address decides which of them count; give remote_addr", "")
-	case g.Settings.Nowhere:
+	case g.Settings.NoAddressLeft:
 		return refusal.Deny("the roles that were bound have token_bound_cidrs with nothing in common")
 	}
 	return nil

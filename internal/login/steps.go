@@ -66,7 +66,7 @@ func run[T any](ctx context.Context, on T, observer Observer, steps []step[T]) e
 		if err != nil && refused == nil {
 			refused = &refusal.StepError{Step: s.name, Err: err}
 		}
-		if further := observer.Ended(s.name, err); refused != nil && !further {
+		if further := observer.StepEnded(s.name, err); refused != nil && !further {
 			break
 		}
 	}

@@ -14,7 +14,7 @@ type Settings struct {
 	NoDefaultPolicy                     bool
 	TokenType                           logical.TokenType
 	CIDRs                               []*sockaddr.SockAddrMarshaler // none means any
-	Nowhere                             bool                          // no address is left
+	NoAddressLeft                       bool
 	joined                              bool
 }
 
@@ -60,7 +60,7 @@ func (s *Settings) restrict(cidrs []*sockaddr.SockAddrMarshaler) {
 			}
 		}
 	}
-	s.CIDRs, s.Nowhere = both, s.Nowhere || len(both) == 0
+	s.CIDRs, s.NoAddressLeft = both, s.NoAddressLeft || len(both) == 0
 }
 
 // contains tells whether block a contains block b. Of two blocks that share an
