@@ -244,7 +244,7 @@ func TestCheckFindings(t *testing.T) {
 		"no reviewer": {
 			config: fields{"token_reviewer_jwt": nil, "verify_with_cluster_keys": true},
 			want: []want{
-				{"server", "pass", []string{kubetest.GitVersion}}, {"reviewer", "pass", []string{"system:auth-delegator"}}, {"reviewer_token", "skip", nil},
+				{"server", "pass", []string{kubetest.GitVersion}}, {"reviewer", "warn", []string{"none is configured", "system:auth-delegator", "token_reviewer_jwt=@reviewer.jwt"}}, {"reviewer_token", "skip", nil},
 				{"permission_tokenreviews", "skip", []string{"each service account"}}, {"cluster_keys", "skip", nil},
 			},
 		},

@@ -26,8 +26,8 @@ key is refused.`,
 			Description: `Bearer token for the TokenReview API. If it is not set, the token of the pod that
 Vault runs in; without one, or with disable_local_ca_jwt, the token of each login
 is used to review itself. The token alone, without quotes or Bearer; what is plainly
-the name of a file is refused. Never returned. A write that does not name it takes it
-away, with a warning.`,
+the name of a file is refused. Never returned. A write that does not name it, or names
+it with an empty value, takes it away, with a warning.`,
 			DisplayAttrs: &framework.DisplayAttributes{Name: "Token Reviewer JWT"},
 		},
 		"pem_keys": {

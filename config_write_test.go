@@ -86,8 +86,10 @@ func TestConfigFieldsAreReset(t *testing.T) {
 					want[field] = defaults[field]
 				}
 				wantData(t, m.read("config"), want)
-				if o.warnings != nil {
-					t.Errorf("%v: warnings %q", f, o.warnings)
+				for _, warning := range o.warnings { // what narrowed is told, in TestEmptyValuesAreLoud
+					if field, _, _ := strings.Cut(warning, " was named with an empty value"); len(o.warnings) > 1 || f[field] != nil && f[field] != "" {
+						t.Errorf("%v: warnings %q", f, o.warnings)
+					}
 				}
 			}
 			for _, field := range config.AddedFields() {
@@ -205,7 +207,7 @@ func TestDroppedReviewerIsLoud(t *testing.T) {
 			t.Errorf("%s: %d %q", name, o.status, o.warnings)
 		}
 		data := m.checked()
-		wantCheck(t, data, "reviewer", "pass", "each login token reviews itself")
+		wantCheck(t, data, "reviewer", "warn", "none is configured, each login reviews itself", "vault patch auth/test/config token_reviewer_jwt=@reviewer.jwt")
 		wantCheck(t, data, "configuration", "pass", "none, each login reviews itself")
 		if o := m.write("config", withoutReviewer); o.warnings != nil {
 			t.Errorf("%s, and a write after it: %q", name, o.warnings)

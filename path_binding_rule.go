@@ -170,9 +170,6 @@ func (b *backend) rulePatch(ctx context.Context, req *logical.Request, data *fra
 }
 
 func (b *backend) ruleChange(ctx context.Context, req *logical.Request, data *framework.FieldData, create bool) (*logical.Response, error) {
-	if response := refuseUnknown(req, data); response != nil {
-		return response, nil
-	}
 	key := rules.Key(data.Get("name").(string))
 	return b.change(ctx, req.Storage, []string{key}, func(s logical.Storage) (*logical.Response, error) {
 		return b.ruleMerge(ctx, s, req, data, create)
@@ -186,14 +183,19 @@ func (b *backend) ruleMerge(ctx context.Context, s logical.Storage, req *logical
 	if err != nil {
 		return nil, err
 	}
+	if response := refuseUnknown(req, data, r.OnlyRead()); response != nil {
+		return response, nil
+	}
 	if r == nil && !create {
 		return nil, logical.CodedError(404, fmt.Sprintf("there is no binding rule %q", name))
 	}
 	if r == nil {
 		r = &rules.Entry{}
 	}
-	named := patched(data)
-	if selector := data.Get("selector").(string); named("selector") && strings.TrimSpace(selector) == "" {
+	before, named := *r, patched(data)
+	// A rule without a selector is read with an empty one, and can be written as it was read.
+	saysItAgain := before.BindType != "" && before.Selector == ""
+	if selector := data.Get("selector").(string); named("selector") && strings.TrimSpace(selector) == "" && !saysItAgain {
 		return logical.ErrorResponse(emptySelector), nil
 	}
 	for field, target := range map[string]*string{
@@ -219,7 +221,10 @@ func (b *backend) ruleMerge(ctx context.Context, s logical.Storage, req *logical
 	if err := b.ruleStore(ctx, s, name, r); err != nil {
 		return nil, err
 	}
-	return answerWrite(req, data, warnings), nil
+	for _, field := range emptyBooleans(req, data) {
+		warnings = append(warnings, config.EmptyIsFalse(field))
+	}
+	return answerWrite(req, data, warnings, before.OnlyRead()), nil
 }
 
 // emptySelector refuses a selector that is named and says nothing, which is what is
@@ -254,8 +259,10 @@ func (b *backend) ruleWarnings(ctx context.Context, s logical.Storage, name stri
 	if r.UseServiceNameAnnotation && (config == nil || config.ServiceNameAnnotation == "") {
 		warnings = append(warnings, "use_service_name_annotation has no effect until service_name_annotation of the configuration names the annotation; serviceaccount.name is the service account's own name until then.")
 	}
-	if missing := r.MissingRole(ctx, b.at(s)); missing != "" {
-		warnings = append(warnings, missing)
+	for _, problem := range []string{r.MissingRole(ctx, b.at(s)), r.RefusedRole(ctx, b.at(s))} {
+		if problem != "" {
+			warnings = append(warnings, problem)
+		}
 	}
 	return warnings, nil
 }

@@ -20,9 +20,10 @@ Every login makes one request to the TokenReview API of the cluster that is
 configured here. As in Vault's own method, a write replaces the fields that this has:
 those that it does not name get their defaults, and the reviewer's token is gone
 unless it is named. Fields that Vault's own method does not have stay as they are
-until a write names them; an empty value resets one. A patch changes only the fields
-that it names. The reviewer's token is stored and never returned, nor is the password
-of proxy_url: it is read as xxxxx, and what was read can be written back.
+until a write names them; an empty value resets one, with a warning where it narrowed
+who may log in. A patch changes only the fields that it names. The reviewer's token is
+stored and never returned, nor is the password of proxy_url: it is read as xxxxx, and
+what was read can be written back.
 
 Where Vault runs in a pod of the same cluster, only kubernetes_host is needed:
 the pod's own CA bundle and token are used, and followed as Kubernetes renews
@@ -97,18 +98,15 @@ func (b *backend) configReplace(ctx context.Context, s logical.Storage, req *log
 	}
 	c.SettleIssuer(stored)
 	c.SettleReviewer(stored, namesReviewer)
-
+	c.KeepUnset(stored)
 	if lost := c.LostFrom(stored, data.Raw); len(lost) > 0 {
 		warnings = append(warnings, fmt.Sprintf("A write replaces what it does not name: now at their defaults are %s. vault patch changes single fields.", strings.Join(lost, ", ")))
 	}
-	return b.configStore(ctx, s, req, data, c, warnings...)
+	return b.configStore(ctx, s, req, data, stored, c, warnings...)
 }
 
 // configPatch changes the fields that are named; null means the default.
 func (b *backend) configPatch(ctx context.Context, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
-	if response := refuseUnknown(req, data); response != nil {
-		return response, nil
-	}
 	return b.change(ctx, req.Storage, []string{config.Path}, func(s logical.Storage) (*logical.Response, error) {
 		return b.configMerge(ctx, s, req, data)
 	})
@@ -119,6 +117,9 @@ func (b *backend) configMerge(ctx context.Context, s logical.Storage, req *logic
 	c, err := config.Read(ctx, s)
 	if err != nil {
 		return nil, err
+	}
+	if response := refuseUnknown(req, data, c.OnlyRead()); response != nil {
+		return response, nil
 	}
 	if c == nil {
 		return nil, logical.CodedError(404, "there is no configuration to patch; write one")
@@ -134,7 +135,8 @@ func (b *backend) configMerge(ctx context.Context, s logical.Storage, req *logic
 	}
 	c.SettleIssuer(&before)
 	c.SettleReviewer(&before, named("token_reviewer_jwt"))
-	return b.configStore(ctx, s, req, data, c, warnings...)
+	c.KeepUnset(&before)
+	return b.configStore(ctx, s, req, data, &before, c, warnings...)
 }
 
 // patched tells which fields a patch names. A field that is null is taken out of
@@ -180,9 +182,10 @@ func setConfig(c *config.Entry, data *framework.FieldData, named func(field stri
 	}
 }
 
-// configStore validates and writes a configuration.
+// configStore validates and writes a configuration. before is the one that is stored, or
+// nil.
 func (b *backend) configStore(
-	ctx context.Context, s logical.Storage, req *logical.Request, data *framework.FieldData, c *config.Entry, warnings ...string,
+	ctx context.Context, s logical.Storage, req *logical.Request, data *framework.FieldData, before, c *config.Entry, warnings ...string,
 ) (*logical.Response, error) {
 	if err := c.Validate(b.podCA.Read); err != nil {
 		return logical.ErrorResponse(err.Error()), nil
@@ -202,13 +205,20 @@ func (b *backend) configStore(
 			"mount", req.MountPoint, "remedy", "write it again with token_reviewer_jwt, or confirm with token_reviewer_jwt=\"\"")
 		warnings = append(warnings, reviewerDropped)
 	}
+	warnings = append(warnings, c.EmptiedFrom(before, emptied(req))...)
+	warnings = append(warnings, c.EmptyBooleansAs(before, c.ReadAsFalse(before, req.Data, emptyBooleans(req, data)))...)
+	if c.EmptiedReviewer(before, emptied(req)) && b.cluster.Credential(c)() == "" {
+		b.Logger().Warn("token_reviewer_jwt of the configuration was written with an empty value, and the reviewer's token that was stored is gone",
+			"mount", req.MountPoint, "remedy", "if each login is not meant to review itself, write it again with token_reviewer_jwt")
+		warnings = append(warnings, reviewerEmptied)
+	}
 	if c.EnforcesDefaultIssuer {
 		// In the log, and not in the response: there Vault's own method says nothing.
 		b.Logger().Warn("issuers are validated and none is named, so only tokens with the default issuer can log in, which those of pods do not have",
 			"issuer", config.DefaultIssuer, "remedy", "name the cluster's issuer, or set disable_iss_validation=true")
 	}
 	warnings = append(warnings, b.ruleRoleWarnings(ctx, s, c)...)
-	return answerWrite(req, data, warnings), nil
+	return answerWrite(req, data, warnings, before.OnlyRead()), nil
 }
 
 // overwritten tells which fields a write sets: all that Vault's own method has, and of
@@ -238,6 +248,10 @@ func emptyPairsAsNone(req *logical.Request) {
 		req.Data[field] = map[string]any{}
 	}
 }
+
+const reviewerEmptied = "token_reviewer_jwt was named with an empty value, and the reviewer's token that was stored is gone. " +
+	"Each login now reviews itself with its own token, and is refused where its service account may not, or its token is for another audience. " +
+	"If that was an empty file, or a variable that was not set, name token_reviewer_jwt again."
 
 const reviewerDropped = "token_reviewer_jwt was not named, and a write replaces it: the reviewer's token that was stored is gone. " +
 	"Each login now reviews itself with its own token, and is refused where its service account may not. " +

@@ -70,7 +70,7 @@ where it is empty, as in a login, and the answer has a note.`,
 // explainWrite makes a login that issues nothing. It is no login, and so it is
 // neither logged nor counted as one.
 func (b *backend) explainWrite(ctx context.Context, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
-	if response := refuseUnknown(req, data); response != nil {
+	if response := refuseUnknown(req, data, nil); response != nil {
 		return response, nil
 	}
 	request := loginRequest(req, data)
@@ -85,6 +85,9 @@ func (b *backend) explainWrite(ctx context.Context, req *logical.Request, data *
 	request.Source, request.Observer = source, account
 	request.Anew = true // what is true now, not a moment ago
 	outcome, err := login.LogIn(ctx, b.at(req.Storage), request)
+	if err == nil {
+		err = explain.RefusedByHost(ctx, b.at(req.Storage), outcome, req.MountPoint, request.Role)
+	}
 	if err != nil && refusal.KindOf(err) == 0 {
 		return respond(err) // the host's own, such as of storage
 	}

@@ -136,7 +136,7 @@ func importOptionsOf(data *framework.FieldData) importer.Options {
 }
 
 func (b *backend) importConsul(ctx context.Context, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
-	if response := refuseUnknown(req, data); response != nil {
+	if response := refuseUnknown(req, data, nil); response != nil {
 		return response, nil
 	}
 	if response := refuseEmpty(req, data, importEmpty); response != nil {

@@ -14,6 +14,7 @@ import (
 	"vault-plugin-auth-kubernetes/internal/binding"
 	"vault-plugin-auth-kubernetes/internal/config"
 	"vault-plugin-auth-kubernetes/internal/role"
+	"vault-plugin-auth-kubernetes/internal/scrub"
 )
 
 const (
@@ -32,7 +33,9 @@ namespaces may hold * as a wildcard. If there is a selector, it must hold as wel
 With only_by_binding_rules no login can name the role; binding rules give it, and it
 may then leave names and namespaces empty.
 
-A write to a role that exists changes only the fields that it names.
+A write to a role that exists changes only the fields that it names. Where an empty
+value takes a bound or a limit away, the answer says so; deleting a role that binding
+rules or the configuration name is said as well.
 `
 )
 
@@ -202,11 +205,41 @@ func roleData(r *role.Entry) map[string]any {
 	return d
 }
 
+// roleDelete says what still refers to the role, and nothing if nothing does.
 func (b *backend) roleDelete(ctx context.Context, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
-	key := role.StorageKey(data.Get("name").(string))
-	return b.change(ctx, req.Storage, []string{key}, func(s logical.Storage) (*logical.Response, error) {
-		return nil, s.Delete(ctx, key)
+	name := role.Key(data.Get("name").(string))
+	_, err := b.change(ctx, req.Storage, []string{role.StorageKey(name)}, func(s logical.Storage) (*logical.Response, error) {
+		return nil, s.Delete(ctx, role.StorageKey(name))
 	})
+	if err != nil {
+		return nil, err
+	}
+	warnings := b.deletedRoleWarnings(ctx, req.Storage, name)
+	if len(warnings) == 0 {
+		return nil, nil
+	}
+	return answerWrite(req, data, warnings, nil), nil
+}
+
+// deletedRoleWarnings say what still refers to a role that was deleted. The role is gone
+// whatever they come to, so what cannot be read now is left out.
+func (b *backend) deletedRoleWarnings(ctx context.Context, s logical.Storage, name string) []string {
+	var warnings []string
+	if c, err := config.Read(ctx, s); err == nil && c.GoesThrough(name) {
+		warnings = append(warnings, c.RuleRoleProblem(nil))
+	}
+	rules, err := b.rules.Get(ctx, s)
+	if err != nil {
+		return warnings
+	}
+	bound := rules.BindingRole(name)
+	for i, rule := range bound {
+		bound[i] = fmt.Sprintf("%q", rule)
+	}
+	if len(bound) > 0 {
+		warnings = append(warnings, fmt.Sprintf("there is no role %q any more, which binding rules bind; logins skip it until there is: %s", name, scrub.Few(bound)))
+	}
+	return warnings
 }
 
 func (b *backend) roleWrite(ctx context.Context, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
@@ -242,14 +275,12 @@ func (b *backend) roleChange(ctx context.Context, s logical.Storage, req *logica
 	if err := errors.Join(checkWrittenSelector(data), setAliasNameSource(r, data)); err != nil {
 		return logical.ErrorResponse(err.Error()), nil
 	}
-	if r.LacksAudience() {
-		config, err := config.Read(ctx, s)
-		if err != nil {
-			return nil, err
-		}
-		if config != nil && config.RequireAudience {
-			return logical.ErrorResponse("the configuration has require_audience set: give the role an audience"), nil
-		}
+	c, err := config.Read(ctx, s)
+	if err != nil && r.LacksAudience() {
+		return nil, err // otherwise it only serves for warnings
+	}
+	if r.LacksAudience() && c != nil && c.RequireAudience {
+		return logical.ErrorResponse("the configuration has require_audience set: give the role an audience"), nil
 	}
 	entry, err := logical.StorageEntryJSON(role.StorageKey(name), r)
 	if err != nil {
@@ -262,7 +293,11 @@ func (b *backend) roleChange(ctx context.Context, s logical.Storage, req *logica
 	if _, named := data.GetOk("selector"); create && named && r.Selector == "" {
 		warnings = append(warnings, "selector is empty, so it narrows nothing: the role is for all that its other bounds allow.")
 	}
-	return answerWrite(req, data, append(warnings, r.WidenedFrom(&before)...)), nil
+	widened := r.WidenedFrom(&before, emptied(req))
+	if !before.OnlyByBindingRules && !r.OnlyByBindingRules && slices.Contains(emptyBooleans(req, data), "only_by_binding_rules") {
+		widened = append(widened, config.EmptyIsFalse("only_by_binding_rules")+" Whoever the bounds of the role allow can log in by naming it.")
+	}
+	return answerWrite(req, data, slices.Concat(warnings, c.RoleUseWarnings(name, r), widened), nil), nil
 }
 
 // checkWrittenSelector refuses a selector that is part of the write and was meant
@@ -359,7 +394,7 @@ func roleWarnings(r *role.Entry, name string, system logical.SystemView) []strin
 	if r.TokenMaxTTL > 0 && r.TokenMaxTTL > system.MaxLeaseTTL() {
 		warnings = append(warnings, "max_ttl is greater than the system or backend mount's maximum TTL value; issued tokens' max TTL value will be truncated")
 	}
-	if r.LacksAudience() {
+	if r.LacksAudience() && !r.OnlyByBindingRules { // by rules, the mount's audiences count
 		warnings = append(warnings, fmt.Sprintf("Role %s does not have an audience configured. While audiences are not required, consider specifying one if your use case would benefit from additional JWT claim verification.", name))
 	}
 	return warnings

@@ -98,8 +98,11 @@ func clearedError(err error, secrets *scrub.Scrubber) error {
 // where there is nothing to say. Otherwise it is a response, and only to a response does
 // the framework add its own warning about fields that do not exist; so there has to be
 // one where a field was mistyped, or a name in the body is not that of the path.
-func answerWrite(req *logical.Request, data *framework.FieldData, warnings []string) *logical.Response {
-	if len(warnings) == 0 && len(unknownFields(req, data)) == 0 && !namesAnother(req, data) {
+//
+// onlyRead are the fields that a read returns and no write takes, as they are stored:
+// where what was read is written back, there is nothing to say of them.
+func answerWrite(req *logical.Request, data *framework.FieldData, warnings []string, onlyRead map[string]any) *logical.Response {
+	if len(warnings) == 0 && len(unknownFields(req, data, onlyRead)) == 0 && !namesAnother(req, data) {
 		return nil
 	}
 	response := &logical.Response{}
@@ -109,11 +112,13 @@ func answerWrite(req *logical.Request, data *framework.FieldData, warnings []str
 	return response
 }
 
-// unknownFields are the fields of a request that its path does not have.
-func unknownFields(req *logical.Request, data *framework.FieldData) []string {
+// unknownFields are the fields of a request that its path does not have. One that is only
+// read is no such field where it has the value that is stored.
+func unknownFields(req *logical.Request, data *framework.FieldData, onlyRead map[string]any) []string {
 	var unknown []string
 	for _, field := range slices.Sorted(maps.Keys(req.Data)) {
-		if data.Schema[field] == nil {
+		stored, isRead := onlyRead[field]
+		if data.Schema[field] == nil && !(isRead && fmt.Sprint(req.Data[field]) == fmt.Sprint(stored)) {
 			unknown = append(unknown, field)
 		}
 	}
@@ -130,9 +135,9 @@ func namesAnother(req *logical.Request, data *framework.FieldData) bool {
 
 // refuseUnknown refuses a request with fields that its path does not have. It is for
 // the paths that Vault's own method does not have; on the others such fields are
-// ignored with a warning, as there.
-func refuseUnknown(req *logical.Request, data *framework.FieldData) *logical.Response {
-	unknown := unknownFields(req, data)
+// ignored with a warning, as there. onlyRead is as in answerWrite.
+func refuseUnknown(req *logical.Request, data *framework.FieldData, onlyRead map[string]any) *logical.Response {
+	unknown := unknownFields(req, data, onlyRead)
 	if len(unknown) == 0 && namesAnother(req, data) {
 		return logical.ErrorResponse("name: it is %q by the path of the request, and cannot be another", data.Get("name"))
 	}
@@ -142,8 +147,16 @@ func refuseUnknown(req *logical.Request, data *framework.FieldData) *logical.Res
 	known := slices.Sorted(maps.Keys(data.Schema))
 	reasons := make([]string, 0, len(unknown))
 	for _, field := range unknown[:min(len(unknown), maxUnknownTold)] {
+		if stored, isRead := onlyRead[field]; isRead {
+			reasons = append(reasons, fmt.Sprintf("%s: it is only read, and is %q here; leave it out", field, fmt.Sprint(stored)))
+			continue
+		}
 		reason := fmt.Sprintf("there is no field %.64q", field)
-		if meant := typo.Nearest(field, known); meant != "" {
+		meant := typo.Nearest(field, slices.Concat(known, slices.Sorted(maps.Keys(onlyRead))))
+		if _, isRead := onlyRead[meant]; isRead {
+			// Not the field beside it: what a read says of a secret must not become the secret.
+			reason += fmt.Sprintf("; %q is only read", meant)
+		} else if meant != "" {
 			reason += fmt.Sprintf("; did you mean %q?", meant)
 		} else {
 			reason += "; the fields are " + strings.Join(known, ", ")

@@ -156,7 +156,26 @@ func TestRoleWriteSaysWhatItWidens(t *testing.T) {
 		"one way to say it for other": {nil, fields{"audience": "", "bound_audiences": "vault"}, nil},
 		"addresses":                   {fields{"token_bound_cidrs": "192.0.2.0/24"}, fields{"token_bound_cidrs": ""}, []string{"token_bound_cidrs is empty now, so the role can be used from any address; before, from 192.0.2.0/24 only."}},
 		"addresses, by the old name":  {fields{"bound_cidrs": "192.0.2.0/24"}, fields{"bound_cidrs": ""}, []string{"token_bound_cidrs is empty now"}},
-		"pairs, which only add":       {fields{"bound_service_accounts": "ops/web"}, fields{"bound_service_accounts": ""}, nil},
+		"only rules gave it":          {fields{"only_by_binding_rules": true}, fields{"only_by_binding_rules": ""}, []string{"only_by_binding_rules is false now, so whoever"}},
+		"only rules gave it, null":    {fields{"only_by_binding_rules": true}, fields{"only_by_binding_rules": nil}, []string{"only_by_binding_rules is false now, so whoever"}},
+		"only rules gave it, false":   {fields{"only_by_binding_rules": true}, fields{"only_by_binding_rules": false}, []string{"only_by_binding_rules is false now, so whoever"}},
+		"audience, given by rules":    {fields{"only_by_binding_rules": true}, fields{"audience": ""}, []string{"The role no longer asks for an audience of its own; before, for vault only."}},
+		"bounds, given by rules": {
+			fields{"only_by_binding_rules": true, "bound_service_account_names": nil, "bound_service_account_namespaces": nil, "bound_service_accounts": "apps/web"},
+			fields{"bound_service_accounts": ""}, []string{"The role has no bounds of its own now"},
+		},
+		"uses":                  {fields{"token_num_uses": 3}, fields{"token_num_uses": ""}, []string{"token_num_uses was named with an empty value, and the limit is gone; before, it was 3."}},
+		"uses, null":            {fields{"token_num_uses": 3}, fields{"token_num_uses": nil}, []string{"token_num_uses was named"}},
+		"uses, 0":               {fields{"token_num_uses": 3}, fields{"token_num_uses": 0}, nil},
+		"uses, by the old name": {fields{"num_uses": 3}, fields{"num_uses": ""}, []string{"token_num_uses was named"}},
+		"TTL":                   {fields{"token_ttl": "5m"}, fields{"token_ttl": ""}, []string{"token_ttl was named with an empty value, and the limit is gone; before, it was 5m0s."}},
+		"max TTL":               {fields{"token_max_ttl": "5m"}, fields{"token_max_ttl": ""}, []string{"token_max_ttl was named"}},
+		"explicit max TTL":      {fields{"token_explicit_max_ttl": "5m"}, fields{"token_explicit_max_ttl": ""}, []string{"token_explicit_max_ttl was named"}},
+		"period":                {fields{"token_period": "5m"}, fields{"token_period": ""}, []string{"token_period was named"}},
+		"no default policy":     {fields{"token_no_default_policy": true}, fields{"token_no_default_policy": ""}, []string{"token_no_default_policy was named"}},
+		"false is meant":        {fields{"token_no_default_policy": true}, fields{"token_no_default_policy": false}, nil},
+		"limit that was none":   {nil, fields{"token_ttl": ""}, nil},
+		"pairs, which only add": {fields{"bound_service_accounts": "ops/web"}, fields{"bound_service_accounts": ""}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := newDemo(t, nil, row.before)
@@ -166,6 +185,9 @@ func TestRoleWriteSaysWhatItWidens(t *testing.T) {
 		})
 	}
 	m := newMount(t)
+	if got := m.write("role/lent", fields{"only_by_binding_rules": true, "token_policies": "lent"}).warnings; got != nil {
+		t.Errorf("a role of rules, for which the mount's audiences count: %q", got)
+	}
 	if got := m.write("role/new", m.role(fields{"selector": ""})).warnings; len(got) != 1 || !strings.HasPrefix(got[0], "selector is empty, so it narrows nothing") {
 		t.Errorf("a new role: %q", got)
 	}

@@ -42,6 +42,18 @@ const (
 // rule that is to blame is named.
 var reservedPolicies = []string{"root", "response-wrapping", "control-group"}
 
+// ReservedPolicy is the first of the policies that Vault refuses to give to a token that an
+// auth method issues, as Vault reads their names, or "" if none is. With root there is no
+// other policy to Vault.
+func ReservedPolicy(policies []string) string {
+	for _, reserved := range reservedPolicies {
+		if slices.ContainsFunc(policies, func(policy string) bool { return strings.EqualFold(strings.TrimSpace(policy), reserved) }) {
+			return reserved
+		}
+	}
+	return ""
+}
+
 // badName says what is wrong with a name.
 type badName struct {
 	// offset of the first byte that is wrong; -1 if the name as a whole is.

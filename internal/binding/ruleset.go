@@ -1,6 +1,7 @@
 package binding
 
 import (
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -140,6 +141,19 @@ func (s *RuleSet) Broken() []BrokenRule {
 		return true
 	})
 	return broken
+}
+
+// BindingRole returns the names of the rules that bind the role of that name, sorted. A
+// rule that computes the name of a role is none of them.
+func (s *RuleSet) BindingRole(role string) []string {
+	var names []string
+	s.snapshot.Load().walk(keyName, func(e *entry) bool {
+		if e.rule != nil && e.rule.rule.BindType == BindRole && strings.EqualFold(e.rule.rule.BindName, role) {
+			names = append(names, e.name)
+		}
+		return true
+	})
+	return names
 }
 
 // walk calls visit for the entries under a prefix, in the order of their keys,

@@ -53,8 +53,9 @@ func (c *checker) reviewer(ctx context.Context) (f finding, blocked string) {
 			"there is no reviewer; the permissions that count are those of each service account that logs in"
 	}
 	if c.credential == "" {
-		return passed("none is configured: each login token reviews itself, so each service account that logs in needs " +
-				"the ClusterRole system:auth-delegator, and tokens that the API server takes as a credential too"),
+		return warned(shell.Commented(c.patch("token_reviewer_jwt=@reviewer.jwt"), "unless each login is to review itself"),
+				"none is configured, each login reviews itself: it is refused unless its service account has "+
+					"the ClusterRole system:auth-delegator, and its token the API server's own audience"),
 			"there is no reviewer; the permissions that count are those of each service account that logs in"
 	}
 	const unknown = "the API server did not say who the reviewer is"

@@ -133,7 +133,7 @@ func (c *checker) credentialSource() string {
 }
 
 // staticReviewer tells whether the credential is one that nobody renews.
-func (c *checker) staticReviewer() bool { return c.cluster.Config.TokenReviewerJWT != "" }
+func (c *checker) staticReviewer() bool { return c.cluster.Config.HasReviewer() }
 
 // readRoles notes what roles need, and returns what is wrong with any.
 func (c *checker) readRoles(ctx context.Context) (problems []string, err error) {
@@ -187,6 +187,9 @@ func (c *checker) examineRole(name string, r *role.Role) (problem string) {
 	case c.cluster.Config.RequireAudience && r.LacksAudience():
 		return "it has no audience, and the configuration has require_audience set"
 	}
+	if policy := r.ReservedPolicy(); policy != "" {
+		problem = "it " + role.PolicyRefused(policy)
+	}
 	var sources binding.Sources
 	if r.Selector != nil {
 		sources = r.Selector.Sources()
@@ -200,5 +203,5 @@ func (c *checker) examineRole(name string, r *role.Role) (problem string) {
 	if r.ServiceAccountNamespaceSelector != "" && r.NamespaceSelector == nil {
 		return "its namespace selector cannot be parsed and matches nothing"
 	}
-	return ""
+	return problem
 }

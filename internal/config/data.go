@@ -34,17 +34,8 @@ func AddedFields() []string {
 // Data is what reading the configuration returns: every field but the reviewer's
 // token, and where nothing was set, the default that counts.
 func (c *Entry) Data() map[string]any {
-	data := map[string]any{"token_reviewer_jwt_set": c.TokenReviewerJWT != ""}
-	shown := *c
-	shown.RequestTimeout = c.Timeout()
-	shown.MaxConcurrentReviews = cmp.Or(c.MaxConcurrentReviews, kube.DefaultMaxConcurrent)
-	shown.RenewalCheck = cmp.Or(c.RenewalCheck, renewalCheckAccount)
-	if shown.ConsulNamespaceOverrides == nil {
-		shown.ConsulNamespaceOverrides = map[string]string{}
-	}
-	if shown.BindingRuleAudiences == nil {
-		shown.BindingRuleAudiences = []string{}
-	}
+	data := c.OnlyRead()
+	shown := c.shown()
 	for field, target := range shown.Fields() {
 		if field == "token_reviewer_jwt" {
 			continue
@@ -60,13 +51,33 @@ func (c *Entry) Data() map[string]any {
 	return data
 }
 
+// OnlyRead are the fields that a read returns and no write takes. c may be nil.
+func (c *Entry) OnlyRead() map[string]any {
+	return map[string]any{"token_reviewer_jwt_set": c != nil && c.HasReviewer()}
+}
+
+// shown is the configuration with the defaults that count where nothing was set.
+func (c *Entry) shown() Entry {
+	shown := *c
+	shown.RequestTimeout = c.Timeout()
+	shown.MaxConcurrentReviews = cmp.Or(c.MaxConcurrentReviews, kube.DefaultMaxConcurrent)
+	shown.RenewalCheck = cmp.Or(c.RenewalCheck, renewalCheckAccount)
+	if shown.ConsulNamespaceOverrides == nil {
+		shown.ConsulNamespaceOverrides = map[string]string{}
+	}
+	if shown.BindingRuleAudiences == nil {
+		shown.BindingRuleAudiences = []string{}
+	}
+	return shown
+}
+
 // SettleReviewer notes that a write took the reviewer's token away without saying so,
 // as Vault's own semantics have it: a write that does not name token_reviewer_jwt
 // replaces it with nothing, and each login then reviews itself, which it mostly may
 // not. The note stands until a write names token_reviewer_jwt, empty or not.
 func (c *Entry) SettleReviewer(before *Entry, named bool) {
-	had := before != nil && (before.hasReviewer() || before.ReviewerDropped)
-	c.ReviewerDropped = had && !named && !c.hasReviewer()
+	had := before != nil && (before.HasReviewer() || before.ReviewerDropped)
+	c.ReviewerDropped = had && !named && !c.HasReviewer()
 }
 
 // LostFrom are the fields of Vault's own method that a write took back to their defaults
@@ -90,4 +101,26 @@ func (c *Entry) LostFrom(before *Entry, raw map[string]any) []string {
 	return lost
 }
 
-func (c *Entry) hasReviewer() bool { return strings.TrimSpace(c.TokenReviewerJWT) != "" }
+// HasReviewer tells whether there is a reviewer's token; blank, it is none.
+func (c *Entry) HasReviewer() bool { return strings.TrimSpace(c.TokenReviewerJWT) != "" }
+
+// KeepUnset leaves a setting unset that was, where the default is written that a read shows
+// in its place: what was read can be written back, and then nothing changed.
+func (c *Entry) KeepUnset(before *Entry) {
+	if before == nil {
+		return
+	}
+	shown := before.shown()
+	keep(&c.RequestTimeout, before.RequestTimeout, shown.RequestTimeout)
+	keep(&c.MaxConcurrentReviews, before.MaxConcurrentReviews, shown.MaxConcurrentReviews)
+	keep(&c.RenewalCheck, before.RenewalCheck, shown.RenewalCheck)
+	if before.PEMKeys == nil && slices.Equal(c.PEMKeys, before.PEMKeys) {
+		c.PEMKeys = nil // an import stores no list, where a write stores an empty one
+	}
+}
+
+func keep[T comparable](now *T, stored, shown T) {
+	if *now == shown {
+		*now = stored
+	}
+}

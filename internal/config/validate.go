@@ -123,6 +123,8 @@ func (c *Entry) RuleRoleProblem(r *role.Role) string {
 		return ""
 	case r == nil:
 		return fmt.Sprintf("there is no role %q, which binding_rule_role names; logins by rules are refused until there is", name)
+	case r.ReservedPolicy() != "":
+		return fmt.Sprintf("the role %q, which binding_rule_role names, %s; so is each login by rules", name, role.PolicyRefused(r.ReservedPolicy()))
 	case len(c.BindingRuleAudiences) > 0 && len(r.Audiences()) > 0 &&
 		!slices.ContainsFunc(r.Audiences(), func(a string) bool { return slices.Contains(c.BindingRuleAudiences, a) }):
 		return fmt.Sprintf("binding_rule_audiences has none of the audiences %q of the role %q, which binding_rule_role names; logins by rules are refused", r.Audiences(), name)

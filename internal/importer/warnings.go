@@ -19,6 +19,7 @@ const (
 	namedPolicy    binding.Kind = "become policies of Vault, where the names may mean something else than in Consul; policy_prefix gives them others"
 	roleIsThere    binding.Kind = "bind roles which this mount has already: see whether they are meant, or give role_prefix"
 	roleIsMissing  binding.Kind = "bind roles that do not exist, and logins skip them until they do; with only_by_binding_rules=true a role needs no bounds of its own, and no login can name it"
+	roleIsRefused  binding.Kind = "bind roles with a policy that Vault gives to no token of an auth method: each login that gets one is refused"
 	goneFromConsul binding.Kind = "came with an earlier import, binding_rules has them no more, and they go on granting; remove_missing=true deletes them"
 )
 
@@ -80,6 +81,9 @@ func toldTogether(of []warning) string {
 func (m *Mount) warnOf(ctx context.Context, plan *Plan, name string, entry *rules.Entry, unchanged bool) error {
 	if missing := entry.MissingRole(ctx, m.Roles); missing != "" {
 		plan.warn(name, roleIsMissing, fmt.Sprintf("%.64q", entry.BindName), ": "+missing)
+	}
+	if refused := entry.RefusedRole(ctx, m.Roles); refused != "" {
+		plan.warn(name, roleIsRefused, fmt.Sprintf("%.64q", entry.BindName), ": "+refused)
 	}
 	if unchanged {
 		return nil // it was told of when it was written

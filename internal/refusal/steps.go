@@ -32,6 +32,8 @@ var LoginSteps = []Step{
 const (
 	// StepRequest is where a login ends that no step of it was reached for.
 	StepRequest Step = "request"
+	// StepToken is Vault's making of the token, after all steps; explain looks ahead at it.
+	StepToken Step = "token"
 	// StepRenewal is the renewal of a token.
 	StepRenewal Step = "renewal"
 	// StepSeveralNames is a warning about a login that was allowed.

@@ -78,6 +78,15 @@ func (r *Entry) Audiences() []string {
 	return r.BoundAudiences
 }
 
+// ReservedPolicy is a policy of the role that no login gets, since Vault refuses to issue
+// the token; "" if there is none.
+func (r *Entry) ReservedPolicy() string { return binding.ReservedPolicy(r.TokenPolicies) }
+
+// PolicyRefused says of a role what Vault does about such a policy.
+func PolicyRefused(policy string) string {
+	return fmt.Sprintf("has the policy %q in token_policies, which Vault gives to no token of an auth method: each login is refused with a 400", policy)
+}
+
 // LeavesBoundsToRules tells whether whoever a binding rule gives the role to may have
 // it: it can be had in no other way, and says nothing of names and namespaces itself.
 func (r *Entry) LeavesBoundsToRules() bool {

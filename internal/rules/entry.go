@@ -95,3 +95,24 @@ func (e *Entry) MissingRole(ctx context.Context, roles Roles) string {
 	}
 	return fmt.Sprintf("There is no role %q; logins skip it until there is. With only_by_binding_rules=true it needs no bounds of its own, and no login can name it.", e.BindName)
 }
+
+// RefusedRole says that each login ends which gets the role that a rule binds, or "".
+func (e *Entry) RefusedRole(ctx context.Context, roles Roles) string {
+	if e.BindType != string(binding.BindRole) || strings.Contains(e.BindName, "${") {
+		return ""
+	}
+	bound, err := roles.Role(ctx, e.BindName)
+	if err != nil || bound == nil || bound.ReservedPolicy() == "" {
+		return ""
+	}
+	return fmt.Sprintf("The role %q %s. So is each login by rules that gets it.", e.BindName, role.PolicyRefused(bound.ReservedPolicy()))
+}
+
+// OnlyRead are the fields that a read returns and no write takes. e may be nil.
+func (e *Entry) OnlyRead() map[string]any {
+	from := ""
+	if e != nil {
+		from = e.ImportedFrom
+	}
+	return map[string]any{"imported_from": from}
+}

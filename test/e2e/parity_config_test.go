@@ -58,7 +58,7 @@ func configWholeRows() []parityRow {
 			write("config", everything), write("config", config(nil)).differing("settings-lost", warning(settingsLost, reviewerDropped)), read("config")),
 		row("a write replaces all fields, and names no reviewer",
 			write("config", everything),
-			write("config", config(map[string]any{"token_reviewer_jwt": ""})).differing("settings-lost", warning(settingsLost)), read("config"),
+			write("config", config(map[string]any{"token_reviewer_jwt": ""})).differing("settings-lost", warning(settingsLost, reviewerEmptied)), read("config"),
 			write("config", config(nil)), read("config")),
 		row("a refused write changes nothing",
 			write("config", everything),
@@ -97,6 +97,7 @@ func unrecognized(fields ...string) string {
 }
 
 const (
+	reviewerEmptied = "token_reviewer_jwt was named with an empty value, and the reviewer's token that was stored is gone. …"
 	reviewerDropped = "token_reviewer_jwt was not named, and a write replaces it: …"
 	settingsLost    = "A write replaces what it does not name: now at their defaults are disable_iss_validation, issuer, " +
 		"kubernetes_ca_cert, pem_keys, use_annotations_as_alias_metadata. vault patch changes single fields."
@@ -244,7 +245,14 @@ func configFieldRows() []parityRow {
 	rows := []parityRow{
 		configRow("reviewer", map[string]any{"token_reviewer_jwt": rowReviewer}),
 		configRow("reviewer empty", map[string]any{"token_reviewer_jwt": ""}),
-		configRow("reviewer blank", map[string]any{"token_reviewer_jwt": " \n"}),
+		row("reviewer blank",
+			write("config", config(map[string]any{"token_reviewer_jwt": " \n"})),
+			read("config").differing("reviewer-blank", withData(map[string]any{"token_reviewer_jwt_set": false}))),
+		row("values that go by an empty one",
+			write("config", config(map[string]any{"issuer": "https://issuer", "pem_keys": pemFixtures().rsa})),
+			write("config", config(map[string]any{"issuer": "", "pem_keys": ""})).
+				differing("emptied", warning("issuer was named with an empty value: …", "pem_keys was named with an empty value: …")),
+			read("config")),
 		configRow("reviewer number", map[string]any{"token_reviewer_jwt": 7}),
 		row("reviewer that is the name of a file",
 			write("config", config(map[string]any{"token_reviewer_jwt": "reviewer.jwt"})).differing("reviewer-refused", refused(http.StatusBadRequest,
@@ -262,12 +270,20 @@ func configFieldRows() []parityRow {
 	for _, field := range []string{"disable_iss_validation", "disable_local_ca_jwt", "use_annotations_as_alias_metadata"} {
 		for _, value := range []any{true, false, "true", "false", "t", "yes", "", 1, 0, 2, 1.5, []bool{true}, map[string]any{}} {
 			name := field + " " + exchange{body: value}.shortBody()
-			rows = append(rows, configRow(name, map[string]any{"kubernetes_ca_cert": pemFixtures().certificate, field: value}))
+			sent := write("config", config(map[string]any{"kubernetes_ca_cert": pemFixtures().certificate, field: value}))
+			if value == "" {
+				sent = sent.differing("emptied", warning(field+" was named with an empty value, which is read as false.…"))
+			}
+			rows = append(rows, row(name, sent, read("config")))
 		}
-		rows = append(rows, row(field+" null", write("config", with(config(nil), map[string]any{
+		null := write("config", with(config(nil), map[string]any{
 			"kubernetes_ca_cert": pemFixtures().certificate,
 			field:                json.RawMessage("null"), // with would drop a plain nil
-		})), read("config")))
+		}))
+		if field == "disable_iss_validation" { // the others are false by default
+			null = null.differing("emptied", warning(field+" was named with an empty value, which is read as false.…"))
+		}
+		rows = append(rows, row(field+" null", null, read("config")))
 	}
 	return rows
 }
@@ -295,7 +311,8 @@ func configMethodRows() []parityRow {
 			read("config").differing("config-patch-delete", withData(map[string]any{
 				"issuer": "b", "kubernetes_host": "https://other", "token_reviewer_jwt_set": true, "disable_local_ca_jwt": true,
 			})),
-			patch("config", `{"issuer":null,"token_reviewer_jwt":null}`).differing("config-patch-delete", noContent()),
+			patch("config", `{"issuer":null,"token_reviewer_jwt":null}`).
+				differing("config-patch-delete", warning("issuer was named with an empty value: …", reviewerEmptied)),
 			read("config").differing("config-patch-delete", withData(map[string]any{
 				"issuer": "", "kubernetes_host": "https://other", "token_reviewer_jwt_set": false,
 			}))),

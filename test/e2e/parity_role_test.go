@@ -78,6 +78,13 @@ func roleWholeRows() []parityRow {
 		row("delete",
 			write("role/r", role(nil)), remove("role/r"), read("role/r"), list("role"), remove("role/r"),
 			write("role/r", role(map[string]any{"token_ttl": 60})), read("role/r")),
+		row("delete of what something refers to",
+			write("role/r", role(map[string]any{"only_by_binding_rules": true})), write("config", config(map[string]any{"binding_rule_role": "r"})),
+			remove("role/r").differing("role-in-use", warning(`there is no role "r", which binding_rule_role names; …`)), read("role/r")),
+		row("limits that go by an empty value",
+			write("role/r", role(map[string]any{"token_num_uses": 3})),
+			write("role/r", map[string]any{"token_num_uses": ""}).differing("widened", warning("token_num_uses was named with an empty value, …")),
+			read("role/r")),
 		row("a refused create leaves nothing", write("role/r", role(map[string]any{"alias_name_source": "x"})), read("role/r"), list("role")),
 		row("a refused update changes nothing",
 			write("role/r", everything),
@@ -94,7 +101,7 @@ func roleWholeRows() []parityRow {
 			write("role/r", with(role(further), map[string]any{"audience": nil})).differing("added-bounds", noContent()),
 			read("role/r").differing("added-bounds", withData(further)),
 			write("role/r", role(map[string]any{"bound_audiences": "", "bound_service_accounts": "", "selector": "", "only_by_binding_rules": false})).
-				differing("widened", warning("selector is empty now, …")),
+				differing("widened", warning("selector is empty now, …", "only_by_binding_rules is false now, …")),
 			read("role/r")),
 		row("unknown fields",
 			write("role/r", role(map[string]any{"bound_names": "x", "policy": []string{"a"}})).

@@ -11,7 +11,7 @@ var counts = []any{0, 1, 5, "5", "", " 5", "-1", -1, "many", "0x10", 1.5, "1.5",
 
 // lists are values of a field that is a list of strings.
 var lists = []any{
-	"", "a", "a,b", " a , b", "b,a,b", "default", "root", "Upper", []string{}, []string{""}, []string{"b", "a"}, []string{"a,b"},
+	"", "a", "a,b", " a , b", "b,a,b", "default", "Upper", []string{}, []string{""}, []string{"b", "a"}, []string{"a,b"},
 	nil, 1, true, []any{"a", 1}, map[string]any{"a": "b"},
 }
 
@@ -26,7 +26,7 @@ func roleTokenRows() []parityRow {
 		rows = append(rows, valueRows(field, durations...)...)
 	}
 	rows = append(rows, valueRows("token_num_uses", counts...)...)
-	rows = append(rows, valueRows("token_policies", lists...)...)
+	rows = append(rows, policyRows("token_policies")...)
 	rows = append(rows, valueRows("token_bound_cidrs", addresses...)...)
 	rows = append(rows, valueRows("token_no_default_policy", true, false, "true", "1", "yes", "", 0, 1, 2, nil, []bool{true})...)
 	rows = append(rows, valueRows("token_type",
@@ -50,9 +50,15 @@ func roleTokenRows() []parityRow {
 	)
 }
 
+// policyRows are those of a field that is a list of policies, one of which no login gets.
+func policyRows(field string) []parityRow {
+	root := write("role/r", role(map[string]any{field: []string{"a", "root"}})).
+		differing("policy-refused", warning(`Role r has the policy "root" in token_policies, …`))
+	return append(valueRows(field, lists...), row(field+" with root", root, read("role/r")))
+}
+
 // deprecated are the fields that came before the token_* ones.
 var deprecated = map[string][]any{
-	"policies":    lists,
 	"num_uses":    counts,
 	"ttl":         durations,
 	"max_ttl":     durations,
@@ -61,7 +67,7 @@ var deprecated = map[string][]any{
 }
 
 func roleDeprecatedRows() []parityRow {
-	var rows []parityRow
+	rows := policyRows("policies")
 	for field, values := range deprecated {
 		rows = append(rows, valueRows(field, values...)...)
 	}
