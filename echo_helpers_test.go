@@ -90,58 +90,121 @@ func inLines(s string, width int) string {
 	return out.String() + s
 }
 
-var (
-	wraps     = regexp.MustCompile(`(\\+[rnt]|\s)+`)
-	unpercent = regexp.MustCompile(`%(25)*([0-9a-f]{2})`)
-)
+var unpercent = regexp.MustCompile(`%(25)*([0-9a-f]{2})`)
+
+// unwrapped is a text without white space and without line feeds and tabs in escapes, with
+// any number of backslashes. Like find, it only reads what nothing else writes.
+//
+//go:norace
+func unwrapped(text string) string {
+	out := make([]byte, 0, len(text))
+	for i := 0; i < len(text); i++ {
+		switch text[i] {
+		case ' ', '\t', '\n', '\f', '\r':
+			continue
+		case '\\':
+			end := i
+			for end < len(text) && text[end] == '\\' {
+				end++
+			}
+			if end < len(text) && (text[end] == 'r' || text[end] == 'n' || text[end] == 't') {
+				i = end
+				continue
+			}
+		}
+		out = append(out, text[i])
+	}
+	return string(out)
+}
+
+// secretForms are all parts of secrets in all encodings, in lower case, by their length,
+// with the names of the secrets.
+type secretForms struct {
+	byLength map[int]map[string]string
+	// begins has the first four bytes of each form, as the hash that beginning makes of
+	// them. Few places of a text have one, so the forms themselves are rarely looked up:
+	// the race detector makes each look-up dear, and there are millions.
+	begins [1 << beginBits]bool
+}
+
+const beginBits = 20
+
+// beginning is a hash of the first four bytes of a text.
+func beginning(b0, b1, b2, b3 byte) uint32 {
+	word := uint32(b0) | uint32(b1)<<8 | uint32(b2)<<16 | uint32(b3)<<24
+	return word * 2654435761 >> (32 - beginBits)
+}
+
+func (f *secretForms) add(form, name string) {
+	form = strings.ToLower(form)
+	if f.byLength[len(form)] == nil {
+		f.byLength[len(form)] = map[string]string{}
+	}
+	f.byLength[len(form)][form] = name
+	f.begins[beginning(form[0], form[1], form[2], form[3])] = true
+}
+
+// find returns the first part of a secret in a text in lower case, and whose it is. It
+// only reads, and what nothing else writes by then, so that the race detector need not
+// look at each byte.
+//
+//go:norace
+func (f *secretForms) find(text string) (part, name string) {
+	for i := 0; i+4 <= len(text); i++ {
+		if !f.begins[beginning(text[i], text[i+1], text[i+2], text[i+3])] {
+			continue
+		}
+		for length, forms := range f.byLength {
+			if i+length > len(text) {
+				continue
+			}
+			if name, ok := forms[text[i:i+length]]; ok {
+				return text[i : i+length], name
+			}
+		}
+	}
+	return "", ""
+}
 
 // wantNoPartOf fails the test if a text has a part of a secret in it, in one of the
 // encodings. It finds them in another way than internal/scrub does.
-func wantNoPartOf(t *testing.T, secrets map[int]map[string]string, where, text string) {
+func wantNoPartOf(t *testing.T, secrets *secretForms, where, text string) {
 	t.Helper()
 	text = strings.ToLower(text)
-	decoded := unpercent.ReplaceAllStringFunc(text, func(escape string) string {
-		if plain, err := url.PathUnescape("%" + escape[len(escape)-2:]); err == nil {
-			return strings.ToLower(plain)
-		}
-		return escape
-	})
-	for _, text := range []string{text, wraps.ReplaceAllString(text, ""), decoded} {
-		for length, forms := range secrets {
-			for i := 0; i+length <= len(text); i++ {
-				if name, ok := forms[text[i:i+length]]; ok {
-					t.Errorf("%s holds %q of the %s: %.300s", where, text[i:i+length], name, text)
-					return
-				}
+	variants := []string{text, unwrapped(text)}
+	if strings.Contains(text, "%") {
+		variants = append(variants, unpercent.ReplaceAllStringFunc(text, func(escape string) string {
+			if plain, err := url.PathUnescape("%" + escape[len(escape)-2:]); err == nil {
+				return strings.ToLower(plain)
 			}
+			return escape
+		}))
+	}
+	for _, text := range variants {
+		if part, name := secrets.find(text); name != "" {
+			t.Errorf("%s holds %q of the %s: %.300s", where, part, name, text)
+			return
 		}
 	}
 }
 
-// forms are all parts of the secrets in all encodings, by their length, with the names
-// of the secrets.
-func (e echoed) forms() map[int]map[string]string {
-	forms := map[int]map[string]string{}
-	add := func(form, name string) {
-		if forms[len(form)] == nil {
-			forms[len(form)] = map[string]string{}
-		}
-		forms[len(form)][strings.ToLower(form)] = name
-	}
+// forms are all parts of the secrets in all encodings.
+func (e echoed) forms() *secretForms {
+	forms := &secretForms{byLength: map[int]map[string]string{}}
 	for name, secret := range e {
 		for i := 0; i == 0 || i+leakedPart <= len(secret); i++ {
 			for _, form := range formsOf(secret[i:min(len(secret), i+leakedPart)]) {
-				add(form, name)
+				forms.add(form, name)
 			}
 		}
 		signature := signatureOf(secret)
 		for i := 0; i+leakedBytes <= len(signature); i++ {
 			part := signature[i : i+leakedBytes]
 			for _, form := range []string{"%x", "% x", "%d"} {
-				add(strings.Trim(fmt.Sprintf(form, part), "[]"), name+"'s signature")
+				forms.add(strings.Trim(fmt.Sprintf(form, part), "[]"), name+"'s signature")
 			}
-			add(strings.ReplaceAll(fmt.Sprintf("% x", part), " ", ":"), name+"'s signature")
-			add(strings.ReplaceAll(fmt.Sprintf(" % x", part), " ", `\x`), name+"'s signature")
+			forms.add(strings.ReplaceAll(fmt.Sprintf("% x", part), " ", ":"), name+"'s signature")
+			forms.add(strings.ReplaceAll(fmt.Sprintf(" % x", part), " ", `\x`), name+"'s signature")
 		}
 	}
 	return forms
@@ -162,7 +225,7 @@ type echoMount struct {
 	*mount
 	test    *testing.T
 	secrets echoed
-	forms   map[int]map[string]string // of secrets
+	forms   *secretForms // of secrets
 	jwt     string
 	leased  []*logical.Auth // of logins before there was a front
 }
@@ -189,7 +252,7 @@ func (e *echoMount) lease() {
 func (e *echoMount) want(where string, o outcome) {
 	t := e.test
 	t.Helper()
-	if len(e.forms) == 0 {
+	if e.forms == nil {
 		e.forms = e.secrets.forms()
 	}
 	for _, config := range []any{o.data, o.data["config"]} {

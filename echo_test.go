@@ -153,24 +153,26 @@ var echoCodes = []int{200, 201, 301, 307, 400, 401, 403, 404, 409, 415, 422, 429
 
 // TestEcho puts a front before the API server that repeats what it is sent.
 func TestEcho(t *testing.T) {
-	encodings := 0
-	for _, shape := range slices.Sorted(maps.Keys(kubetest.Shapes)) {
-		e := newEchoMount(t, nil)
-		e.lease()
-		for _, code := range echoCodes {
-			encoding := echoEncodings[encodings%len(echoEncodings)]
-			encodings++
-			e.api.Heal()
-			e.api.Fail(kubetest.Echo(code, encoding.encode, kubetest.Shapes[shape]))
-			t.Run(fmt.Sprint(shape, "/", code, "/", encoding.name), func(t *testing.T) {
-				e.t, e.test = t, t
-				e.freshKeys()
-				e.freshLog() // each warning is the first of its kind
-				e.drive(false)
-			})
-		}
+	for i, shape := range slices.Sorted(maps.Keys(kubetest.Shapes)) {
+		t.Run(shape, func(t *testing.T) {
+			t.Parallel()
+			e := newEchoMount(t, nil)
+			e.lease()
+			for j, code := range echoCodes {
+				encoding := echoEncodings[(i*len(echoCodes)+j)%len(echoEncodings)]
+				e.api.Heal()
+				e.api.Fail(kubetest.Echo(code, encoding.encode, kubetest.Shapes[shape]))
+				t.Run(fmt.Sprint(code, "/", encoding.name), func(t *testing.T) {
+					e.t, e.test = t, t
+					e.freshKeys()
+					e.freshLog() // each warning is the first of its kind
+					e.drive(false)
+				})
+			}
+		})
 	}
 	t.Run("all paths", func(t *testing.T) {
+		t.Parallel()
 		e := newEchoMount(t, fields{"proxy_url": nil})
 		e.lease()
 		e.api.Fail(kubetest.Echo(http.StatusBadGateway, echoEncodings[0].encode, kubetest.Shapes["text"]))
@@ -191,6 +193,7 @@ func (e *echoMount) freshKeys() {
 func TestEchoInAReview(t *testing.T) {
 	for name, change := range kubetest.EchoReview {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			e := newEchoMount(t, fields{"verify_with_cluster_keys": nil})
 			for _, encoding := range echoEncodings {
 				for _, secret := range e.secrets {
@@ -227,6 +230,7 @@ func TestEchoOfAProxy(t *testing.T) {
 				continue // a tunnel to nowhere takes each request its whole deadline
 			}
 			t.Run(fmt.Sprint(encoding.name, "/", code, "/", scheme), func(t *testing.T) {
+				t.Parallel()
 				proxy := echoProxy(t, code, encoding.encode)
 				e := newEchoMount(t, nil)
 				e.lease()
