@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	authv1 "k8s.io/api/authentication/v1"
+
 	"vault-plugin-auth-kubernetes/internal/kube"
 	"vault-plugin-auth-kubernetes/internal/kubetest"
 	"vault-plugin-auth-kubernetes/internal/scrub"
@@ -60,5 +62,26 @@ func TestLongErrorsAreCut(t *testing.T) {
 	wantFailure(t, err, kube.ServerError)
 	if len(err.Error()) > 10<<10 {
 		t.Errorf("the error has %d bytes", len(err.Error()))
+	}
+}
+
+// Why the API server does not vouch for a token, it says in a text of its own, or of a
+// webhook's, and that may repeat the token, or the reviewer's.
+func TestTheReasonOfAReviewHasNoSecret(t *testing.T) {
+	s := kubetest.Start(t)
+	client := newClient(t, s)
+	for name, secret := range map[string]string{"login's token": loginToken, "reviewer's token": s.Reviewer} {
+		for _, authenticated := range []bool{false, true} {
+			s.OnReview(func(r *authv1.TokenReview) {
+				r.Status.Authenticated, r.Status.Error = authenticated, "this is no good: "+secret+", sorry"
+			})
+			status, err := client.ReviewToken(t.Context(), loginToken, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if want := "this is no good: " + scrub.Redacted + ", sorry"; status.Error != want || status.Authenticated != authenticated {
+				t.Errorf("the %s, authenticated %t: the reason is %q (authenticated: %t), want %q", name, authenticated, status.Error, status.Authenticated, want)
+			}
+		}
 	}
 }
