@@ -3,6 +3,7 @@ package binding
 import (
 	"regexp"
 	"regexp/syntax"
+	"slices"
 )
 
 // implies tells whether a condition is certain where the expression holds, or, if
@@ -93,11 +94,19 @@ func (c *comparison) saysNothing() bool {
 	return false
 }
 
+// saysNearlyNothing tells whether the test is true of every name that people could give.
+func (c *comparison) saysNearlyNothing() bool {
+	if c.saysNothing() {
+		return true
+	}
+	return c.test == matches && !slices.ContainsFunc(madeUp, func(name string) bool { return !c.regexp.MatchString(name) })
+}
+
 // narrows tells whether the test, coming out true, says anything of what a text is.
 func (c *comparison) narrows() bool {
 	switch c.test {
 	case equals, contains, matches:
-		return !c.saysNothing()
+		return !c.saysNearlyNothing()
 	}
 	return false
 }

@@ -142,6 +142,11 @@ func (c *comparison) holds(v *view) bool {
 		return slices.Contains(list, c.value)
 	}
 	text, present := v.textOf(c.ref)
+	return c.passes(text, present)
+}
+
+// passes evaluates the test, before negation, on a text.
+func (c *comparison) passes(text string, present bool) bool {
 	switch c.test {
 	case isEmpty:
 		return text == ""

@@ -40,8 +40,12 @@ type Warning struct {
 // that what it asks for is chosen by whom nobody thinks of.
 func (c *CompiledRule) Warnings(mount Setting) []Warning {
 	var warnings []Warning
-	if c.selector.MatchesAll() && strings.TrimSpace(c.rule.Selector) != Everything {
+	switch {
+	case strings.TrimSpace(c.rule.Selector) == Everything:
+	case c.selector.MatchesAll():
 		warnings = append(warnings, Warning{MatchesEverybody, "The rule matches every service account of the cluster. If that is meant, say so with selector='*'."})
+	case c.selector.HoldsForAnybody(mount):
+		warnings = append(warnings, Warning{MatchesEverybody, "The rule matches every service account of the cluster, or nearly: its selector holds whatever namespaces and names were tried. If that is meant, say so with selector='*'."})
 	}
 	for _, r := range c.uncertain(mount) {
 		warnings = append(warnings, Warning{NeedsAttribute, uncertainLine(r)})
@@ -185,10 +189,15 @@ func namesNamespace(root node) bool {
 		case "serviceaccount.uid", "pod.uid":
 			return test && c.test == equals
 		case namespaceLabels:
-			if c.test == isEmpty {
+			switch {
+			case c.ref.keyed && c.ref.key == nameOfNamespace: // as good as the name itself
+				return test && c.narrows()
+			case c.test == isEmpty:
 				return !test && c.ref.keyed
+			case c.test == hasMember:
+				return test && c.value != nameOfNamespace
 			}
-			return test && (c.test == hasMember || c.narrows())
+			return test // the label is there
 		}
 		return false
 	})

@@ -11,6 +11,7 @@ import (
 func TestWarnings(t *testing.T) {
 	const (
 		everybody = "The rule matches every service account of the cluster."
+		nearly    = "The rule matches every service account of the cluster, or nearly: "
 		absent    = "bind_name takes "
 		collision = "bind_name gives two service accounts one name: "
 		chosen    = "The rule names no namespace, so whoever may "
@@ -32,7 +33,17 @@ func TestWarnings(t *testing.T) {
 		"not the empty name":                                   {selector: `serviceaccount.namespace != ""`, bindName: "base", want: []string{everybody}},
 		"a label or no label": {
 			selector: `namespace.labels.team == "a" or not namespace.labels.team == "a"`, bindName: "base",
-		}, // is not seen, and need not be
+			want: []string{nearly},
+		},
+		"any name at all": {selector: `serviceaccount.namespace matches "."`, bindName: "base", want: []string{nearly + "|selector='*'"}},
+		"any name at all, and a pod": {
+			selector: `serviceaccount.namespace matches "." and pod.name matches "^runner-"`, bindName: "base", want: []string{chosen},
+		},
+		"the label that each namespace has": {
+			selector: `"kubernetes.io/metadata.name" in namespace.labels and pod.name matches "^runner-"`, bindName: "base", want: []string{chosen},
+		},
+		"a cluster of this name": {selector: `cluster.name == "east"`, bindName: "base", mount: Setting{ClusterName: "east"}, want: []string{nearly}},
+		"another cluster":        {selector: `cluster.name == "east"`, bindName: "base", mount: Setting{ClusterName: "west"}},
 
 		"a label that need not be there": {
 			selector: "*", bindName: `team-${namespace.labels["team"]}`,
@@ -102,7 +113,7 @@ func TestWarnings(t *testing.T) {
 				t.Fatal(err)
 			}
 			var got []string
-			kinds := map[Kind]string{MatchesEverybody: everybody, NeedsAttribute: absent, GivesOneName: collision, ChosenByTenants: chosen}
+			kinds := map[Kind]string{MatchesEverybody: strings.TrimSuffix(everybody, "."), NeedsAttribute: absent, GivesOneName: collision, ChosenByTenants: chosen}
 			for _, warning := range rule.Warnings(row.mount) {
 				got = append(got, warning.Text)
 				if !strings.HasPrefix(warning.Text, kinds[warning.Kind]) {
