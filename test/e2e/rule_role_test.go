@@ -92,9 +92,14 @@ func TestRuleRoleOfADisabledEntity(t *testing.T) {
 	if byRole["entity_id"] != byRules["entity_id"] || byRole["entity_id"] == nil {
 		t.Errorf("the entity by the role is %v, by rules %v", byRole["entity_id"], byRules["entity_id"])
 	}
-	must(t, http.MethodPost, "identity/entity/id/"+byRole["entity_id"].(string), fields{"disabled": true})
+	entity := "identity/entity/id/" + byRole["entity_id"].(string)
+	must(t, http.MethodPost, entity, fields{"disabled": true})
 	if got := m.login(t, fields{"jwt": jwt}); got.Status != http.StatusForbidden {
 		t.Errorf("a login by rules of a disabled entity: %v", got)
+	}
+	must(t, http.MethodPost, entity, fields{"disabled": false})
+	if got := m.login(t, fields{"jwt": jwt}); got.Status != http.StatusOK {
+		t.Errorf("a login by rules once the entity is not disabled any more: %v", got)
 	}
 }
 
@@ -105,6 +110,7 @@ func TestRuleRoleQuota(t *testing.T) {
 	m := newRuleRole(t, nil)
 	m.must(t, http.MethodPost, "role/lent", fields{"bound_service_account_names": "*", "bound_service_account_namespaces": "*"})
 	m.must(t, http.MethodPost, "binding-rule/lent", fields{"bind_type": "role", "bind_name": "lent"})
+	m.must(t, http.MethodPatch, "config", fields{"binding_rule_role": "Gate"}) // the same role; a quota has the name as it is listed
 	jwt := c.newToken(t, c.newAccount(t, "", "web", nil), audience)
 	for role, second := range map[string]int{"lent": http.StatusOK, "gate": http.StatusTooManyRequests} {
 		quota := "sys/quotas/rate-limit/" + m.path + role
