@@ -39,6 +39,16 @@ func TestEmptyValuesAreLoud(t *testing.T) {
 			"pem_keys":                 {"KEY", "the 1 keys that were stored are gone", nil},
 			"issuer":                   {"https://issuer", "before, it was https://issuer", nil},
 			"kubernetes_ca_cert":       {"CA", "those of the system", nil},
+			// What does not narrow is a setting that is lost all the same.
+			"cluster_name":               {"east", "before, it was east", nil},
+			"service_name_annotation":    {"example.com/name", "before, it was example.com/name", nil},
+			"consul_namespace_prefix":    {"k8s-", "before, it was k8s-", nil},
+			"consul_namespace_overrides": {fields{"a": "b", "c": "d"}, "before, it was a=b, c=d", nil},
+			"request_timeout":            {"7s", "before, it was 7s", "0"},
+			"max_concurrent_reviews":     {"70", "before, it was 70", nil},
+			"renewal_check":              {"none", "before, it was none", nil},
+			"token_review_cache_ttl":     {"20s", "before, it was 20s", "0"},
+			"proxy_url":                  {"http://me:secret@proxy:3128", "before, it was http://me:xxxxx@proxy:3128", nil},
 		} {
 			for name, empty := range map[string]any{"empty": "", "null": nil, "an empty list": []any{}} {
 				_, isBool := row.before.(bool)
@@ -94,7 +104,7 @@ func TestEmptyBooleansAreLoud(t *testing.T) {
 			if len(o.warnings) != 1 || !strings.HasPrefix(o.warnings[0], field+" was named with an empty value, which is read as false.") {
 				t.Errorf("%s %s: %d %s %q", way, field, o.status, o.message, o.warnings)
 			}
-			if field == "disable_iss_validation" && !strings.Contains(strings.Join(o.warnings, ""), "Now only tokens of the issuer kubernetes/serviceaccount can log in") {
+			if field == "disable_iss_validation" && !strings.Contains(strings.Join(o.warnings, ""), "No issuer is named, so none is checked.") {
 				t.Errorf("%s: %q", way, o.warnings)
 			}
 		}

@@ -45,10 +45,11 @@ is kubernetes/serviceaccount. (Deprecated: the API server checks the issuer.)`,
 			DisplayAttrs: &framework.DisplayAttributes{Name: "JWT Issuer"},
 		},
 		"disable_iss_validation": {
-			Type:         framework.TypeBool,
-			Deprecated:   true,
-			Default:      true,
-			Description:  `Leave the check of the issuer to the API server. (Deprecated)`,
+			Type:       framework.TypeBool,
+			Deprecated: true,
+			Default:    true,
+			Description: `Leave the check of the issuer to the API server. An empty value is read as false,
+and checks none where no issuer is named. (Deprecated)`,
 			DisplayAttrs: &framework.DisplayAttributes{Name: "Disable JWT Issuer Validation"},
 		},
 		"disable_local_ca_jwt": {
@@ -73,8 +74,8 @@ Which audiences a login without a role needs, binding_rule_audiences says.`,
 		"binding_rule_audiences": {
 			Type: framework.TypeCommaStringSlice,
 			Description: `Audiences of which a token must have one to log in without a role, that is by the
-binding rules. If it is not set, those of binding_rule_role; without any, the API
-server's own.`,
+binding rules, separated by commas; each is compared as a whole. If it is not set,
+those of binding_rule_role; without any, the API server's own.`,
 		},
 		"binding_rule_role": {
 			Type: framework.TypeString,

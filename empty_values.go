@@ -28,6 +28,12 @@ func saysNothing(sent any) bool {
 	return false
 }
 
+// namedIn tells whether a request names the field, with whatever value.
+func namedIn(req *logical.Request, field string) bool {
+	_, named := req.Data[field]
+	return named
+}
+
 // emptied tells which fields a request names with an empty value.
 func emptied(req *logical.Request) func(field string) bool {
 	return func(field string) bool {

@@ -137,6 +137,16 @@ func TestExplainNamesTheStep(t *testing.T) {
 			verdict: "denied", step: "unverified claims", reason: `the token's audiences are ["other"], the role asks for one of ["vault"]`,
 			remedy: "kubectl create token NAME -n NAMESPACE --audience=vault", sees: "403 permission denied",
 		},
+		"default issuer": {
+			config:  fields{"disable_iss_validation": false},
+			verdict: "denied", step: "unverified claims", reason: `the token's issuer is "https://kubernetes.default.svc.cluster.local", the configuration asks for "kubernetes/serviceaccount"`,
+			remedy: "vault patch auth/test/config disable_iss_validation=true", sees: "403 permission denied",
+		},
+		"issuer": {
+			config:  fields{"disable_iss_validation": false, "issuer": "https://other.example"},
+			verdict: "denied", step: "unverified claims", reason: `the token's issuer is "https://kubernetes.default.svc.cluster.local", the configuration asks for "https://other.example"`,
+			remedy: "use a token of the issuer that the configuration names", sees: "403 permission denied",
+		},
 		"signature": {
 			config:  fields{"pem_keys": []string{kubetest.NewECDSAKey().PublicPEM()}},
 			verdict: "denied", step: "signature", reason: "no configured key signed the token", remedy: "vault read auth/test/config", sees: "403 permission denied",

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -96,7 +97,7 @@ func (b *backend) configReplace(ctx context.Context, s logical.Storage, req *log
 	if err != nil {
 		return logical.ErrorResponse(err.Error()), nil
 	}
-	c.SettleIssuer(stored)
+	c.SettleIssuer(stored, emptied(req))
 	c.SettleReviewer(stored, namesReviewer)
 	c.KeepUnset(stored)
 	if lost := c.LostFrom(stored, data.Raw); len(lost) > 0 {
@@ -133,7 +134,7 @@ func (b *backend) configMerge(ctx context.Context, s logical.Storage, req *logic
 	if err != nil {
 		return logical.ErrorResponse(err.Error()), nil
 	}
-	c.SettleIssuer(&before)
+	c.SettleIssuer(&before, emptied(req))
 	c.SettleReviewer(&before, named("token_reviewer_jwt"))
 	c.KeepUnset(&before)
 	return b.configStore(ctx, s, req, data, &before, c, warnings...)
@@ -187,7 +188,7 @@ func setConfig(c *config.Entry, data *framework.FieldData, named func(field stri
 func (b *backend) configStore(
 	ctx context.Context, s logical.Storage, req *logical.Request, data *framework.FieldData, before, c *config.Entry, warnings ...string,
 ) (*logical.Response, error) {
-	if err := c.Validate(b.podCA.Read); err != nil {
+	if err := cmp.Or(c.Validate(b.podCA.Read), c.CheckWrittenAudiences(before)); err != nil {
 		return logical.ErrorResponse(err.Error()), nil
 	}
 	if b.cluster.Credential(c)() != "" {
@@ -217,7 +218,7 @@ func (b *backend) configStore(
 		b.Logger().Warn("issuers are validated and none is named, so only tokens with the default issuer can log in, which those of pods do not have",
 			"issuer", config.DefaultIssuer, "remedy", "name the cluster's issuer, or set disable_iss_validation=true")
 	}
-	warnings = append(warnings, b.ruleRoleWarnings(ctx, s, c)...)
+	warnings = append(warnings, b.ruleRoleWarnings(ctx, s, c, namedIn(req, "binding_rule_role"))...)
 	return answerWrite(req, data, warnings, before.OnlyRead()), nil
 }
 
@@ -258,7 +259,8 @@ const reviewerDropped = "token_reviewer_jwt was not named, and a write replaces 
 	"Name token_reviewer_jwt again, or, if it is to be so, confirm it with token_reviewer_jwt=\"\"; vault patch changes single fields."
 
 // ruleRoleWarnings are what whoever writes the configuration should know of the role.
-func (b *backend) ruleRoleWarnings(ctx context.Context, s logical.Storage, c *config.Entry) []string {
+// named is whether the write names it.
+func (b *backend) ruleRoleWarnings(ctx context.Context, s logical.Storage, c *config.Entry, named bool) []string {
 	if c.BindingRuleRole == "" {
 		return nil
 	}
@@ -268,9 +270,8 @@ func (b *backend) ruleRoleWarnings(ctx context.Context, s logical.Storage, c *co
 		return nil // that a role cannot be read now is no fault of the configuration's
 	case problem != "":
 		return []string{problem}
-	case !r.OnlyByBindingRules:
-		return []string{fmt.Sprintf("The role %q can also be had by naming it, with its policies, whatever rules match, "+
-			"and by tokens that are for none of binding_rule_audiences; only_by_binding_rules=true on the role ends that.", c.BindingRuleRole)}
+	case named && !r.OnlyByBindingRules:
+		return []string{config.CanBeNamed(c.BindingRuleRole)}
 	}
 	return nil
 }

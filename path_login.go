@@ -36,7 +36,7 @@ func (b *backend) pathLogin() *framework.Path {
 		Fields: map[string]*framework.FieldSchema{
 			"role": {
 				Type:        framework.TypeString,
-				Description: "Name of the role to log in under. Without it the binding rules decide.",
+				Description: "Name of the role to log in under. Without it, or where it is empty, the binding rules decide.",
 			},
 			"jwt": {
 				Type:        framework.TypeString,
@@ -70,13 +70,22 @@ func (b *backend) loginWrite(ctx context.Context, req *logical.Request, data *fr
 		Namespace: auth.Metadata[metadata.Namespace], ServiceAccount: auth.Metadata[metadata.Name], UID: auth.Metadata[metadata.UID],
 		Services: auth.Metadata[metadata.ConsulService], Nodes: auth.Metadata[metadata.ConsulNode], Rules: auth.Metadata[metadata.Rules],
 	})
-	return &logical.Response{Auth: auth}, nil
+	response := &logical.Response{Auth: auth}
+	if data.Get("role") == "" && namedIn(req, "role") {
+		response.AddWarning(emptyRole)
+	}
+	return response, nil
 }
 
 func (b *backend) refuse(req *logical.Request, data *framework.FieldData, err error) (*logical.Response, error) {
 	b.log.Refused(b.Logger(), req.MountPoint, data.Get("role").(string), err)
 	return respond(err)
 }
+
+// emptyRole is said of a login that names a role with an empty value. There are clients that
+// always send the field, so it is a login by rules like one without it; but it may be what
+// is left of a variable that was not set.
+const emptyRole = "role was named and is empty, so the binding rules decided what this token has."
 
 // loginAliasLookahead tells the host which alias a login would have. The answer
 // names somebody, so it takes the same proof as the login itself.

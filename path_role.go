@@ -34,8 +34,9 @@ With only_by_binding_rules no login can name the role; binding rules give it, an
 may then leave names and namespaces empty.
 
 A write to a role that exists changes only the fields that it names. Where an empty
-value takes a bound or a limit away, the answer says so; deleting a role that binding
-rules or the configuration name is said as well.
+value takes a bound or a limit away, or a value is kept as another than was written,
+as 500ms is, the answer says so; deleting a role that binding rules or the
+configuration name is said as well.
 `
 )
 
@@ -272,7 +273,7 @@ func (b *backend) roleChange(ctx context.Context, s logical.Storage, req *logica
 	if err := r.Validate(writesSelector); err != nil {
 		return logical.ErrorResponse(err.Error()), nil
 	}
-	if err := errors.Join(checkWrittenSelector(data), setAliasNameSource(r, data)); err != nil {
+	if err := errors.Join(checkWrittenSelector(data), setAliasNameSource(r, data), r.CheckWrittenLists(&before)); err != nil {
 		return logical.ErrorResponse(err.Error()), nil
 	}
 	c, err := config.Read(ctx, s)
@@ -290,14 +291,12 @@ func (b *backend) roleChange(ctx context.Context, s logical.Storage, req *logica
 		return nil, err
 	}
 	warnings := roleWarnings(r, name, b.System())
-	if _, named := data.GetOk("selector"); create && named && r.Selector == "" {
-		warnings = append(warnings, "selector is empty, so it narrows nothing: the role is for all that its other bounds allow.")
-	}
+	warnings = append(warnings, r.WrittenWarnings(req.Data, create, c.Setting())...)
 	widened := r.WidenedFrom(&before, emptied(req))
 	if !before.OnlyByBindingRules && !r.OnlyByBindingRules && slices.Contains(emptyBooleans(req, data), "only_by_binding_rules") {
 		widened = append(widened, config.EmptyIsFalse("only_by_binding_rules")+" Whoever the bounds of the role allow can log in by naming it.")
 	}
-	return answerWrite(req, data, slices.Concat(warnings, c.RoleUseWarnings(name, r), widened), nil), nil
+	return answerWrite(req, data, slices.Concat(warnings, c.RoleUseWarnings(name, r, create), widened), nil), nil
 }
 
 // checkWrittenSelector refuses a selector that is part of the write and was meant

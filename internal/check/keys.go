@@ -109,7 +109,7 @@ func (c *checker) issuerLeftOpen(issuer string) finding {
 	if issuer != "" {
 		remedy = shell.Commented(remedy, "or have it checked: %s", c.patch("issuer="+c.issuerWord(issuer)))
 	}
-	return warned(remedy, "disable_iss_validation is false and no issuer is named: Vault's own method, which this was taken over from, then checks none, and neither does this plugin")
+	return warned(remedy, "disable_iss_validation is false and no issuer is named: Vault's own method then checks none, and where that was taken over, or came by an empty value, neither does this plugin")
 }
 
 // issuerWord is the issuer in a command, if it was the API server that told it.

@@ -2,8 +2,12 @@ package config
 
 import (
 	"fmt"
+	"maps"
+	"reflect"
+	"slices"
 	"strings"
 
+	"vault-plugin-auth-kubernetes/internal/kube"
 	"vault-plugin-auth-kubernetes/internal/scrub"
 )
 
@@ -40,7 +44,34 @@ func (c *Entry) EmptiedFrom(before *Entry, emptied func(field string) bool) []st
 		"the API server's certificate must have the name in kubernetes_host; before, %s.", bounded(before.TLSServerName))
 	say("verify_with_cluster_keys", before.VerifyWithClusterKeys && !c.VerifyWithClusterKeys,
 		"signatures are no longer checked with the cluster's keys before the API server is asked.")
+	after, was := c.Fields(), before.Fields()
+	for _, field := range AddedFields() {
+		if slices.Contains(saidOfEach, field) {
+			continue
+		}
+		is, had := reflect.ValueOf(after[field]).Elem(), reflect.ValueOf(was[field]).Elem()
+		shown := fmt.Sprint(had)
+		switch field {
+		case "proxy_url":
+			shown = kube.ShownProxy(before.ProxyURL)
+		case "consul_namespace_overrides":
+			shown = pairs(before.ConsulNamespaceOverrides)
+		}
+		say(field, had.Kind() != reflect.Bool && fmt.Sprint(is) != fmt.Sprint(had), "now it is at its default; before, it was %s.", bounded(shown))
+	}
 	return lines
+}
+
+// saidOfEach are the added settings of which EmptiedFrom says what their loss means.
+var saidOfEach = []string{"binding_rule_audiences", "binding_rule_role", "require_audience", "tls_server_name", "verify_with_cluster_keys"}
+
+// pairs is a map as the command line has it.
+func pairs(of map[string]string) string {
+	var words []string
+	for _, key := range slices.Sorted(maps.Keys(of)) {
+		words = append(words, key+"="+of[key])
+	}
+	return strings.Join(words, ", ")
 }
 
 func bounded(text string) string { return scrub.Bounded(text, maxEmptiedBytes) }
@@ -56,6 +87,9 @@ func (c *Entry) systemOrPod() string {
 func (c *Entry) issuerNow() string {
 	if c.EnforcesDefaultIssuer {
 		return " Now only tokens of the issuer " + DefaultIssuer + " can log in, which those of pods do not have."
+	}
+	if c.LeavesIssuerOpen() {
+		return " No issuer is named, so none is checked."
 	}
 	return ""
 }

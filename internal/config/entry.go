@@ -131,10 +131,12 @@ func (c *Entry) LeavesIssuerOpen() bool { return !c.DisableISSValidation && c.Is
 // default one. Vault's own method checks nothing then, and its Terraform provider
 // writes just that for whoever does not name disable_iss_validation; a mount that
 // comes from there goes on so, until a write says something else about the issuer, lest
-// switching over, or the next terraform apply, lock everybody out.
-func (c *Entry) SettleIssuer(before *Entry) {
+// switching over, or the next terraform apply, lock everybody out. An empty value says
+// nothing: it is read as false, as in Vault's own method, and checks no more than there.
+func (c *Entry) SettleIssuer(before *Entry, emptied func(field string) bool) {
 	inherited := before != nil && before.LeavesIssuerOpen() && !before.EnforcesDefaultIssuer
-	c.EnforcesDefaultIssuer = c.LeavesIssuerOpen() && !inherited
+	byEmpty := emptied("disable_iss_validation") && (before == nil || before.DisableISSValidation)
+	c.EnforcesDefaultIssuer = c.LeavesIssuerOpen() && !inherited && !byEmpty
 }
 
 // Setting is what bears on binding rules; c may be nil.

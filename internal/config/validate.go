@@ -14,6 +14,7 @@ import (
 	"vault-plugin-auth-kubernetes/internal/pemtext"
 	"vault-plugin-auth-kubernetes/internal/role"
 	"vault-plugin-auth-kubernetes/internal/token"
+	"vault-plugin-auth-kubernetes/internal/typo"
 )
 
 // Validate refuses what could never work, in the order and, where Vault
@@ -111,6 +112,18 @@ func (c *Entry) validateRules() error {
 	}
 	if name := c.BindingRuleRole; name != "" && (!role.IsName(name) || strings.Contains(name, "..")) {
 		return errors.New("binding_rule_role: not the name of a role")
+	}
+	return nil
+}
+
+// CheckWrittenAudiences refuses audiences that were meant otherwise; those that are stored
+// go on.
+func (c *Entry) CheckWrittenAudiences(before *Entry) error {
+	if before != nil && slices.Equal(c.BindingRuleAudiences, before.BindingRuleAudiences) {
+		return nil
+	}
+	if reason := typo.Audiences(c.BindingRuleAudiences); reason != "" {
+		return errors.New("binding_rule_audiences: " + reason)
 	}
 	return nil
 }

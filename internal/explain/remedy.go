@@ -7,11 +7,13 @@ import (
 	"strings"
 	"time"
 
+	"vault-plugin-auth-kubernetes/internal/config"
 	"vault-plugin-auth-kubernetes/internal/identity"
 	"vault-plugin-auth-kubernetes/internal/kube"
 	"vault-plugin-auth-kubernetes/internal/metadata"
 	"vault-plugin-auth-kubernetes/internal/refusal"
 	"vault-plugin-auth-kubernetes/internal/shell"
+	"vault-plugin-auth-kubernetes/internal/token"
 )
 
 // maxRemedyList bounds a list in a command that is there to be pasted, in bytes.
@@ -53,6 +55,9 @@ func (a *Answer) remedy() string {
 	case refusal.StepTokenForm:
 		return "send the whole token, as a file: jwt=@FILE; a new one: " + a.newToken()
 	case refusal.StepClaims:
+		if remedy := a.remedyForIssuer(); remedy != "" {
+			return remedy
+		}
 		return fmt.Sprintf("use a token that is current (the clock here says %s), of the issuer and for the audience asked for: %s",
 			a.Now.UTC().Format(time.RFC3339), a.newToken())
 	case refusal.StepSignature:
@@ -75,6 +80,21 @@ func (a *Answer) remedy() string {
 		return "see which rules there are: vault list -detailed " + a.path("binding-rule")
 	}
 	return a.remedyForBounds()
+}
+
+// remedyForIssuer is about a token of another issuer than the configuration asks for; ""
+// if it was not for that that the token was refused. The issuer of the token is a claim that
+// nobody verified, and not repeated.
+func (a *Answer) remedyForIssuer() string {
+	var refused *token.IssuerError
+	if !errors.As(a.Err, &refused) {
+		return ""
+	}
+	leave := fmt.Sprintf("vault patch %s disable_iss_validation=true", a.path("config"))
+	if a.Outcome.Cluster.Config.EnforcesDefaultIssuer {
+		return "issuers are checked, and none is named, so only tokens of " + config.DefaultIssuer + " pass, which those of pods are not; leave it to the API server: " + leave
+	}
+	return "use a token of the issuer that the configuration names; if the cluster's is another by now, leave it to the API server: " + leave
 }
 
 func (a *Answer) remedyForRequest() string {

@@ -154,10 +154,17 @@ func (t *Unverified) CheckTime(now time.Time) error {
 	return nil
 }
 
-// CheckIssuer refuses a token whose issuer is another one.
+// IssuerError is how a token is refused whose issuer is another than the wanted one.
+type IssuerError struct{ Unverified, Want string }
+
+func (e *IssuerError) Error() string {
+	return fmt.Sprintf("the token's issuer is %q, the configuration asks for %q", e.Unverified, e.Want)
+}
+
+// CheckIssuer refuses a token whose issuer is another one, with an *IssuerError.
 func (t *Unverified) CheckIssuer(want string) error {
 	if t.claims.Issuer != want {
-		return fmt.Errorf("the token's issuer is %q, the configuration asks for %q", t.claims.Issuer, want)
+		return &IssuerError{Unverified: t.claims.Issuer, Want: want}
 	}
 	return nil
 }

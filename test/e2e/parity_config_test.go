@@ -325,7 +325,8 @@ func configMethodRows() []parityRow {
 			write("config", config(map[string]any{"cluster_name": "east", "require_audience": true})),
 			write("config", config(map[string]any{"issuer": "a"})),
 			read("config").differing("added-settings", withData(map[string]any{"cluster_name": "east", "require_audience": true, "issuer": "a"})),
-			write("config", config(map[string]any{"issuer": "a", "cluster_name": "", "require_audience": false})),
+			write("config", config(map[string]any{"issuer": "a", "cluster_name": "", "require_audience": false})).
+				differing("emptied", warning("cluster_name was named with an empty value: …")),
 			read("config")),
 		row("a refused patch changes nothing",
 			write("config", config(nil)),

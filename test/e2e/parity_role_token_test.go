@@ -7,7 +7,7 @@ var durations = []any{
 }
 
 // counts are values of a field that is a number.
-var counts = []any{0, 1, 5, "5", "", " 5", "-1", -1, "many", "0x10", 1.5, "1.5", 9007199254740993, nil, true, []int{5}, map[string]any{}}
+var counts = []any{0, 1, 5, "5", "", " 5", "-1", -1, "many", "0x10", 1.5, "1.5", 9007199254740993, nil, []int{5}, map[string]any{}}
 
 // lists are values of a field that is a list of strings.
 var lists = []any{
@@ -31,6 +31,8 @@ func roleTokenRows() []parityRow {
 	rows = append(rows, valueRows("token_no_default_policy", true, false, "true", "1", "yes", "", 0, 1, 2, nil, []bool{true})...)
 	rows = append(rows, valueRows("token_type",
 		"", "default", "service", "batch", "default-service", "default-batch", "default_batch", "Batch", "periodic", nil, 1, true, []string{"batch"})...)
+	rows = append(rows, numberRows()...)
+	rows = append(rows, textListRows()...)
 	return append(rows,
 		roleRow("ttl equal to max_ttl", map[string]any{"token_ttl": 60, "token_max_ttl": 60}),
 		roleRow("ttl beyond max_ttl", map[string]any{"token_ttl": 61, "token_max_ttl": 60}),
@@ -48,6 +50,33 @@ func roleTokenRows() []parityRow {
 		roleRow("several wrong", map[string]any{"token_type": "x", "token_bound_cidrs": "x"}),
 		row("settings are checked before bounds", write("role/r", map[string]any{"token_type": "x"}), write("role/r", map[string]any{"token_period": "999h"})),
 	)
+}
+
+// numberRows are numbers that are kept as others: what is stored is the same.
+func numberRows() []parityRow {
+	var rows []parityRow
+	for field, value := range map[string]string{
+		"token_ttl": "500ms", "token_max_ttl": "1500ms", "token_explicit_max_ttl": "1ns", "token_period": "0.4s",
+		"ttl": "500ms", "max_ttl": "2.9s", "period": "999ms", "token_num_uses": "010", "num_uses": "010",
+	} {
+		rows = append(rows, row(field+" is kept as another",
+			write("role/r", role(map[string]any{field: value})).differing("numbers-read", warning(field+": "+value+" was read as …")), read("role/r")))
+	}
+	for _, field := range []string{"token_num_uses", "num_uses"} {
+		rows = append(rows, row(field+" true",
+			write("role/r", role(map[string]any{field: true})).differing("numbers-read", warning(field+": what was sent was read as 1.")), read("role/r")))
+	}
+	return rows
+}
+
+// textListRows are lists in JSON, or in quotes, within a text.
+func textListRows() []parityRow {
+	var rows []parityRow
+	for _, field := range []string{"bound_service_account_names", "bound_service_account_namespaces", "token_policies", "policies", "audience"} {
+		rows = append(rows, row(field+" as JSON in a text",
+			write("role/r", role(map[string]any{field: `["web","db"]`})).differing("list-in-text", warning(field+": …no name, but what JSON or quotes in a text come to; write ")), read("role/r")))
+	}
+	return rows
 }
 
 // policyRows are those of a field that is a list of policies, one of which no login gets.
