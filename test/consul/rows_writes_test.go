@@ -124,6 +124,11 @@ var selectorWrites = []writeRow{
 	onlyConsul("mistaken-values", selecting(`serviceaccount.name matches "web-*"`)),
 	onlyConsul("mistaken-values", selecting(`serviceaccount.name matches "^web\b"`)),
 	onlyConsul("mistaken-values", selecting(`serviceaccount.namespace == " web"`)),
+	onlyConsul("mistaken-values", selecting("serviceaccount[\"uid\"]\n!=\n`web\n`")),
+	onlyConsul("mistaken-values", selecting("serviceaccount.name == web or\n`w*` not in\n\tserviceaccount.namespace")),
+	onlyConsul("mistaken-values", selecting("serviceaccount.namespace\nnot matches\n`w{2}[[serviceaccount.name]]`")),
+	accepted(selecting("serviceaccount.name\n==\n`web\n`")), // an annotation may be so
+	accepted(selecting("serviceaccount.name matches `^w{2}(a|b)*$`")),
 	onlyConsul("reserved-words", selecting(`any in serviceaccount.name`)),
 	onlyConsul("reserved-words", selecting(`all in serviceaccount.name`)),
 	onlyConsul("reserved-words", selecting(`not in serviceaccount.name`)),
