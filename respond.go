@@ -118,7 +118,8 @@ func unknownFields(req *logical.Request, data *framework.FieldData, onlyRead map
 	var unknown []string
 	for _, field := range slices.Sorted(maps.Keys(req.Data)) {
 		stored, isRead := onlyRead[field]
-		if data.Schema[field] == nil && !(isRead && fmt.Sprint(req.Data[field]) == fmt.Sprint(stored)) {
+		asRead := isRead && fmt.Sprint(req.Data[field]) == fmt.Sprint(stored)
+		if data.Schema[field] == nil && !asRead {
 			unknown = append(unknown, field)
 		}
 	}
