@@ -4,11 +4,13 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"os/exec"
 	"slices"
 	"strings"
 
 	consul "github.com/hashicorp/consul/api"
 	vault "github.com/hashicorp/vault/api"
+	"golang.org/x/mod/semver"
 	authv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
@@ -92,6 +94,10 @@ var (
 type account struct{ uid, jwt string }
 
 type fixture struct {
+	bed         *testbed.Bed
+	server      *testbed.Consul
+	binary      string // the consul command
+	version     string // of Consul, such as v1.14.11
 	cluster     *testbed.Cluster
 	consul      *consul.Client
 	vault       *vault.Client
@@ -100,9 +106,14 @@ type fixture struct {
 	methods     int // made so far, for their names
 }
 
-func newFixture(ctx context.Context, bed *testbed.Bed, server *testbed.Consul) (*fixture, error) {
-	f := &fixture{cluster: bed.Cluster, accounts: map[string]account{}}
-	var err error
+func newFixture(ctx context.Context, bed *testbed.Bed, server *testbed.Consul, binary string) (*fixture, error) {
+	f := &fixture{bed: bed, server: server, binary: binary, cluster: bed.Cluster, accounts: map[string]account{}}
+	out, err := exec.CommandContext(ctx, binary, "version").Output()
+	if err != nil {
+		return nil, err
+	}
+	first, _, _ := strings.Cut(string(out), "\n")
+	f.version = strings.TrimSpace(strings.TrimPrefix(first, "Consul "))
 	if f.consul, err = server.Client(); err != nil {
 		return nil, err
 	}
@@ -113,6 +124,15 @@ func newFixture(ctx context.Context, bed *testbed.Bed, server *testbed.Consul) (
 		return nil, err
 	}
 	return f, f.fillConsul(ctx)
+}
+
+// byDocumentation tells whether this Consul cannot be asked about a bind type, since it
+// came with a later version: what its documentation says stands in the tables, and is
+// held against the plugin alone.
+func (f *fixture) byDocumentation(list ...rule) bool {
+	return semver.Compare(f.version, "v1.17.0") < 0 && slices.ContainsFunc(list, func(r rule) bool {
+		return r.bindType == "policy" || r.bindType == "templated-policy"
+	})
 }
 
 func (f *fixture) fillCluster(ctx context.Context) error {

@@ -7,7 +7,8 @@
 // sides.
 //
 // A Consul takes minutes to build the first time. So these tests run only where
-// TEST_CONSUL is set, which `make test-consul` does.
+// TEST_CONSUL is set, which `make test-consul` does. TEST_CONSUL=measure leaves the race
+// detector out of the plugin, for figures.
 package consul
 
 import (
@@ -26,7 +27,7 @@ func TestMain(m *testing.M) {
 	if os.Getenv("TEST_CONSUL") == "" {
 		os.Exit(m.Run()) // what needs no servers
 	}
-	options := testbed.Options{Progress: os.Stderr, Plugin: testbed.PluginOptions{Race: true}}
+	options := testbed.Options{Progress: os.Stderr, Plugin: testbed.PluginOptions{Race: os.Getenv("TEST_CONSUL") != "measure"}}
 	os.Exit(testbed.RunTests(m, options, func(ctx context.Context, bed *testbed.Bed) (func() error, error) {
 		binary, err := testbed.FindConsul(ctx, os.Stderr)
 		if err != nil {
@@ -36,7 +37,7 @@ func TestMain(m *testing.M) {
 		if err != nil {
 			return nil, err
 		}
-		world, err = newFixture(ctx, bed, server)
+		world, err = newFixture(ctx, bed, server, binary)
 		return server.Stop, err
 	}))
 }

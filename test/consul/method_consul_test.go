@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	consul "github.com/hashicorp/consul/api"
 )
@@ -26,6 +27,8 @@ func (f *fixture) newConsulMethod(t *testing.T) consulMethod {
 	_, _, err := m.client.ACL().AuthMethodCreate(&consul.ACLAuthMethod{
 		Name: m.name,
 		Type: "kubernetes",
+		// As by default on the other side.
+		MaxTokenTTL: time.Hour, TokenLocality: "local",
 		Config: map[string]any{
 			"Host":              f.cluster.Host,
 			"CACert":            f.cluster.CAPEM,
@@ -62,10 +65,18 @@ func (m consulMethod) write(t *testing.T, r rule) (refusal string) {
 
 func (m consulMethod) login(t *testing.T, jwt string) outcome {
 	t.Helper()
-	token, _, err := m.client.ACL().Login(&consul.ACLLoginParams{AuthMethod: m.name, BearerToken: jwt}, m.opts(t))
+	token, _, err := m.client.ACL().Login(&consul.ACLLoginParams{AuthMethod: m.name, BearerToken: jwt, Meta: meta}, m.opts(t))
 	if err != nil {
 		return consulRefusal(t, err)
 	}
+	return boundTo(token)
+}
+
+// meta is what each login says of itself.
+var meta = map[string]string{"pod": "web-1", "node": "n"}
+
+// boundTo are the names that a token has.
+func boundTo(token *consul.ACLToken) outcome {
 	names := map[string][]string{}
 	for _, s := range token.ServiceIdentities {
 		names["service"] = append(names["service"], s.ServiceName)
@@ -89,7 +100,7 @@ func consulRefusal(t *testing.T, err error) outcome {
 	case !errors.As(err, &answer):
 	case answer.Code == http.StatusForbidden && strings.Contains(answer.Body, "Permission denied"):
 		return nothing
-	case strings.Contains(answer.Body, "invalid bind name"):
+	case strings.Contains(answer.Body, "invalid bind name"), strings.Contains(answer.Body, "bind name for bind target is invalid"):
 		return badName
 	case strings.Contains(answer.Body, "lookup failed"):
 		return notForIt

@@ -15,6 +15,9 @@ func TestWrites(t *testing.T) {
 				method
 				accepts bool
 			}{{consul, row.consul}, {plugin, row.plugin}} {
+				if side.method == consul && f.byDocumentation(row.rule) {
+					continue
+				}
 				refusal := side.write(t, row.rule)
 				if side.accepts && refusal != "" {
 					t.Errorf("%T refuses it: %s", side.method, refusal)

@@ -54,7 +54,7 @@ func lookupConsul(ctx context.Context) (string, error) {
 	return filepath.Abs(path)
 }
 
-// pinnedVersion reads the version that a build would have, such as v1.20.0.
+// pinnedVersion reads the version that a build would have, such as v1.14.11.
 func (t tool) pinnedVersion() (string, error) {
 	root, err := RepositoryRoot()
 	if err != nil {
