@@ -28,7 +28,7 @@ func TestUnknownFieldsAreRefused(t *testing.T) {
 		},
 		"two of them": {
 			logical.UpdateOperation, "binding-rule/x", fields{"bindname": "a", "zone": "b", "bind_type": "policy"},
-			[]string{`did you mean "bind_name"?`, `there is no field "zone"; the fields are bind_name, bind_type, description, name, selector`},
+			[]string{`did you mean "bind_name"?`, `there is no field "zone"; the fields are bind_name, bind_type, bind_vars, description, name, selector`},
 		},
 		"one that is null": {
 			logical.UpdateOperation, "binding-rule/x", fields{"selecter": nil, "bind_type": "policy", "bind_name": "admin"},

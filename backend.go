@@ -15,6 +15,7 @@ import (
 	"vault-plugin-auth-kubernetes/internal/change"
 	"vault-plugin-auth-kubernetes/internal/cluster"
 	"vault-plugin-auth-kubernetes/internal/config"
+	"vault-plugin-auth-kubernetes/internal/consultoken"
 	"vault-plugin-auth-kubernetes/internal/kube"
 	"vault-plugin-auth-kubernetes/internal/login"
 	"vault-plugin-auth-kubernetes/internal/role"
@@ -51,6 +52,7 @@ type backend struct {
 	cluster *cluster.Current
 	roles   *cache.Cache[logical.Storage, role.Role] // by lower-case name
 	rules   *rules.Store
+	consul  *consultoken.Current
 	tokens  token.Parser
 
 	changes change.Changes
@@ -89,6 +91,9 @@ func newBackend() *backend {
 	b.rules = b.newRules()
 	b.metrics = telemetry.NewMetrics(version, b.rules.Len)
 	b.cluster = b.newCluster()
+	b.consul = consultoken.NewCurrent(b.ctx, change.ReadTimeout, b.time, consultoken.Options{
+		Meter: &b.metrics.ConsulMeter, UserAgent: "vault-plugin-auth-kubernetes/" + version,
+	})
 	b.changes.Doubt, b.changes.Stored = b.doubt, b.stored
 	b.Backend = &framework.Backend{
 		Help:           strings.TrimSpace(backendHelp),
@@ -98,15 +103,17 @@ func newBackend() *backend {
 		Invalidate:     b.invalidate,
 		Clean:          b.clean,
 		PathsSpecial: &logical.Paths{
-			Unauthenticated: []string{loginPath},
-			SealWrapStorage: []string{config.Path},
+			Unauthenticated: []string{loginPath, consulLoginPath, consulLogoutPath},
+			SealWrapStorage: []string{config.Path, consultoken.Path},
 		},
+		Secrets: []*framework.Secret{b.consulSecret()},
 		Paths: framework.PathAppend(
 			[]*framework.Path{
 				b.pathLogin(), b.pathConfig(), b.pathCheck(), b.pathExplain(), b.pathMetrics(), b.pathImportConsul(),
 			},
 			b.pathsRole(),
 			b.pathsRule(),
+			b.pathsConsul(),
 		),
 	}
 	return b
@@ -174,6 +181,7 @@ func (b *backend) clean(context.Context) {
 	b.end()
 	b.cluster.Doubt()
 	b.cluster.Close()
+	b.consul.Close()
 }
 
 // newCluster is the cluster of the mount, as it is configured.
@@ -242,6 +250,8 @@ func (b *backend) doubt(key string) {
 	switch {
 	case key == config.Path:
 		b.cluster.Doubt()
+	case key == consultoken.Path:
+		b.consul.Doubt()
 	case strings.HasPrefix(key, role.Prefix):
 		b.roles.Drop(strings.TrimPrefix(key, role.Prefix))
 	case strings.HasPrefix(key, rules.Prefix):

@@ -26,11 +26,11 @@ func TestFactory(t *testing.T) {
 		t.Errorf("the type is %s", b.Type())
 	}
 	special := b.SpecialPaths()
-	if !slices.Equal(special.Unauthenticated, []string{"login"}) {
-		t.Errorf("%q need no authentication, want only login", special.Unauthenticated)
+	if !slices.Equal(special.Unauthenticated, []string{"login", "v1/acl/login", "v1/acl/logout"}) {
+		t.Errorf("%q need no authentication, want the logins only", special.Unauthenticated)
 	}
-	if !slices.Equal(special.SealWrapStorage, []string{"config"}) {
-		t.Errorf("%q is seal-wrapped, want config", special.SealWrapStorage)
+	if !slices.Equal(special.SealWrapStorage, []string{"config", "consul/config"}) {
+		t.Errorf("%q is seal-wrapped, want what holds credentials", special.SealWrapStorage)
 	}
 }
 

@@ -263,7 +263,7 @@ func TestChangesDoNotWaitForAnImport(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	slow.Go(func() {
 		m.as(ctx, logical.UpdateOperation, "import/consul", fields{
-			"auth_method": m.consulMethod(), "binding_rules": "[" + consulRule("a", "", "policy", "p") + "," + consulRule("b", "", "policy", "p") + "]",
+			"tokens": "vault", "auth_method": m.consulMethod(), "binding_rules": "[" + consulRule("a", "", "policy", "p") + "," + consulRule("b", "", "policy", "p") + "]",
 		})
 	})
 	<-g.arrived

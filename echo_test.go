@@ -14,6 +14,7 @@ import (
 	"github.com/hashicorp/vault/sdk/logical"
 	authv1 "k8s.io/api/authentication/v1"
 
+	"vault-plugin-auth-kubernetes/internal/consultest"
 	"vault-plugin-auth-kubernetes/internal/kubetest"
 	"vault-plugin-auth-kubernetes/internal/metadata"
 	"vault-plugin-auth-kubernetes/internal/rules"
@@ -78,24 +79,51 @@ var echoDrives = map[string]func(e *echoMount) outcome{
 	"binding-rule/ patch": func(e *echoMount) outcome {
 		return e.do(logical.PatchOperation, rules.Prefix+"all", fields{"selector": e.jwt + " == "})
 	},
+	"consul/config read": func(e *echoMount) outcome { return e.do(logical.ReadOperation, "consul/config", nil) },
+	"consul/config create": func(e *echoMount) outcome {
+		return e.do(logical.CreateOperation, "consul/config", fields{"address": "x", "token": e.jwt})
+	},
+	"consul/config update": func(e *echoMount) outcome {
+		for _, field := range []string{"address", "ca_cert", "client_cert", "client_key", "tls_server_name", "datacenter", "namespace", "partition", "token_locality", "auth_method", "max_token_ttl", "namespace_rules"} {
+			for _, secret := range e.secrets {
+				e.want("consul/config with a secret as "+field, e.do(logical.UpdateOperation, "consul/config", fields{field: secret + "\x00", "token": secret}))
+			}
+		}
+		return e.do(logical.UpdateOperation, "consul/config", fields{"token": e.jwt + " x"})
+	},
+	"consul/config patch": func(e *echoMount) outcome {
+		return e.do(logical.PatchOperation, "consul/config", fields{"token": e.jwt + " x"})
+	},
+	"consul/config delete": func(*echoMount) outcome { return outcome{} },
+	"consul/rotate update": func(e *echoMount) outcome { return e.do(logical.UpdateOperation, "consul/rotate", nil) },
+	"consul/token/ read":   func(e *echoMount) outcome { return e.do(logical.ReadOperation, "consul/token/kubernetes", nil) },
+	"consul/token/ update": func(e *echoMount) outcome {
+		return e.do(logical.UpdateOperation, "consul/token/kubernetes", fields{"jwt": e.jwt})
+	},
+	"v1/acl/login update": func(e *echoMount) outcome {
+		e.want("consul login with the token as a key", e.do(logical.UpdateOperation, "v1/acl/login", fields{e.jwt: "x"}))
+		e.want("consul login with the token as the method", e.do(logical.UpdateOperation, "v1/acl/login", fields{"AuthMethod": e.jwt, "BearerToken": e.jwt}))
+		return e.do(logical.UpdateOperation, "v1/acl/login", fields{"AuthMethod": "kubernetes", "BearerToken": e.jwt, "Meta": fields{"k": e.jwt}})
+	},
+	"v1/acl/logout update": func(e *echoMount) outcome { return e.do(logical.UpdateOperation, "v1/acl/logout", nil) },
 	"import/consul update": func(e *echoMount) outcome {
 		method := fields{"Type": "kubernetes", "Name": "k8s", "Config": fields{"Host": "h", "CACert": e.api.Reviewer, "ServiceAccountJWT": e.api.Reviewer}}
 		for what, data := range map[string]fields{
 			"objects":          {"auth_method": method, "binding_rules": []any{}},
-			"text":             {"auth_method": e.consulMethod(), "binding_rules": e.jwt},
+			"text":             {"tokens": "vault", "auth_method": e.consulMethod(), "binding_rules": e.jwt},
 			"a wrong type":     {"auth_method": fields{"Type": "kubernetes", "Config": fields{"ServiceAccountJWT": fields{"x": e.api.Reviewer}}}, "binding_rules": "[]"},
 			"a list":           {"auth_method": []any{method}, "binding_rules": "[]"},
 			"the token itself": {"auth_method": e.api.Reviewer, "binding_rules": e.jwt},
 			"another type":     {"auth_method": fields{"Type": e.jwt, "Config": fields{"ServiceAccountJWT": e.api.Reviewer}}, "binding_rules": "[]"},
-			"a wrong field":    {"auth_method": e.consulMethod(), "dry_run": true, "binding_rules": []any{fields{"ID": e.jwt, "AuthMethod": "k8s", "BindType": "role", "Selector": e.jwt, "BindName": e.jwt}}},
+			"a wrong field":    {"tokens": "vault", "auth_method": e.consulMethod(), "dry_run": true, "binding_rules": []any{fields{"ID": e.jwt, "AuthMethod": "k8s", "BindType": "role", "Selector": e.jwt, "BindName": e.jwt}}},
 			"a wrong setting":  {"auth_method": fields{"Type": "kubernetes", "MaxTokenTTL": e.jwt, "Config": fields{"Host": "h", "CACert": e.api.CAPEM, e.jwt: 1}}, "dry_run": true, "binding_rules": "[]"},
 			"a wrong lifetime": {"auth_method": fields{"Type": "kubernetes", "Name": "k8s", "MaxTokenTTL": e.jwt, "Config": fields{"Host": "h", "CACert": e.api.CAPEM}}, "dry_run": true, "binding_rules": "[]"},
-			"a wrong key":      {"auth_method": e.consulMethod(), "dry_run": true, "binding_rules": []any{fields{"ID": e.jwt, "Selector": "", e.jwt: e.jwt}}},
+			"a wrong key":      {"tokens": "vault", "auth_method": e.consulMethod(), "dry_run": true, "binding_rules": []any{fields{"ID": e.jwt, "Selector": "", e.jwt: e.jwt}}},
 			"no yes or no":     {"auth_method": method, "binding_rules": "[]", "dry_run": e.jwt},
 		} {
 			e.want("import of "+what, e.do(logical.UpdateOperation, "import/consul", data))
 		}
-		return e.do(logical.UpdateOperation, "import/consul", fields{"auth_method": e.consulMethod(), "binding_rules": "[]", "dry_run": true})
+		return e.do(logical.UpdateOperation, "import/consul", fields{"tokens": "vault", "auth_method": e.consulMethod(), "binding_rules": "[]", "dry_run": true})
 	},
 }
 
@@ -183,6 +211,31 @@ func TestEcho(t *testing.T) {
 	})
 }
 
+// TestEchoOfConsul has Consul, or what stands before it, repeat what it is sent.
+func TestEchoOfConsul(t *testing.T) {
+	e := newEchoMount(t, nil)
+	consul := consultest.New(t)
+	e.secrets["consul's token"] = consultest.OwnToken
+	e.write("consul/config", fields{"address": consul.URL, "token": consultest.OwnToken, "request_timeout": 1})
+	e.rule("consul", "", "consul-role", "ops")
+	for i, encoding := range echoEncodings {
+		if strings.Contains(encoding.name, "signature") {
+			continue // Consul's tokens have none
+		}
+		for _, status := range []int{echoCodes[i%len(echoCodes)], http.StatusForbidden, http.StatusInternalServerError} {
+			consul.SetFault(func(string) consultest.Fault { return consultest.Fault{Status: status, Echo: encoding.encode} })
+			e.InvalidateKey(t.Context(), "consul/config")
+			e.freshLog()
+			e.want(fmt.Sprint("explain, ", encoding.name, ", ", status), e.do(logical.UpdateOperation, "explain", fields{"jwt": e.jwt, "consul": true}))
+			for _, name := range slices.Sorted(maps.Keys(echoDrives)) {
+				if strings.HasPrefix(name, "v1/") || strings.HasPrefix(name, "consul/") || name == "check read" {
+					e.want(fmt.Sprint(name, ", ", encoding.name, ", ", status), echoDrives[name](e))
+				}
+			}
+		}
+	}
+}
+
 // freshKeys makes the next login ask for the cluster's keys.
 func (e *echoMount) freshKeys() {
 	e.InvalidateKey(e.test.Context(), "config")
@@ -242,7 +295,7 @@ func TestEchoOfAProxy(t *testing.T) {
 				e.drive(false)
 				e.want("config", e.do(logical.ReadOperation, "config", nil))
 				e.want("import", e.do(logical.UpdateOperation, "import/consul", fields{
-					"auth_method": e.consulMethod(), "binding_rules": "[]", "dry_run": true,
+					"tokens": "vault", "auth_method": e.consulMethod(), "binding_rules": "[]", "dry_run": true,
 				}))
 			})
 		}

@@ -261,7 +261,7 @@ func (h *history) importRule() {
 	h.change(h.mount, request{
 		operation: logical.UpdateOperation, path: "import/consul", partial: true,
 		data: fields{
-			"auth_method":   h.consulMethod(),
+			"tokens": "vault", "auth_method": h.consulMethod(),
 			"binding_rules": "[" + consulRule("i", "", "policy", fmt.Sprintf("v%d-${serviceaccount.name}-consul-i", h.tick())) + "]",
 		},
 	}, writes, h.oneIn(4))

@@ -131,7 +131,7 @@ func TestImportKeepsTheMeaningOfOtherRules(t *testing.T) {
 		method := fmt.Sprintf(`{"Name":"k8s","Type":"kubernetes","Config":{"Host":%q,"CACert":%q,"ServiceAccountJWT":%q,"MapNamespaces":%s,"ConsulNamespacePrefix":%q}}`,
 			m.api.URL, m.api.CAPEM, m.api.Reviewer, pick("true", "false"), pick("", "k8s-"))
 		got := m.do(logical.UpdateOperation, "import/consul", fields{
-			"auth_method": method, "binding_rules": "[" + consulRule("x", "serviceaccount.name==web", "service", "${serviceaccount.name}") + "]",
+			"tokens": "vault", "auth_method": method, "binding_rules": "[" + consulRule("x", "serviceaccount.name==web", "service", "${serviceaccount.name}") + "]",
 			"replace_configuration": r.IntN(2) == 0,
 		})
 		outcomes[got.status]++

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -26,6 +27,10 @@ a selector is for every one as well, and each write of it warns. Bind types are 
 role, group, service and node; in the bind name, ${serviceaccount.name} and the other
 attributes stand for their values. What looks like a template of another program, and is
 none here, is refused with the right form; so is a selector that is not in the language.
+
+Rules of the bind types consul-service, consul-node, consul-role, consul-policy and
+consul-templated-policy say what a Consul token gets, where consul/config says which
+Consul; a login to Vault gets nothing by them, and a Consul token nothing by the others.
 
 If a rule that matches computes a name that is not valid, the whole login fails. A
 role that does not exist, or whose own bounds do not hold, is skipped.
@@ -88,14 +93,20 @@ serviceaccount.namespace == "shop" and serviceaccount.name != "default". * match
 every service account; so does a rule without one. An empty value is refused.`,
 		},
 		"bind_type": {
-			Type:        framework.TypeString,
-			Description: "What is granted: policy, role, group, service or node. Required.",
+			Type: framework.TypeString,
+			Description: `What is granted: policy, role, group, service or node; to a Consul token
+consul-service, consul-node, consul-role, consul-policy or consul-templated-policy. Required.`,
 		},
 		"bind_name": {
 			Type: framework.TypeString,
 			Description: `Name of what is granted, such as web or ${serviceaccount.namespace}-ro.
 Other templates, and * in policies, are refused; ${"team-*"} is that very name.
 Required.`,
+		},
+		"bind_vars": {
+			Type: framework.TypeKVPairs,
+			Description: `What a consul-templated-policy is made for, as name=…, with attributes as in
+bind_name. Templates such as builtin/dns have none.`,
 		},
 		"use_service_name_annotation": {
 			Type: framework.TypeBool,
@@ -128,6 +139,7 @@ func (b *backend) ruleList(ctx context.Context, req *logical.Request, _ *framewo
 				"selector":  rule.Selector,
 				"bind_type": string(rule.BindType),
 				"bind_name": rule.BindName,
+				"bind_vars": bindVars(rule.BindVarName),
 
 				"use_service_name_annotation": rule.UseServiceNameAnnotation,
 			}
@@ -146,6 +158,7 @@ func (b *backend) ruleRead(ctx context.Context, req *logical.Request, data *fram
 		"selector":    r.Selector,
 		"bind_type":   r.BindType,
 		"bind_name":   r.BindName,
+		"bind_vars":   bindVars(r.BindVarName),
 
 		"use_service_name_annotation": r.UseServiceNameAnnotation,
 		"imported_from":               r.ImportedFrom,
@@ -208,10 +221,15 @@ func (b *backend) ruleMerge(ctx context.Context, s logical.Storage, req *logical
 			*target = data.Get(field).(string)
 		}
 	}
+	if named("bind_vars") {
+		if r.BindVarName, err = bindVarName(data.Get("bind_vars").(map[string]string)); err != nil {
+			return logical.ErrorResponse(err.Error()), nil
+		}
+	}
 	if named("use_service_name_annotation") {
 		r.UseServiceNameAnnotation = data.Get("use_service_name_annotation").(bool)
 	}
-	if err := r.Validate(name, named("selector"), named("bind_name") || named("bind_type")); err != nil {
+	if err := r.Validate(name, named("selector"), named("bind_name") || named("bind_type") || named("bind_vars")); err != nil {
 		return logical.ErrorResponse(err.Error()), nil
 	}
 	warnings, err := b.ruleWarnings(ctx, s, name, r)
@@ -225,6 +243,24 @@ func (b *backend) ruleMerge(ctx context.Context, s logical.Storage, req *logical
 		warnings = append(warnings, config.EmptyIsFalse(field))
 	}
 	return answerWrite(req, data, warnings, before.OnlyRead()), nil
+}
+
+// bindVars are the variables of a templated policy, of which there is one.
+func bindVars(name string) map[string]string {
+	if name == "" {
+		return map[string]string{}
+	}
+	return map[string]string{"name": name}
+}
+
+func bindVarName(vars map[string]string) (name string, err error) {
+	for key, value := range vars {
+		if !strings.EqualFold(key, "name") || len(vars) > 1 {
+			return "", errors.New("bind_vars: the only variable is name")
+		}
+		name = value
+	}
+	return name, nil
 }
 
 // emptySelector refuses a selector that is named and says nothing, which is what is

@@ -8,6 +8,7 @@ import (
 	"github.com/hashicorp/vault/sdk/logical"
 
 	"vault-plugin-auth-kubernetes/internal/check"
+	"vault-plugin-auth-kubernetes/internal/consultoken"
 	"vault-plugin-auth-kubernetes/internal/role"
 )
 
@@ -50,7 +51,8 @@ func (b *backend) checkRead(ctx context.Context, req *logical.Request, _ *framew
 		LoadRole: func(ctx context.Context, name string) (*role.Role, error) {
 			return b.loadRole(ctx, req.Storage, name, nil)
 		},
-		Now: b.time,
+		Consul: func(ctx context.Context) (*consultoken.Mint, error) { return b.consul.Get(ctx, req.Storage) },
+		Now:    b.time,
 	})
 	if err != nil {
 		return nil, err

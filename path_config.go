@@ -12,6 +12,7 @@ import (
 
 	"vault-plugin-auth-kubernetes/internal/config"
 	"vault-plugin-auth-kubernetes/internal/role"
+	"vault-plugin-auth-kubernetes/internal/rules"
 )
 
 const (
@@ -240,13 +241,15 @@ func overwritten(data *framework.FieldData) func(field string) bool {
 	}
 }
 
-// emptyPairsAsNone lets an empty text reset consul_namespace_overrides, as it does any
-// other field: the framework takes it for a pair that is malformed, and the command line
-// has no other way to say it.
+// emptyPairsAsNone lets an empty text reset pairs, as it does any other field: the
+// framework takes it for a pair that is malformed, and the command line has no other way
+// to say it.
 func emptyPairsAsNone(req *logical.Request) {
-	const field = "consul_namespace_overrides"
-	if text, ok := req.Data[field].(string); ok && text == "" && req.Path == config.Path {
-		req.Data[field] = map[string]any{}
+	for _, field := range []string{"consul_namespace_overrides", "bind_vars"} {
+		ours := req.Path == config.Path || strings.HasPrefix(req.Path, rules.Prefix)
+		if text, ok := req.Data[field].(string); ok && text == "" && ours {
+			req.Data[field] = map[string]any{}
+		}
 	}
 }
 

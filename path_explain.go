@@ -49,6 +49,11 @@ where it is empty, as in a login, and the answer has a note.`,
 				Description:  "Token of the service account. Required.",
 				DisplayAttrs: &framework.DisplayAttributes{Sensitive: true},
 			},
+			"consul": {
+				Type: framework.TypeBool,
+				Description: `Explain a login for a Consul token, as consul login makes it, and make none. It
+is by the binding rules, so role is left out.`,
+			},
 			"remote_addr": {
 				Type:        framework.TypeString,
 				Description: "IP address that the client logs in from. Without it no source address is judged.",
@@ -83,6 +88,9 @@ func (b *backend) explainWrite(ctx context.Context, req *logical.Request, data *
 	}
 	account := &explain.Account{}
 	request.Source, request.Observer = source, account
+	if data.Get("consul").(bool) {
+		return b.explainConsul(ctx, req, request, account)
+	}
 	request.Anew = true // what is true now, not a moment ago
 	outcome, err := login.LogIn(ctx, b.at(req.Storage), request)
 	if err == nil {

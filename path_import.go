@@ -23,6 +23,10 @@ Send what consul acl auth-method read -format=json and consul acl binding-rule l
 -format=json print: as text, or, over HTTP, as the JSON that it is. With
 dry_run=true the answer says what would be written, and nothing is.
 
+The rules give Consul tokens, as they did; consul/config says which Consul, and the answer
+which of its settings are those of the auth method. With tokens=vault they become rules for
+Vault tokens: policies and roles of Vault's, and metadata.
+
 Configuration and rules are written all or none. If a rule cannot be taken over, or
 the import would change what the mount's other rules mean, the answer is a 400 that
 says so of each, and nothing is written. What has no counterpart here and is no rule
@@ -87,6 +91,12 @@ func importFields() map[string]*framework.FieldSchema {
 			Type:        framework.TypeString,
 			Description: "Output of consul acl binding-rule list -format=json, as text or as the JSON list. Required.",
 		},
+		"tokens": {
+			Type:    framework.TypeString,
+			Default: string(consul.ConsulTokens),
+			Description: `What the rules give: consul, the default, for Consul tokens, or vault, for Vault
+tokens.`,
+		},
 		"dry_run": {
 			Type:        framework.TypeBool,
 			Description: "Say what would be written, and write nothing.",
@@ -120,6 +130,7 @@ become the one of Vault's that happens to have its name.`,
 // importEmpty says what to write in place of a prefix that is empty: names without it may
 // be those of policies and roles that are somebody's already.
 var importEmpty = map[string]string{
+	"tokens":        "write tokens=consul or tokens=vault, or leave it out for consul",
 	"policy_prefix": "leave it out to keep the names of policies",
 	"role_prefix":   "leave it out to keep the names of roles",
 }
@@ -147,7 +158,14 @@ func (b *backend) importConsul(ctx context.Context, req *logical.Request, data *
 			return respond(refusal.Missing(field))
 		}
 	}
-	imported, err := consul.Read([]byte(data.Get("auth_method").(string)), []byte(data.Get("binding_rules").(string)))
+	tokens := consul.Tokens(data.Get("tokens").(string))
+	switch prefixed := data.Get("policy_prefix").(string) + data.Get("role_prefix").(string); {
+	case tokens != consul.ConsulTokens && tokens != consul.VaultTokens:
+		return logical.ErrorResponse("tokens: it must be consul or vault"), nil
+	case tokens == consul.ConsulTokens && prefixed != "":
+		return logical.ErrorResponse("policy_prefix and role_prefix are for tokens=vault; what Consul tokens get has its names in Consul"), nil
+	}
+	imported, err := consul.Read([]byte(data.Get("auth_method").(string)), []byte(data.Get("binding_rules").(string)), tokens)
 	if err != nil {
 		return logical.ErrorResponse(err.Error()), nil
 	}
@@ -169,6 +187,7 @@ func (b *backend) importConsul(ctx context.Context, req *logical.Request, data *
 			"config":            plan.Config.Data(),
 			"rules":             plan.Rules,
 			"not_carried_over":  plan.Left,
+			"consul_config":     nonNil(imported.Settings),
 			"missing_in_consul": plan.Missing,
 		},
 		Warnings: plan.Warnings(),
@@ -178,4 +197,12 @@ func (b *backend) importConsul(ctx context.Context, req *logical.Request, data *
 // importedInto is the mount as an import knows it.
 func (b *backend) importedInto(s logical.Storage) *importer.Mount {
 	return &importer.Mount{Storage: s, Rules: b.rules, Roles: b.at(s), PodCA: b.podCA.Read, Change: b.changes.Do}
+}
+
+// nonNil is a list that is there.
+func nonNil(list []string) []string {
+	if list == nil {
+		return []string{}
+	}
+	return list
 }

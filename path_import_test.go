@@ -35,7 +35,7 @@ func (m *mount) importConsul(dryRun bool, rules ...string) outcome {
 func (m *mount) importWith(options fields, rules ...string) outcome {
 	m.t.Helper()
 	return m.do(logical.UpdateOperation, "import/consul", merge(fields{
-		"auth_method": m.consulMethod(), "binding_rules": "[" + strings.Join(rules, ",") + "]",
+		"tokens": "vault", "auth_method": m.consulMethod(), "binding_rules": "[" + strings.Join(rules, ",") + "]",
 	}, options))
 }
 
@@ -181,7 +181,7 @@ func TestImportOfAListWithLess(t *testing.T) {
 		t.Errorf("after: %q", policies)
 	}
 	other := m.do(logical.UpdateOperation, "import/consul", fields{
-		"auth_method": strings.Replace(m.consulMethod(), `"k8s"`, `"other"`, 1), "binding_rules": "[]", "remove_missing": true,
+		"tokens": "vault", "auth_method": strings.Replace(m.consulMethod(), `"k8s"`, `"other"`, 1), "binding_rules": "[]", "remove_missing": true,
 	})
 	if other.status != http.StatusOK || m.storage.text(t, "binding-rule/consul-a1") == "" {
 		t.Errorf("another method's import: %d %s; it removes what is not its own", other.status, other.message)
@@ -259,7 +259,7 @@ func TestImportWarnsOfEachKindOnce(t *testing.T) {
 func TestImportRefusesWhatIsNamedAndEmpty(t *testing.T) {
 	m := newMount(t)
 	send := func(options fields) outcome { // null as well, which importWith takes for left out
-		data := fields{"auth_method": m.consulMethod(), "binding_rules": "[" + consulRule("a1", "*", "service", "x") + "]"}
+		data := fields{"tokens": "vault", "auth_method": m.consulMethod(), "binding_rules": "[" + consulRule("a1", "*", "service", "x") + "]"}
 		maps.Copy(data, options)
 		return m.do(logical.UpdateOperation, "import/consul", data)
 	}
@@ -359,7 +359,7 @@ func TestImportIntoAMountInUse(t *testing.T) {
 // Between plan and write the mount may change; then nothing is written.
 func TestImportOfWhatChangedMeanwhile(t *testing.T) {
 	m := newMount(t)
-	imported, err := consul.Read([]byte(m.consulMethod()), []byte("["+consulRule("a1", "", "policy", "p")+"]"))
+	imported, err := consul.Read([]byte(m.consulMethod()), []byte("["+consulRule("a1", "", "policy", "p")+"]"), consul.VaultTokens)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -380,7 +380,7 @@ func TestImportRefuses(t *testing.T) {
 	m := newMount(t)
 	for name, data := range map[string]fields{
 		"no method":             {"binding_rules": "[]"},
-		"no rules":              {"auth_method": m.consulMethod()},
+		"no rules":              {"tokens": "vault", "auth_method": m.consulMethod()},
 		"method of jwt":         {"auth_method": `{"Type":"jwt"}`, "binding_rules": "[]"},
 		"method without a name": {"auth_method": `{"Type":"kubernetes","Config":{"Host":"h"}}`, "binding_rules": "[]"},
 		"no host":               {"auth_method": `{"Name":"k8s","Type":"kubernetes"}`, "binding_rules": "[]"},

@@ -27,7 +27,7 @@ func TestProxyPasswordIsNeverReturned(t *testing.T) {
 		if got["proxy_url"] != shown {
 			t.Errorf("%s is read as %v, want %s", stored, got["proxy_url"], shown)
 		}
-		imported := m.do(logical.UpdateOperation, "import/consul", fields{"auth_method": m.consulMethod(), "binding_rules": "[]", "dry_run": true})
+		imported := m.do(logical.UpdateOperation, "import/consul", fields{"tokens": "vault", "auth_method": m.consulMethod(), "binding_rules": "[]", "dry_run": true})
 		if config, _ := imported.data["config"].(fields); config["proxy_url"] != shown {
 			t.Errorf("%s is in the answer of an import as %v", stored, config["proxy_url"])
 		}
@@ -75,13 +75,13 @@ func TestImportTakesObjects(t *testing.T) {
 	}
 	rules := []any{fields{"ID": "A1", "AuthMethod": "k8s", "Selector": "serviceaccount.name==web", "BindType": "policy", "BindName": "base"}}
 	asText := m.do(logical.UpdateOperation, "import/consul", fields{
-		"auth_method": m.consulMethod(), "binding_rules": "[" + consulRule("A1", "serviceaccount.name==web", "policy", "base") + "]", "dry_run": true,
+		"tokens": "vault", "auth_method": m.consulMethod(), "binding_rules": "[" + consulRule("A1", "serviceaccount.name==web", "policy", "base") + "]", "dry_run": true,
 	})
-	o := m.do(logical.UpdateOperation, "import/consul", fields{"auth_method": method, "binding_rules": rules, "dry_run": true})
+	o := m.do(logical.UpdateOperation, "import/consul", fields{"tokens": "vault", "auth_method": method, "binding_rules": rules, "dry_run": true})
 	if o.status != http.StatusOK || fmt.Sprint(o.data) != fmt.Sprint(asText.data) {
 		t.Errorf("%d %s: %v, as text %v", o.status, o.message, o.data, asText.data)
 	}
-	m.do(logical.UpdateOperation, "import/consul", fields{"auth_method": method, "binding_rules": rules})
+	m.do(logical.UpdateOperation, "import/consul", fields{"tokens": "vault", "auth_method": method, "binding_rules": rules})
 	m.mustLoginByRules(m.api.Token("apps", "web"))
 }
 

@@ -6,31 +6,51 @@ import (
 	"strings"
 )
 
-// Bind joins what all rules that match grant. A rule that matches and computes a
-// name that is not valid fails the whole login with an *InvalidNameError; of
+// Bind joins what all rules that match grant to a Vault token. A rule that matches and
+// computes a name that is not valid fails the whole login with an *InvalidNameError; of
 // several, the first by name. Other errors are fetch's and the context's, as they
 // are. No lock is held while fetch runs; rules that are written meanwhile do not
 // count.
 func (s *RuleSet) Bind(ctx context.Context, attrs *RuleAttributes, fetch Fetch) (Grants, error) {
-	b := s.binder(ctx, attrs, fetch)
-	if err := b.match(); err != nil {
-		return Grants{}, err
-	}
 	var grants Grants
-	for _, e := range b.matched {
-		name, err := b.name(e)
-		if err != nil {
-			return Grants{}, err
-		}
-		grants.add(e.rule.rule, name)
+	err := s.binder(ctx, classVault, attrs, fetch).join(grants.add)
+	if err != nil {
+		return Grants{}, err
 	}
 	grants.sort()
 	return grants, nil
 }
 
+// BindConsul is Bind for a Consul token, to which the rules of other types are nothing.
+func (s *RuleSet) BindConsul(ctx context.Context, attrs *RuleAttributes, fetch Fetch) (ConsulGrants, error) {
+	var grants ConsulGrants
+	err := s.binder(ctx, classConsul, attrs, fetch).join(grants.add)
+	if err != nil {
+		return ConsulGrants{}, err
+	}
+	grants.sort()
+	return grants, nil
+}
+
+// join hands on what each rule that matches grants.
+func (b *binder) join(add func(rule Rule, name string)) error {
+	if err := b.match(); err != nil {
+		return err
+	}
+	for _, e := range b.matched {
+		name, err := b.name(e)
+		if err != nil {
+			return err
+		}
+		add(e.rule.rule, name)
+	}
+	return nil
+}
+
 // binder is one evaluation of a snapshot of the rules.
 type binder struct {
 	rules *snapshot
+	class class
 	attrs *RuleAttributes
 	ask   func(Source) error
 	done  func() error
@@ -43,9 +63,10 @@ type binder struct {
 	considered int
 }
 
-func (s *RuleSet) binder(ctx context.Context, attrs *RuleAttributes, fetch Fetch) *binder {
+func (s *RuleSet) binder(ctx context.Context, of class, attrs *RuleAttributes, fetch Fetch) *binder {
 	return &binder{
 		rules: s.snapshot.Load(),
+		class: of,
 		attrs: attrs,
 		ask:   func(source Source) error { return attrs.plain.fetch(ctx, fetch, source) },
 		done:  ctx.Err,
@@ -73,10 +94,10 @@ func (b *binder) match() error {
 
 func (b *binder) matchPlain() error {
 	v := &b.attrs.plain
-	if err := b.consider(byAccount(classPlain, v), nil); err != nil {
+	if err := b.consider(byAccount(b.class.plain, v), nil); err != nil {
 		return err
 	}
-	return b.consider(byOther(classPlain, v), nil)
+	return b.consider(byOther(b.class.plain, v), nil)
 }
 
 // matchOverriding considers the rules for which an annotation may replace the name.
@@ -92,11 +113,11 @@ func (b *binder) matchOverriding() error {
 		return err
 	}
 	if !v.nameUnknown() {
-		if err := b.consider(byAccount(classOverriding, v), nil); err != nil {
+		if err := b.consider(byAccount(b.class.overriding, v), nil); err != nil {
 			return err
 		}
 	}
-	return b.consider(byOther(classOverriding, v), nil)
+	return b.consider(byOther(b.class.overriding, v), nil)
 }
 
 // considerUnnamed looks for a rule that needs the name. What it finds before the name
@@ -106,7 +127,7 @@ func (b *binder) considerUnnamed(v *view) error {
 		return nil
 	}
 	matched, pending := len(b.matched), len(b.pending)
-	if err := b.consider(byAccount(classOverriding, v), v.nameUnknown); err != nil || v.nameUnknown() {
+	if err := b.consider(byAccount(b.class.overriding, v), v.nameUnknown); err != nil || v.nameUnknown() {
 		return err
 	}
 	b.matched, b.pending = b.matched[:matched], b.pending[:pending]

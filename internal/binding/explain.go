@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"slices"
 )
 
 // Outcome is what became of a rule in one login.
@@ -41,31 +42,52 @@ type Explanation struct {
 // are those of Bind. If a fetch failed, the account ends where it did; it is empty
 // if that was before every selector was decided.
 func (s *RuleSet) Explain(ctx context.Context, attrs *RuleAttributes, fetch Fetch) ([]Explanation, Grants, error) {
-	b := s.binder(ctx, attrs, fetch)
-	entries := b.rules.all()
-	if err := b.matchAll(entries); err != nil {
-		return nil, Grants{}, err
-	}
 	var grants Grants
+	account, err := s.binder(ctx, classVault, attrs, fetch).account(grants.add)
+	if err != nil {
+		return account, Grants{}, err
+	}
+	grants.sort()
+	return account, grants, nil
+}
+
+// ExplainConsul is BindConsul with an account of every rule of its types, as Explain is
+// Bind.
+func (s *RuleSet) ExplainConsul(ctx context.Context, attrs *RuleAttributes, fetch Fetch) ([]Explanation, ConsulGrants, error) {
+	var grants ConsulGrants
+	account, err := s.binder(ctx, classConsul, attrs, fetch).account(grants.add)
+	if err != nil {
+		return account, ConsulGrants{}, err
+	}
+	grants.sort()
+	return account, grants, nil
+}
+
+func (b *binder) account(add func(rule Rule, name string)) ([]Explanation, error) {
+	entries := slices.DeleteFunc(b.rules.all(), func(e *entry) bool { return !b.class.has(e) })
+	if err := b.matchAll(entries); err != nil {
+		return nil, err
+	}
 	var failure error
 	explanations := make([]Explanation, len(entries))
 	for i, e := range entries {
 		explanation, err := b.explain(e)
 		var invalid *InvalidNameError
 		if err != nil && !errors.As(err, &invalid) {
-			return explanations[:i], Grants{}, cmp.Or(failure, err)
+			return explanations[:i], cmp.Or(failure, err)
 		}
 		failure = cmp.Or(failure, err)
 		if explanation.Outcome == Matched {
-			grants.add(e.rule.rule, explanation.Name)
+			add(e.rule.rule, explanation.Name)
 		}
 		explanations[i] = explanation
 	}
-	if failure != nil {
-		return explanations, Grants{}, failure
-	}
-	grants.sort()
-	return explanations, grants, nil
+	return explanations, failure
+}
+
+// has tells whether the rule is of the class. One that cannot be read may be of any.
+func (c class) has(e *entry) bool {
+	return e.rule == nil || e.rule.rule.BindType.ForConsul() == (c == classConsul)
 }
 
 // all returns every entry, by name.

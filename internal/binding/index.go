@@ -3,17 +3,24 @@ package binding
 import "strings"
 
 // Rules that let an annotation stand in for serviceaccount.name and those that do not
-// see different names, so each class has an index of its own.
-const (
-	classPlain      = "p"
-	classOverriding = "o"
+// see different names, and what a Vault token gets is no concern of what a Consul token
+// gets. So each class has an index of its own.
+type class struct{ plain, overriding string }
+
+var (
+	classVault  = class{plain: "p", overriding: "o"}
+	classConsul = class{plain: "c", overriding: "d"}
 )
 
 func classOf(rule Rule) string {
-	if rule.UseServiceNameAnnotation {
-		return classOverriding
+	of := classVault
+	if rule.BindType.ForConsul() {
+		of = classConsul
 	}
-	return classPlain
+	if rule.UseServiceNameAnnotation {
+		return of.overriding
+	}
+	return of.plain
 }
 
 // Rules are held in one immutable tree, ordered by text keys, in which those that

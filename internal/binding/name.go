@@ -23,10 +23,29 @@ const (
 	BindService BindType = "service"
 	// BindNode names a Consul node.
 	BindNode BindType = "node"
+
+	// BindConsulService gives a Consul token the identity of a service.
+	BindConsulService BindType = "consul-service"
+	// BindConsulNode gives a Consul token the identity of a node.
+	BindConsulNode BindType = "consul-node"
+	// BindConsulRole gives a Consul token a role of Consul's.
+	BindConsulRole BindType = "consul-role"
+	// BindConsulPolicy gives a Consul token a policy of Consul's.
+	BindConsulPolicy BindType = "consul-policy"
+	// BindConsulTemplatedPolicy gives a Consul token a policy that Consul has a template
+	// of, such as builtin/service.
+	BindConsulTemplatedPolicy BindType = "consul-templated-policy"
 )
 
-// BindTypes are all bind types, in the order in which errors list them.
+// BindTypes are those of what a Vault token gets, in the order in which errors list them.
 var BindTypes = []BindType{BindPolicy, BindRole, BindGroup, BindService, BindNode}
+
+// ConsulBindTypes are those of what a Consul token gets. Vault tokens get nothing by
+// them, and Consul tokens nothing by the others.
+var ConsulBindTypes = []BindType{BindConsulService, BindConsulNode, BindConsulRole, BindConsulPolicy, BindConsulTemplatedPolicy}
+
+// ForConsul tells whether the bind type is one of what a Consul token gets.
+func (t BindType) ForConsul() bool { return slices.Contains(ConsulBindTypes, t) }
 
 // Bounds of names, in bytes. Services, nodes and roles have Consul's. Vault has
 // none for policies and groups; ours keep tokens and metadata small.
@@ -65,9 +84,11 @@ type badName struct {
 // if it can.
 func checkName(bindType BindType, name string) *badName {
 	switch bindType {
-	case BindService, BindNode:
+	case BindService, BindNode, BindConsulService, BindConsulNode:
 		return checkServiceName(name)
-	case BindRole:
+	case BindConsulTemplatedPolicy:
+		return checkTemplateName(name)
+	case BindRole, BindConsulRole, BindConsulPolicy:
 		return checkChars(name, maxRoleBytes, isRoleChar, "letters, digits, - and _")
 	case BindPolicy:
 		return checkPolicyName(name)

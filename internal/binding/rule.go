@@ -7,8 +7,11 @@ type Rule struct {
 	// Selector says which identities the rule is for; empty means all.
 	Selector string
 	BindType BindType
-	// BindName is the name that is granted, or a template of it.
+	// BindName is the name that is granted, or a template of it. Of a templated policy it
+	// is the name of Consul's template, as it stands.
 	BindName string
+	// BindVarName is the variable Name of a templated policy, or a template of it.
+	BindVarName string
 	// UseServiceNameAnnotation lets the annotation of a service account that the
 	// mount names stand in for serviceaccount.name, in selector and bind name.
 	// Whoever may annotate then chooses the name.
@@ -53,7 +56,7 @@ func compileRule(rule Rule, compileSelector func(string) (*Selector, error), com
 	if err != nil {
 		return nil, err
 	}
-	template, err := compileTemplate(rule.BindType, rule.BindName)
+	template, err := compileNames(rule, compileTemplate)
 	if err != nil {
 		return nil, err
 	}

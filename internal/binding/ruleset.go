@@ -19,8 +19,9 @@ type RuleSet struct {
 type snapshot struct {
 	tree  *iradix.Tree
 	count int
-	// overriding is how many rules let an annotation stand in for a name.
-	overriding int
+	// overriding is how many rules let an annotation stand in for a name, and consul how
+	// many are for Consul tokens.
+	overriding, consul int
 }
 
 // NewRuleSet returns a rule set without rules.
@@ -63,7 +64,7 @@ func (s *RuleSet) replace(name string, with *entry) {
 	s.writes.Lock()
 	defer s.writes.Unlock()
 	old := s.snapshot.Load()
-	next := &snapshot{count: old.count, overriding: old.overriding}
+	next := &snapshot{count: old.count, overriding: old.overriding, consul: old.consul}
 	txn := old.tree.Txn()
 	if was, found := txn.Delete([]byte(keyName + name)); found {
 		next.add(was.(*entry), -1)
@@ -88,10 +89,23 @@ func (s *snapshot) add(e *entry, n int) {
 	if e.overriding {
 		s.overriding += n
 	}
+	if e.rule != nil && e.rule.rule.BindType.ForConsul() {
+		s.consul += n
+	}
 }
 
 // Len is the number of rules, broken ones included.
 func (s *RuleSet) Len() int { return s.snapshot.Load().count }
+
+// LenForConsul is the number of rules for Consul tokens. Those of neither kind, which are
+// broken, count for Vault tokens.
+func (s *RuleSet) LenForConsul() int { return s.snapshot.Load().consul }
+
+// LenForVault is the number of the others.
+func (s *RuleSet) LenForVault() int {
+	now := s.snapshot.Load()
+	return now.count - now.consul
+}
 
 // Get returns the rule of that name; not if there is none, or it is broken.
 func (s *RuleSet) Get(name string) (Rule, bool) {

@@ -143,7 +143,7 @@ func TestIndexLeavesOutRulesForOthers(t *testing.T) {
 				put(t, set, Rule{Name: fmt.Sprintf("other-%d", i), Selector: fmt.Sprintf(selector, i)})
 			}
 			l := runner().login(t)
-			b := set.binder(t.Context(), l.attrs.ForRules(""), l.fetch)
+			b := set.binder(t.Context(), classVault, l.attrs.ForRules(""), l.fetch)
 			if err := b.match(); err != nil {
 				t.Fatal(err)
 			}
@@ -169,7 +169,7 @@ func TestIndexIsUsedOnceTheOverrideIsKnown(t *testing.T) {
 		put(t, set, Rule{Name: fmt.Sprintf("both-%d", i), Selector: fmt.Sprintf(`serviceaccount.namespace == "ci" and serviceaccount.name == "other-%d"`, i), UseServiceNameAnnotation: true})
 	}
 	l := runner().with(func(c *cluster) { c.override = "consul.hashicorp.com/service-name" }).login(t)
-	b := set.binder(t.Context(), l.attrs.ForRules(l.cluster.override), l.fetch)
+	b := set.binder(t.Context(), classVault, l.attrs.ForRules(l.cluster.override), l.fetch)
 	if err := b.match(); err != nil {
 		t.Fatal(err)
 	}

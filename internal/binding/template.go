@@ -43,7 +43,7 @@ func CompileTemplate(bindType BindType, text string) (*Template, error) {
 }
 
 func parseTemplate(bindType BindType, text string) (*Template, error) {
-	if !slices.Contains(BindTypes, bindType) {
+	if !slices.Contains(BindTypes, bindType) && !bindType.ForConsul() {
 		return nil, &InputError{Field: "bind_type", Reason: fmt.Sprintf("unknown bind type %q; the bind types are %s", string(bindType), joinBindTypes())}
 	}
 	switch {
@@ -69,9 +69,9 @@ func parseTemplate(bindType BindType, text string) (*Template, error) {
 }
 
 func joinBindTypes() string {
-	names := make([]string, len(BindTypes))
-	for i, t := range BindTypes {
-		names[i] = string(t)
+	var names []string
+	for _, t := range slices.Concat(BindTypes, ConsulBindTypes) {
+		names = append(names, string(t))
 	}
 	return strings.Join(names, ", ")
 }
@@ -131,7 +131,7 @@ func (t *Template) render(v *view) (name, reason string) {
 			b.WriteString(p.literal)
 			continue
 		}
-		value, reason := interpolated(v, *p.ref)
+		value, reason := interpolated(v, *p.ref, t.bindType.ForConsul())
 		if reason != "" {
 			return "", reason
 		}
@@ -146,10 +146,14 @@ func (t *Template) render(v *view) (name, reason string) {
 // interpolated returns the value of an attribute as it stands in a name. Consul
 // lower-cases values, which makes two identities that differ in case one: whoever
 // may choose the value chooses the other's name. A value that lower-casing would
-// change is therefore refused, and so the lower-casing itself has nothing to do.
+// change is therefore refused; in what a Consul token gets it is lower-cased, since
+// rules that come from Consul are to give there what they gave.
 // An empty value is refused because it would make web-${pod.name} the name web-.
-func interpolated(v *view, r ref) (value, reason string) {
+func interpolated(v *view, r ref, lower bool) (value, reason string) {
 	value, present := v.textOf(r)
+	if lower && len(value) <= maxGroupBytes {
+		value = strings.ToLower(value)
+	}
 	switch {
 	case !present:
 		return "", fmt.Sprintf("%s is absent", r)

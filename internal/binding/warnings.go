@@ -56,6 +56,11 @@ func (c *CompiledRule) Warnings(mount Setting) []Warning {
 	if line := c.chosenLine(); line != "" {
 		warnings = append(warnings, Warning{ChosenByTenants, line})
 	}
+	if c.rule.BindVarName != "" {
+		for i := range warnings { // what is computed is not the name there
+			warnings[i].Text = strings.ReplaceAll(warnings[i].Text, "bind_name ", "bind_vars ")
+		}
+	}
 	return warnings
 }
 

@@ -5,6 +5,7 @@ package check
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -15,6 +16,7 @@ import (
 
 	"vault-plugin-auth-kubernetes/internal/cluster"
 	"vault-plugin-auth-kubernetes/internal/config"
+	"vault-plugin-auth-kubernetes/internal/consultoken"
 	"vault-plugin-auth-kubernetes/internal/role"
 	"vault-plugin-auth-kubernetes/internal/rules"
 	"vault-plugin-auth-kubernetes/internal/scrub"
@@ -81,6 +83,7 @@ const (
 var Names = []string{
 	checkConfiguration, checkRules, checkReachable, checkTLS, checkServer, checkClock, checkReviewer, checkReviewerToken,
 	checkMayReview, checkMayAccounts, checkMayNamespaces, checkClusterKeys, checkIssuer, checkPEMKeys,
+	checkConsul, checkMayMint, checkConsulNames,
 }
 
 // Mount is what is looked at.
@@ -92,14 +95,20 @@ type Mount struct {
 	// LoadRole reads a role past what is remembered, which is for roles that logins use;
 	// nil if there is none.
 	LoadRole func(ctx context.Context, name string) (*role.Role, error)
-	Now      func() time.Time
+	// Consul is where Consul tokens are made; nil if there is none.
+	Consul func(ctx context.Context) (*consultoken.Mint, error)
+	Now    func() time.Time
 }
 
 // Run makes all checks, and returns what reading the path returns. The error is one of the
 // host's storage, and all else is a finding.
 func Run(ctx context.Context, m *Mount) (map[string]any, error) {
 	c := &checker{mount: m, findings: map[string]finding{}}
-	if err := c.run(ctx); err != nil {
+	var consul sync.WaitGroup
+	consul.Go(func() { c.checkConsulSide(ctx) })
+	err := c.run(ctx)
+	consul.Wait()
+	if err != nil {
 		return nil, err
 	}
 	return c.responseData(), nil
@@ -141,8 +150,8 @@ func (c *checker) note(name string, f finding) {
 // skipRest gives a verdict to the checks that came to none.
 func (c *checker) skipRest(format string, args ...any) {
 	for _, name := range Names {
-		if c.findings[name].verdict == "" {
-			c.note(name, skipped(format, args...))
+		if !slices.Contains(consulChecks, name) {
+			c.skip(name, fmt.Sprintf(format, args...))
 		}
 	}
 }

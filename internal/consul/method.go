@@ -37,7 +37,18 @@ type Rule struct {
 	Selector    string
 	BindType    string
 	BindName    string
+	// BindVarName is the variable of a templated policy.
+	BindVarName string
 }
+
+// Tokens are what the rules are to give.
+type Tokens string
+
+// What rules can give here: Consul's tokens, as they did, or Vault's.
+const (
+	ConsulTokens Tokens = "consul"
+	VaultTokens  Tokens = "vault"
+)
 
 // Import is what the two documents come to.
 type Import struct {
@@ -51,8 +62,12 @@ type Import struct {
 	// Refused are the rules of the auth method that do not carry over, a line each,
 	// with the reason.
 	Refused []string
+	// Settings are those of consul/config by which tokens are as they were; none for Vault's.
+	Settings []string
 	// Left is what else does not carry over, a line each, with the reason.
 	Left []string
+
+	tokens Tokens
 }
 
 // method is the output of consul acl auth-method read -format=json.
@@ -80,8 +95,9 @@ type rule struct {
 	Partition   string
 }
 
-// Read takes the two documents. The errors say which of them is wrong and how.
-func Read(authMethod, bindingRules []byte) (*Import, error) {
+// Read takes the two documents, of which the rules are to give tokens of a kind. The errors
+// say which of them is wrong and how.
+func Read(authMethod, bindingRules []byte, tokens Tokens) (*Import, error) {
 	var m method
 	if err := decode(authMethod, &m, func() error { return methodKeys.check(authMethod) }); err != nil {
 		return nil, fmt.Errorf("auth_method: %w", err)
@@ -93,7 +109,7 @@ func Read(authMethod, bindingRules []byte) (*Import, error) {
 	if err := decode(bindingRules, &rules, func() error { return checkRules(bindingRules) }); err != nil {
 		return nil, fmt.Errorf("binding_rules: %w", err)
 	}
-	i := &Import{Method: m.Name}
+	i := &Import{Method: m.Name, tokens: tokens}
 	if err := i.readMethod(&m); err != nil {
 		return nil, fmt.Errorf("auth_method: %w", err)
 	}
@@ -129,6 +145,10 @@ func (i *Import) readMethod(m *method) error {
 			return fmt.Errorf("the setting %s is not of the type that consul prints", key) // the value may be a credential
 		}
 	}
+	if i.tokens == ConsulTokens {
+		i.settings(m)
+		return nil
+	}
 	if set(m.MaxTokenTTL) {
 		i.left("auth method, MaxTokenTTL %s: Vault's mount has it, see vault auth tune -max-lease-ttl", strings.Trim(string(m.MaxTokenTTL), `"`))
 	}
@@ -154,24 +174,24 @@ func (i *Import) readRule(m *method, r rule, seen map[string]bool) error {
 	twice := seen[name]
 	seen[name] = true
 	i.Listed = append(i.Listed, name)
-	switch {
-	case twice:
-		i.refused("%s: the ID is there twice", what)
-		return nil
-	case !slices.Contains([]string{"service", "node", "role", "policy"}, r.BindType):
-		i.refused("%s: there is no bind type %q here", what, r.BindType)
-		return nil
-	case set(r.BindVars):
-		i.refused("%s: BindVars go with templated policies, which Vault does not have", what)
+	bindType, variable, reason := i.bindType(r)
+	if twice {
+		reason = "the ID is there twice"
+	}
+	if reason != "" {
+		i.refused("%s: %s", what, reason)
 		return nil
 	}
-	i.place(what, r.Namespace, r.Partition)
+	if i.tokens != ConsulTokens {
+		i.place(what, r.Namespace, r.Partition)
+	}
 	i.Rules = append(i.Rules, Rule{
 		Name:        name,
 		Description: r.Description,
 		Selector:    r.Selector,
-		BindType:    r.BindType,
+		BindType:    bindType,
 		BindName:    r.BindName,
+		BindVarName: variable,
 	})
 	return nil
 }

@@ -13,11 +13,12 @@ const (
 )
 
 func TestRead(t *testing.T) {
-	got, err := Read([]byte(method1), []byte("["+rule1+"]"))
+	got, err := Read([]byte(method1), []byte("["+rule1+"]"), VaultTokens)
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := &Import{
+		tokens: VaultTokens,
 		Method: "k8s",
 		Listed: []string{"consul-8d1b5a4e"},
 		Config: Config{Host: "https://10.0.0.1", CACert: "PEM", ReviewerJWT: "e.y.J"},
@@ -45,7 +46,7 @@ func TestReadLeavesOut(t *testing.T) {
 		"namespace of a rule": {method1, `[{"ID":"1","AuthMethod":"k8s","Selector":"","BindType":"role","BindName":"x","Namespace":"n"}]`, "Namespace n", 1},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, err := Read([]byte(row.method), []byte(row.rules))
+			got, err := Read([]byte(row.method), []byte(row.rules), VaultTokens)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -69,7 +70,7 @@ func TestReadRefusesRules(t *testing.T) {
 		"the same ID again":   {`[{"ID":"a","AuthMethod":"k8s","Selector":"","BindType":"role","BindName":"x"},{"ID":"A","AuthMethod":"k8s","Selector":"","BindType":"role","BindName":"y"}]`, "twice", 1},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, err := Read([]byte(method1), []byte(row.rules))
+			got, err := Read([]byte(method1), []byte(row.rules), VaultTokens)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -87,14 +88,14 @@ func TestReadRefusesRules(t *testing.T) {
 func TestReadOfDefaultsLeavesNothing(t *testing.T) {
 	got, err := Read(
 		[]byte(`{"Name":"k8s","Type":"kubernetes","MaxTokenTTL":"0s","TokenLocality":"local","Namespace":"default","Partition":"default","NamespaceRules":null}`),
-		[]byte(`[{"ID":"1","AuthMethod":"k8s","Selector":"","BindType":"role","BindName":"x","BindVars":null,"Namespace":"default"}]`))
+		[]byte(`[{"ID":"1","AuthMethod":"k8s","Selector":"","BindType":"role","BindName":"x","BindVars":null,"Namespace":"default"}]`), VaultTokens)
 	if err != nil || len(got.Left) != 0 || len(got.Rules) != 1 {
 		t.Errorf("%+v, %v", got, err)
 	}
 }
 
 func TestReadConfigInAnyCase(t *testing.T) {
-	got, err := Read([]byte(`{"Name":"k8s","Type":"kubernetes","Config":{"host":"h","MAPNAMESPACES":true,"ConsulNamespacePrefix":"p-","ConsulNamespaceOverrides":{"a":"b"}}}`), []byte("[]"))
+	got, err := Read([]byte(`{"Name":"k8s","Type":"kubernetes","Config":{"host":"h","MAPNAMESPACES":true,"ConsulNamespacePrefix":"p-","ConsulNamespaceOverrides":{"a":"b"}}}`), []byte("[]"), VaultTokens)
 	want := Config{Host: "h", MapNamespaces: true, NamespacePrefix: "p-", NamespaceOverrides: map[string]string{"a": "b"}}
 	if err != nil || !reflect.DeepEqual(got.Config, want) {
 		t.Errorf("%+v, %v, want %+v", got, err, want)
@@ -113,7 +114,7 @@ func TestReadRefuses(t *testing.T) {
 		"too long":           {method1, "[" + strings.Repeat(" ", maxBytes) + "]", "longer"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := Read([]byte(row.method), []byte(row.rules))
+			_, err := Read([]byte(row.method), []byte(row.rules), VaultTokens)
 			if err == nil || !strings.Contains(err.Error(), row.says) {
 				t.Errorf("error %v, want one that says %q", err, row.says)
 			}
@@ -147,7 +148,7 @@ func TestReadRefusesKeys(t *testing.T) {
 		"two documents":             {method1, "[" + rule1 + "][]", "follows"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, err := Read([]byte(row.method), []byte(row.rules))
+			got, err := Read([]byte(row.method), []byte(row.rules), VaultTokens)
 			if err == nil || !strings.Contains(err.Error(), row.says) {
 				t.Errorf("%+v, error %v, want one that says %q", got, err, row.says)
 			}
@@ -161,7 +162,7 @@ func TestReadKnowsKeys(t *testing.T) {
 		[]byte(`{"Name":"k8s","Type":"kubernetes","DisplayName":"","Description":"","MaxTokenTTL":"0s","TokenLocality":"","CreateIndex":1,"ModifyIndex":2,
 			"NamespaceRules":[],"Namespace":"","Partition":"","Config":{"ConsulNamespaceOverrides":{"a":"b","A":"c"}}}`+"\n"),
 		[]byte(`[{"ID":"1","Description":"","AuthMethod":"k8s","selector":"*","BINDTYPE":"role","BindName":"x","BindVars":null,
-			"CreateIndex":1,"ModifyIndex":2,"Namespace":"","Partition":""}]`+"\n"))
+			"CreateIndex":1,"ModifyIndex":2,"Namespace":"","Partition":""}]`+"\n"), VaultTokens)
 	if err != nil || len(got.Left) != 0 || len(got.Rules) != 1 || got.Rules[0].Selector != "*" || len(got.Config.NamespaceOverrides) != 2 {
 		t.Errorf("%+v, %v", got, err)
 	}
@@ -169,7 +170,7 @@ func TestReadKnowsKeys(t *testing.T) {
 
 // A credential of the wrong type must not be repeated.
 func TestReadDoesNotRepeatCredentials(t *testing.T) {
-	_, err := Read([]byte(`{"Type":"kubernetes","Config":{"ServiceAccountJWT":["s3cret"]}}`), []byte("[]"))
+	_, err := Read([]byte(`{"Type":"kubernetes","Config":{"ServiceAccountJWT":["s3cret"]}}`), []byte("[]"), VaultTokens)
 	if err == nil || strings.Contains(err.Error(), "s3cret") {
 		t.Errorf("error %v", err)
 	}
@@ -179,9 +180,42 @@ func FuzzRead(f *testing.F) {
 	f.Add(method1, "["+rule1+"]")
 	f.Add(`{"Type":"kubernetes","Config":null}`, "null")
 	f.Fuzz(func(t *testing.T, method, rules string) {
-		got, err := Read([]byte(method), []byte(rules))
+		got, err := Read([]byte(method), []byte(rules), VaultTokens)
 		if (got == nil) == (err == nil) {
 			t.Errorf("%v, %v", got, err)
 		}
 	})
+}
+
+// For Consul tokens each rule becomes what it was, and the answer says which settings the
+// method had.
+func TestReadForConsulTokens(t *testing.T) {
+	got, err := Read(
+		[]byte(`{"Name":"k8s","Type":"kubernetes","MaxTokenTTL":"30m0s","TokenLocality":"global","Namespace":"team","Config":{"Host":"h"}}`),
+		[]byte(`[{"ID":"1","AuthMethod":"k8s","Selector":"a","BindType":"service","BindName":"x"},
+			{"ID":"2","AuthMethod":"k8s","Selector":"","BindType":"node","BindName":"x"},
+			{"ID":"3","AuthMethod":"k8s","Selector":"","BindType":"role","BindName":"x"},
+			{"ID":"4","AuthMethod":"k8s","Selector":"","BindType":"policy","BindName":"x"},
+			{"ID":"5","AuthMethod":"k8s","Selector":"","BindType":"templated-policy","BindName":"builtin/service","BindVars":{"Name":"${serviceaccount.name}"}},
+			{"ID":"6","AuthMethod":"k8s","Selector":"","BindType":"templated-policy","BindName":"builtin/service","BindVars":{"Nom":"x"}},
+			{"ID":"7","AuthMethod":"k8s","Selector":"","BindType":"service","BindName":"x","BindVars":{"Name":"x"}},
+			{"ID":"8","AuthMethod":"k8s","Selector":"","BindType":"thing","BindName":"x"}]`), ConsulTokens)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var types []string
+	for _, r := range got.Rules {
+		types = append(types, r.BindType+" "+r.BindName+" "+r.BindVarName)
+	}
+	want := []string{"consul-service x ", "consul-node x ", "consul-role x ", "consul-policy x ", "consul-templated-policy builtin/service ${serviceaccount.name}"}
+	if !reflect.DeepEqual(types, want) || len(got.Refused) != 3 || len(got.Left) != 0 {
+		t.Errorf("rules %q, refused %q, left %q", types, got.Refused, got.Left)
+	}
+	if want := []string{"auth_method=k8s", "max_token_ttl=30m0s", "namespace=team", "token_locality=global"}; !reflect.DeepEqual(got.Settings, want) {
+		t.Errorf("settings %q", got.Settings)
+	}
+	endless, err := Read([]byte(`{"Name":"k8s","Type":"kubernetes","NamespaceRules":[{}]}`), []byte("[]"), ConsulTokens)
+	if err != nil || len(endless.Left) != 2 {
+		t.Errorf("left %q, %v", endless.Left, err)
+	}
 }

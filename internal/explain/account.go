@@ -62,6 +62,13 @@ func (a *Account) Bind(ctx context.Context, rules *binding.RuleSet, attributes *
 	return grants, err
 }
 
+// BindConsul evaluates the rules for Consul tokens, and keeps what became of each.
+func (a *Account) BindConsul(ctx context.Context, rules *binding.RuleSet, attributes *binding.RuleAttributes, fetch binding.Fetch) (binding.ConsulGrants, error) {
+	account, grants, err := rules.ExplainConsul(ctx, attributes, fetch)
+	a.rules = account
+	return grants, err
+}
+
 // RoleMissing hears of a role that a binding rule binds and that does not exist.
 func (a *Account) RoleMissing(name string) { a.account(name, nil) }
 

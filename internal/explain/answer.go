@@ -35,7 +35,9 @@ type Answer struct {
 	Err     error    // that ended the login; nil if it is allowed
 	Empty   []string // fields that the request named and left empty
 	Sent    []string // the secrets of the request
-	Now     time.Time
+	// Consul tells that it is a login for a Consul token.
+	Consul bool
+	Now    time.Time
 	// ClientSees is the status and the message of the answer to a login that ends with err;
 	// no message if a login does not end so.
 	ClientSees func(err error) (status int, message string)
@@ -47,6 +49,9 @@ type Answer struct {
 func (a *Answer) Data() map[string]any {
 	a.scrub = a.secrets()
 	data := map[string]any{"verdict": "allowed", "client_sees": "200 and a Vault token"}
+	if a.Consul {
+		data["client_sees"] = "200 and a Consul token"
+	}
 	if a.Err != nil {
 		a.addRefusal(data)
 	}
@@ -101,7 +106,11 @@ func (a *Answer) clientSees() string {
 // addSteps adds one key a step, in the order of the login.
 func (a *Answer) addSteps(data map[string]any) {
 	throughRole := a.Outcome != nil && a.Outcome.Role != nil
-	for i, step := range login.Steps(a.Role == "", throughRole) {
+	steps := login.Steps(a.Role == "", throughRole)
+	if a.Consul {
+		steps = login.ConsulSteps(throughRole)
+	}
+	for i, step := range steps {
 		key := fmt.Sprintf("step_%02d_%s", i+1, strings.ReplaceAll(string(step), " ", "_"))
 		data[key] = a.verdict(step)
 	}

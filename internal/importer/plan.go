@@ -87,6 +87,7 @@ func (m *Mount) planRule(ctx context.Context, plan *Plan, rule consul.Rule) erro
 		Selector:    rule.Selector,
 		BindType:    rule.BindType,
 		BindName:    plan.options.prefixed(rule.BindType, rule.BindName),
+		BindVarName: rule.BindVarName,
 
 		UseServiceNameAnnotation: true, // as it is with all rules of Consul's
 		ImportedFrom:             plan.method,

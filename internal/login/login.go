@@ -118,7 +118,7 @@ func requireRules(ctx context.Context, m Mount) error {
 	if err != nil {
 		return err
 	}
-	if rules.Len() == 0 {
+	if rules.LenForVault() == 0 {
 		return refusal.OfRequest("no role was named, and there are no binding rules", "missing role")
 	}
 	return nil

@@ -18,6 +18,8 @@ type Observer interface {
 	NotJudged(r *role.Role)
 	// Bind evaluates the rules of the mount, as binding.RuleSet has it.
 	Bind(ctx context.Context, rules *binding.RuleSet, attributes *binding.RuleAttributes, fetch binding.Fetch) (binding.Grants, error)
+	// BindConsul evaluates those for Consul tokens in the same way.
+	BindConsul(ctx context.Context, rules *binding.RuleSet, attributes *binding.RuleAttributes, fetch binding.Fetch) (binding.ConsulGrants, error)
 	// RoleMissing hears of a role that a binding rule binds and that does not exist.
 	RoleMissing(name string)
 	// OfRole is told how the bounds of a role end that a binding rule binds.
@@ -36,4 +38,8 @@ func (unobserved) OfRole(string) Observer             { return Unobserved }
 
 func (unobserved) Bind(ctx context.Context, rules *binding.RuleSet, attributes *binding.RuleAttributes, fetch binding.Fetch) (binding.Grants, error) {
 	return rules.Bind(ctx, attributes, fetch)
+}
+
+func (unobserved) BindConsul(ctx context.Context, rules *binding.RuleSet, attributes *binding.RuleAttributes, fetch binding.Fetch) (binding.ConsulGrants, error) {
+	return rules.BindConsul(ctx, attributes, fetch)
 }

@@ -22,15 +22,8 @@ type Granted struct {
 // applyRules finds what the binding rules grant. Nothing at all is a refusal.
 func (d *decision) applyRules(ctx context.Context) error {
 	grants, err := d.bindConfirmed(ctx)
-	var invalidName *binding.InvalidNameError
-	if errors.As(err, &invalidName) {
-		return &refusal.Refusal{
-			Kind: refusal.Denied, Operator: true, Tenant: d.Identity.Namespace(), Class: refusal.ClassInvalidName, Err: err,
-			Remedy: "change the binding rule, or what it takes the name from",
-		}
-	}
 	if err != nil {
-		return err
+		return d.ofName(err)
 	}
 	g := &Granted{Grants: grants}
 	if err := d.joinRoles(ctx, g); err != nil {
@@ -58,25 +51,47 @@ func (d *decision) applyRules(ctx context.Context) error {
 	return nil
 }
 
+// ofName makes a refusal of an error about a name that a rule computes; others it returns
+// as they are.
+func (d *decision) ofName(err error) error {
+	var invalidName *binding.InvalidNameError
+	if !errors.As(err, &invalidName) {
+		return err
+	}
+	return &refusal.Refusal{
+		Kind: refusal.Denied, Operator: true, Tenant: d.Identity.Namespace(), Class: refusal.ClassInvalidName, Err: err,
+		Remedy: "change the binding rule, or what it takes the name from",
+	}
+}
+
 // bindConfirmed evaluates the rules, until those that grant something are known to be
 // what storage holds.
-func (d *decision) bindConfirmed(ctx context.Context) (binding.Grants, error) {
+func (d *decision) bindConfirmed(ctx context.Context) (grants binding.Grants, err error) {
+	err = d.confirmed(ctx, func(rules *binding.RuleSet) ([]string, error) {
+		grants, err = d.observer.Bind(ctx, rules, d.Attributes.ForRules(d.Cluster.Config.ServiceNameAnnotation), d.fetch)
+		return grants.Rules, err
+	})
+	return grants, err
+}
+
+// confirmed has the rules evaluated until those that matched are known to be what storage
+// holds.
+func (d *decision) confirmed(ctx context.Context, evaluate func(rules *binding.RuleSet) (matched []string, err error)) error {
 	for {
 		rules, err := d.mount.Rules(ctx)
 		if err != nil {
-			return binding.Grants{}, err
+			return err
 		}
-		grants, err := d.observer.Bind(ctx, rules, d.Attributes.ForRules(d.Cluster.Config.ServiceNameAnnotation), d.fetch)
-		matched := grants.Rules
+		matched, err := evaluate(rules)
 		if invalid := (*binding.InvalidNameError)(nil); errors.As(err, &invalid) {
 			matched = []string{invalid.Rule}
 		}
 		again, unread := d.mount.Confirm(ctx, matched)
 		if unread != nil {
-			return binding.Grants{}, unread
+			return unread
 		}
 		if !again {
-			return grants, err
+			return err
 		}
 	}
 }

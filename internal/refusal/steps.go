@@ -20,12 +20,23 @@ const (
 
 	StepRuleRole Step = "binding rule role"
 	StepRules    Step = "binding rules"
+
+	// Those of a login for a Consul token, in place of the last ones.
+	StepAccount     Step = "service account"
+	StepConsulRules Step = "consul binding rules"
+	StepConsulToken Step = "consul token"
 )
 
 // LoginSteps are those that a login can end in.
 var LoginSteps = []Step{
 	StepAddress, StepConfiguration, StepTokenForm, StepClaims, StepSignature, StepReview,
 	StepAudience, StepName, StepNamespace, StepSelector, StepAlias, StepRuleRole, StepRules,
+}
+
+// ConsulSteps are those that a login for a Consul token can end in.
+var ConsulSteps = []Step{
+	StepAddress, StepConfiguration, StepTokenForm, StepClaims, StepSignature, StepReview, StepAccount,
+	StepRuleRole, StepConsulRules, StepConsulToken,
 }
 
 // What is no step of a login and has a line in the log.

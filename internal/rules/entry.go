@@ -22,6 +22,9 @@ type Entry struct {
 	BindType    string `json:"bind_type"`
 	BindName    string `json:"bind_name"`
 
+	// BindVarName is the variable Name of a templated policy of Consul's.
+	BindVarName string `json:"bind_var_name,omitempty"`
+
 	UseServiceNameAnnotation bool `json:"use_service_name_annotation,omitempty"`
 	// ImportedFrom is the auth method of Consul's that the rule was taken over from;
 	// empty for a rule of the mount's own.
@@ -36,6 +39,7 @@ func (e *Entry) Rule(name string) binding.Rule {
 		Selector:    e.Selector,
 		BindType:    binding.BindType(e.BindType),
 		BindName:    e.BindName,
+		BindVarName: e.BindVarName,
 
 		UseServiceNameAnnotation: e.UseServiceNameAnnotation,
 	}

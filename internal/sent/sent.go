@@ -20,6 +20,9 @@ var secretFields = map[string]func(value string) []string{
 	"token_reviewer_jwt": ofReviewer,
 	"serviceaccountjwt":  whole, // of Consul's auth method
 	"proxy_url":          ofProxy,
+	"bearertoken":        Token, // of a login as Consul has it
+	"token":              whole, // of Consul's
+	"client_key":         whole,
 }
 
 func whole(value string) []string { return []string{value} }

@@ -2,7 +2,9 @@ package telemetry
 
 import (
 	"errors"
+	"slices"
 
+	"vault-plugin-auth-kubernetes/internal/consulacl"
 	"vault-plugin-auth-kubernetes/internal/kube"
 	"vault-plugin-auth-kubernetes/internal/refusal"
 )
@@ -20,12 +22,15 @@ var Classes = func() []string {
 	for _, failure := range kube.Failures {
 		all = append(all, string(failure))
 	}
+	for _, failure := range consulacl.Failures {
+		all = append(all, string(failure))
+	}
 	return all
 }()
 
 // known are the words that may become values of labels.
 var (
-	knownSteps   = wordsOf(append([]refusal.Step{refusal.StepRequest}, refusal.LoginSteps...))
+	knownSteps   = wordsOf(slices.Concat([]refusal.Step{refusal.StepRequest}, refusal.LoginSteps, refusal.ConsulSteps))
 	knownClasses = func() map[string]string {
 		words := map[string]string{}
 		for _, class := range Classes {

@@ -115,6 +115,24 @@ func (l *Log) Allowed(logger hclog.Logger, mount, role string, a Allowed) {
 		"namespace", a.Namespace, "service_account", a.ServiceAccount, "uid", a.UID)
 }
 
+// ConsulToken is what the log has of a Consul token that was handed out.
+type ConsulToken struct {
+	Namespace, ServiceAccount, UID string
+	// Accessor names the token in Consul, and is no secret.
+	Accessor string
+	Rules    []string
+}
+
+// ConsulToken logs a Consul token that was handed out, where logins are logged.
+func (l *Log) ConsulToken(logger hclog.Logger, mount, method string, t ConsulToken) {
+	if !l.Logins {
+		return
+	}
+	logger.Debug("consul token handed out", "mount", mount, "auth_method", method, "outcome", "allowed",
+		"namespace", t.Namespace, "service_account", t.ServiceAccount, "uid", t.UID,
+		"accessor", t.Accessor, "rules", shorten(strings.Join(t.Rules, ",")))
+}
+
 // severalNames warns of a login that was granted several services or nodes. They stand
 // in one value of the metadata, so a templated policy for a path of one of them is for
 // none of them any more, and the client only sees that it lost its access.

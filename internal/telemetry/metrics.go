@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
+	"vault-plugin-auth-kubernetes/internal/consulacl"
 	"vault-plugin-auth-kubernetes/internal/kube"
 	"vault-plugin-auth-kubernetes/internal/refusal"
 )
@@ -62,6 +63,11 @@ type Metrics struct {
 	lookups       map[bool]prometheus.Counter
 
 	ConfigLoads, RoleLoads, RuleLoads prometheus.Counter
+
+	ConsulMeter    consulacl.Meter
+	consulAllowed  map[string]prometheus.Counter // by door
+	consulLogins   *prometheus.CounterVec
+	consulRequests *prometheus.CounterVec
 }
 
 // processCollectors are of the process, and shared by its mounts: they are larger than
@@ -81,6 +87,7 @@ func NewMetrics(version string, rules func() int) *Metrics {
 	m.countLogins()
 	m.countReviews()
 	m.countRequests()
+	m.countConsul()
 	loads := m.counterVec("storage_loads_total", "Reads of Vault's storage, by what was read. Logins read what they need once, and look again about once a minute.", "object")
 	m.ConfigLoads, m.RoleLoads, m.RuleLoads = loads.WithLabelValues("config"), loads.WithLabelValues("role"), loads.WithLabelValues("binding_rule")
 	m.gauge("binding_rules", "Binding rules in memory; 0 until the first login without a role.", func() float64 { return float64(rules()) })

@@ -1,0 +1,227 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/hashicorp/vault/sdk/framework"
+	"github.com/hashicorp/vault/sdk/logical"
+
+	"vault-plugin-auth-kubernetes/internal/consulacl"
+	"vault-plugin-auth-kubernetes/internal/identity"
+	"vault-plugin-auth-kubernetes/internal/metadata"
+	"vault-plugin-auth-kubernetes/internal/telemetry"
+)
+
+const (
+	consulTokenPath  = "consul/token/"
+	consulSecretType = "consul_token"
+)
+
+const (
+	consulTokenHelpSynopsis    = "Makes a Consul token with a lease."
+	consulTokenHelpDescription = `
+The token is for a service account, by the binding rules: in a write, that of the jwt; in a
+read, that of the Vault token which asks, if mount_accessor of consul/config says which mount
+this is, and the token was issued by it. It is revoked with
+its lease, with the Vault token that asked for it, and when the mount is disabled. It can be
+renewed until it expires in Consul, which is after max_token_ttl and cannot be changed.
+`
+)
+
+func (b *backend) pathConsulToken() *framework.Path {
+	return &framework.Path{
+		Pattern: consulTokenPath + framework.GenericNameRegex("role"),
+		Fields: map[string]*framework.FieldSchema{
+			"role": {Type: framework.TypeString, Description: "auth_method of consul/config."},
+			"jwt": {
+				Type: framework.TypeString, DisplayAttrs: &framework.DisplayAttributes{Sensitive: true},
+				Description: "Token of the service account that the Consul token is for. Without it, that of the Vault token which asks, where mount_accessor is configured.",
+			},
+			"ttl": {Type: framework.TypeDurationSecond, Description: "How long the first lease lasts, max_token_ttl at most. Default: the mount's."},
+		},
+		Operations: map[logical.Operation]framework.OperationHandler{
+			logical.ReadOperation:   &framework.PathOperation{Callback: b.consulTokenIssue},
+			logical.UpdateOperation: &framework.PathOperation{Callback: b.consulTokenIssue},
+		},
+		DisplayAttrs:    &framework.DisplayAttributes{OperationPrefix: operationPrefix, OperationVerb: "issue", OperationSuffix: "consul-token"},
+		HelpSynopsis:    consulTokenHelpSynopsis,
+		HelpDescription: consulTokenHelpDescription,
+	}
+}
+
+// expiredFor is how long after its end a token is gone for certain, whatever the clocks.
+const expiredFor = 5 * time.Minute
+
+// What the lease of a token knows of it.
+const (
+	leaseAccessor = "accessor"
+	leaseExpires  = "expires"
+)
+
+func (b *backend) consulSecret() *framework.Secret {
+	return &framework.Secret{
+		Type:   consulSecretType,
+		Fields: map[string]*framework.FieldSchema{"token": {Type: framework.TypeString, Description: "SecretID of the Consul token."}},
+		Renew:  b.consulTokenRenew,
+		Revoke: b.consulTokenRevoke,
+	}
+}
+
+func (b *backend) consulTokenIssue(ctx context.Context, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
+	if response := refuseUnknown(req, data, nil); response != nil {
+		return response, nil
+	}
+	mint, err := b.consul.Get(ctx, req.Storage)
+	switch {
+	case err != nil:
+		return nil, err
+	case mint == nil:
+		return nil, logical.CodedError(http.StatusNotFound, noConsul)
+	case data.Get("role").(string) != mint.Config.Method():
+		return nil, logical.CodedError(http.StatusNotFound, fmt.Sprintf("it is consul/token/%s, by auth_method of consul/config", mint.Config.Method()))
+	}
+	ttl := time.Duration(data.Get("ttl").(int)) * time.Second
+	if ttl < 0 || ttl > mint.Config.MaxTTL() {
+		return logical.ErrorResponse("ttl: max_token_ttl, %s, at most", mint.Config.MaxTTL()), nil
+	}
+	r := consulRequest{method: mint.Config.Method(), jwt: data.Get("jwt").(string)}
+	if r.jwt == "" {
+		id, err := b.accountOf(req, mint.Config.MountAccessor)
+		if err != nil {
+			return logical.ErrorResponse(err.Error()), nil
+		}
+		r.known = &id
+	}
+	made, err := b.consulIssue(ctx, req, telemetry.DoorLease, mint, r)
+	if err != nil {
+		return respond(err)
+	}
+	return b.leased(made, ttl), nil
+}
+
+// leased is a token with its lease, which ends no later than the token.
+func (b *backend) leased(made *consulacl.Token, ttl time.Duration) *logical.Response {
+	response := b.Secret(consulSecretType).Response(map[string]any{
+		"token":              made.SecretID,
+		"accessor":           made.AccessorID,
+		"local":              made.Local,
+		"expiration_time":    made.ExpirationTime.UTC().Format(time.RFC3339),
+		"consul_namespace":   made.Namespace,
+		"partition":          made.Partition,
+		"service_identities": namesOf(made.ServiceIdentities, func(s consulacl.ServiceIdentity) string { return s.ServiceName }),
+		"node_identities":    namesOf(made.NodeIdentities, func(n consulacl.NodeIdentity) string { return n.NodeName + ":" + n.Datacenter }),
+		"consul_roles":       namesOf(made.Roles, func(l consulacl.Link) string { return l.Name }),
+		"consul_policies":    namesOf(made.Policies, func(l consulacl.Link) string { return l.Name }),
+	}, map[string]any{
+		leaseAccessor: made.AccessorID,
+		leaseExpires:  made.ExpirationTime.UTC().Format(time.RFC3339),
+	})
+	left := made.ExpirationTime.Sub(b.now())
+	response.Secret.TTL, response.Secret.MaxTTL = min(ttl, left), left
+	response.Secret.Renewable = true
+	return response
+}
+
+func namesOf[T any](list []T, name func(T) string) []string {
+	names := make([]string, 0, len(list))
+	for _, one := range list {
+		names = append(names, name(one))
+	}
+	slices.Sort(names)
+	return names
+}
+
+var (
+	errNoAccessor = errors.New("give jwt=… of a service account; to have the Vault token that asks count in its place, set mount_accessor of consul/config")
+	errNoAccount  = errors.New("the Vault token that asks was not issued by this mount to a service account; give jwt=… of one, or ask with such a token")
+)
+
+// accountOf is the service account that the Vault token of a request was issued to by this
+// mount. The host knows the entity of the token, and only this mount writes what its alias
+// in it says of the account. Other mounts may know the entity too, and trust another
+// cluster; the host does not tell which of them this one is, so the operator does.
+func (b *backend) accountOf(req *logical.Request, accessor string) (identity.Identity, error) {
+	if accessor == "" {
+		return identity.Identity{}, errNoAccessor
+	}
+	if req.EntityID == "" {
+		return identity.Identity{}, errNoAccount
+	}
+	entity, err := b.System().EntityInfo(req.EntityID)
+	if err != nil || entity == nil {
+		return identity.Identity{}, errNoAccount
+	}
+	for _, alias := range entity.Aliases {
+		if alias.MountAccessor == accessor {
+			id, err := identity.FromLeaseMetadata(alias.Metadata[metadata.Namespace], alias.Metadata[metadata.Name], alias.Metadata[metadata.UID])
+			if err == nil {
+				return id, nil
+			}
+		}
+	}
+	return identity.Identity{}, errNoAccount
+}
+
+// leasedToken is what a lease knows of its token.
+func leasedToken(secret *logical.Secret) (accessor string, expires time.Time, err error) {
+	accessor, _ = secret.InternalData[leaseAccessor].(string)
+	text, _ := secret.InternalData[leaseExpires].(string)
+	expires, err = time.Parse(time.RFC3339, text)
+	if accessor == "" || err != nil {
+		return "", time.Time{}, errors.New("the lease does not say which Consul token it is of")
+	}
+	return accessor, expires, nil
+}
+
+// consulTokenRevoke takes the token back. What is gone, or has expired, is taken back.
+func (b *backend) consulTokenRevoke(ctx context.Context, req *logical.Request, _ *framework.FieldData) (*logical.Response, error) {
+	accessor, expires, err := leasedToken(req.Secret)
+	if err != nil {
+		return nil, err
+	}
+	mint, err := b.consul.Get(ctx, req.Storage)
+	switch {
+	case err == nil && mint == nil:
+		err = errors.New(noConsul)
+	case err == nil:
+		err = mint.Client.Revoke(ctx, accessor)
+	}
+	if err != nil && b.now().After(expires.Add(expiredFor)) {
+		return nil, nil // Consul has deleted it by itself, whoever may be asked about that
+	}
+	return nil, err
+}
+
+// consulTokenRenew lets the lease last longer, and no longer than the token.
+func (b *backend) consulTokenRenew(ctx context.Context, req *logical.Request, _ *framework.FieldData) (*logical.Response, error) {
+	accessor, expires, err := leasedToken(req.Secret)
+	if err != nil {
+		return nil, err
+	}
+	left := expires.Sub(b.now())
+	if left < time.Second {
+		return logical.ErrorResponse("the Consul token has expired, and Consul cannot extend it; ask for another one"), nil
+	}
+	mint, err := b.consul.Get(ctx, req.Storage)
+	if err == nil && mint != nil {
+		// An outage takes nothing away from a token that is good.
+		if _, err := mint.Client.Read(ctx, accessor); consulacl.FailureOf(err) == consulacl.NotFound {
+			return logical.ErrorResponse("the Consul token is gone; ask for another one"), nil
+		}
+	}
+	ttl, _, err := framework.CalculateTTL(b.System(), req.Secret.Increment, 0, 0, left, 0, b.now())
+	if err != nil {
+		return nil, err
+	}
+	response := &logical.Response{Secret: req.Secret}
+	response.Secret.TTL, response.Secret.MaxTTL = min(ttl, left), expires.Sub(req.Secret.IssueTime)
+	if wanted := req.Secret.Increment; wanted > left {
+		response.AddWarning(fmt.Sprintf("the Consul token expires in %s, and Consul cannot extend it; the lease ends with it", left.Round(time.Second)))
+	}
+	return response, nil
+}
