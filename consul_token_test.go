@@ -446,7 +446,7 @@ func TestConsulConfig(t *testing.T) {
 	}
 	for name, data := range map[string]fields{
 		"another server":  {"address": "https://evil.example:8501"},
-		"no such field":   {"adress": "x"},
+		"no such field":   {"addrs": "x"},
 		"no scheme":       {"address": "consul:8500", "token": "t"},
 		"short":           {"max_token_ttl": "10s"},
 		"rules of a kind": {"namespace_rules": `[{"Selector":"x"}]`},

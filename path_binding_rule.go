@@ -139,9 +139,11 @@ func (b *backend) ruleList(ctx context.Context, req *logical.Request, _ *framewo
 				"selector":  rule.Selector,
 				"bind_type": string(rule.BindType),
 				"bind_name": rule.BindName,
-				"bind_vars": bindVars(rule.BindVarName),
 
 				"use_service_name_annotation": rule.UseServiceNameAnnotation,
+			}
+			if rule.BindVarName != "" { // of templated policies alone
+				info[name].(map[string]any)["bind_vars"] = bindVars(rule.BindVarName)
 			}
 		}
 	}

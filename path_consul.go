@@ -16,8 +16,6 @@ import (
 	"vault-plugin-auth-kubernetes/internal/refusal"
 )
 
-const consulRotatePath = "consul/rotate"
-
 const (
 	consulConfigHelpSynopsis    = "Says which Consul this mount makes ACL tokens in."
 	consulConfigHelpDescription = `

@@ -91,8 +91,8 @@ func raw(status int, contentType string, body []byte) *logical.Response {
 	}}
 }
 
-func rawText(status int, text string) (*logical.Response, error) {
-	return raw(status, "text/plain; charset=utf-8", []byte(text)), nil
+func rawText(status int, text string) *logical.Response {
+	return raw(status, "text/plain; charset=utf-8", []byte(text))
 }
 
 // rawRefusal turns the error of a login into what Consul would answer. Errors that are no
@@ -103,33 +103,33 @@ func rawRefusal(err error) (*logical.Response, error) {
 	case !errors.As(err, &r):
 		return nil, refusal.WithoutStep(err)
 	case r.Kind == refusal.Invalid:
-		return rawText(http.StatusBadRequest, r.Message)
+		return rawText(http.StatusBadRequest, r.Message), nil
 	case r.Kind == refusal.Denied:
-		return rawText(http.StatusForbidden, consulDenied)
+		return rawText(http.StatusForbidden, consulDenied), nil
 	}
-	return rawText(http.StatusServiceUnavailable, consulUnreachable)
+	return rawText(http.StatusServiceUnavailable, consulUnreachable), nil
 }
 
 func (b *backend) consulLogin(ctx context.Context, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
 	if unknown := unknownFields(req, data, nil); len(unknown) > 0 {
-		return rawText(http.StatusBadRequest, fmt.Sprintf("Failed to decode request body: there is no key %.64q", sent.Secrets(req.Data, req.Path).Text(unknown[0])))
+		return rawText(http.StatusBadRequest, fmt.Sprintf("Failed to decode request body: there is no key %.64q", sent.Secrets(req.Data, req.Path).Text(unknown[0]))), nil
 	}
 	mint, err := b.consul.Get(ctx, req.Storage)
 	switch {
 	case err != nil:
 		return nil, err
 	case mint == nil:
-		return rawText(http.StatusUnauthorized, consulOff)
+		return rawText(http.StatusUnauthorized, consulOff), nil
 	case data.Get("AuthMethod").(string) != mint.Config.Method():
-		return rawText(http.StatusForbidden, consulUnknown)
+		return rawText(http.StatusForbidden, consulUnknown), nil
 	}
 	jwt := data.Get("BearerToken").(string)
 	if jwt == "" {
-		return rawText(http.StatusForbidden, consulDenied)
+		return rawText(http.StatusForbidden, consulDenied), nil
 	}
 	meta := data.Get("Meta").(map[string]string)
 	if err := consultoken.CheckMeta(meta); err != nil {
-		return rawText(http.StatusBadRequest, err.Error())
+		return rawText(http.StatusBadRequest, err.Error()), nil
 	}
 	made, err := b.consulIssue(ctx, req, telemetry.DoorLogin, mint, consulRequest{method: mint.Config.Method(), jwt: jwt, meta: meta})
 	if err != nil {
@@ -189,7 +189,7 @@ func (b *backend) consulLogout(ctx context.Context, req *logical.Request, _ *fra
 		return nil, err
 	}
 	if mint == nil {
-		return rawText(http.StatusUnauthorized, consulOff)
+		return rawText(http.StatusUnauthorized, consulOff), nil
 	}
 	header := ""
 	for name, values := range req.Headers {
@@ -199,11 +199,11 @@ func (b *backend) consulLogout(ctx context.Context, req *logical.Request, _ *fra
 	}
 	if header == "" {
 		b.Logger().Debug("logout of Consul without a token; Vault hands it on after vault auth tune -passthrough-request-headers="+consulHeader, "mount", req.MountPoint)
-		return rawText(http.StatusForbidden, consulUnknown)
+		return rawText(http.StatusForbidden, consulUnknown), nil
 	}
 	switch err := mint.Logout(ctx, header); {
 	case errors.Is(err, consultoken.ErrNotOurs):
-		return rawText(http.StatusForbidden, consulNotLogin)
+		return rawText(http.StatusForbidden, consulNotLogin), nil
 	case err != nil:
 		err = &refusal.StepError{Step: refusal.StepConsulToken, Err: consultoken.Refusal(err)}
 		b.log.Refused(b.Logger(), req.MountPoint, mint.Config.Method(), err)

@@ -23,8 +23,8 @@ const (
 )
 
 const (
-	consulTokenHelpSynopsis    = "Makes a Consul token with a lease."
-	consulTokenHelpDescription = `
+	consulLeaseHelpSynopsis    = "Makes a Consul token with a lease."
+	consulLeaseHelpDescription = `
 The token is for a service account, by the binding rules: in a write, that of the jwt; in a
 read, that of the Vault token which asks, if mount_accessor of consul/config says which mount
 this is, and the token was issued by it. It is revoked with
@@ -49,8 +49,8 @@ func (b *backend) pathConsulToken() *framework.Path {
 			logical.UpdateOperation: &framework.PathOperation{Callback: b.consulTokenIssue},
 		},
 		DisplayAttrs:    &framework.DisplayAttributes{OperationPrefix: operationPrefix, OperationVerb: "issue", OperationSuffix: "consul-token"},
-		HelpSynopsis:    consulTokenHelpSynopsis,
-		HelpDescription: consulTokenHelpDescription,
+		HelpSynopsis:    consulLeaseHelpSynopsis,
+		HelpDescription: consulLeaseHelpDescription,
 	}
 }
 

@@ -71,7 +71,7 @@ func benchOf(t *testing.T, server *consultest.Server, options ...func(*consulacl
 	if b.Client, err = consulacl.New(ctx, o); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(b.Client.Close)
+	t.Cleanup(b.Close)
 	return b
 }
 
@@ -228,7 +228,7 @@ func TestClientsShareConnections(t *testing.T) {
 	for range 250 {
 		b := benchOf(t, server)
 		group.Go(func() {
-			if _, err := b.Client.Self(t.Context()); err != nil {
+			if _, err := b.Self(t.Context()); err != nil {
 				t.Error(err)
 			}
 		})
@@ -274,7 +274,7 @@ func TestRevoke(t *testing.T) {
 		t.Errorf("left %+v", left)
 	}
 	b.server.SetOwn("another")
-	if err := b.Revoke(t.Context(), made.AccessorID); consulacl.FailureOf(err) != consulacl.TokenUnknown {
+	if err := b.Revoke(t.Context(), made.AccessorID); consulacl.FailureOf(err) != consulacl.Unknown {
 		t.Errorf("with a token that Consul does not know: %v", err)
 	}
 }
@@ -315,7 +315,7 @@ func TestExistsIsRemembered(t *testing.T) {
 		t.Error("what was forgotten is remembered")
 	}
 	b.server.SetOwn("another")
-	if _, err := b.Exists(t.Context(), consulacl.Policy, "", "new"); consulacl.FailureOf(err) != consulacl.TokenUnknown {
+	if _, err := b.Exists(t.Context(), consulacl.Policy, "", "new"); consulacl.FailureOf(err) != consulacl.Unknown {
 		t.Errorf("a token that is gone passes for a policy that is: %v", err)
 	}
 }
@@ -363,7 +363,7 @@ func TestFailures(t *testing.T) {
 	}{
 		"no ACLs":          {401, "ACL support disabled", consulacl.Disabled},
 		"not allowed":      {403, "Permission denied: lacks permission 'acl:write'", consulacl.Denied},
-		"own token gone":   {403, "ACL not found", consulacl.TokenUnknown},
+		"own token gone":   {403, "ACL not found", consulacl.Unknown},
 		"no leader":        {500, "No cluster leader", consulacl.ServerError},
 		"rate limit":       {429, "", consulacl.Overloaded},
 		"rate limit, late": {503, "rate limit exceeded, try again later", consulacl.Overloaded},
@@ -376,7 +376,7 @@ func TestFailures(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t)
 			b.server.SetFault(func(string) consultest.Fault { return consultest.Fault{Status: row.status, Body: row.body} })
-			_, err := b.Client.Self(t.Context())
+			_, err := b.Self(t.Context())
 			if got := consulacl.FailureOf(err); got != row.want {
 				t.Errorf("%v: %q, want %q", err, got, row.want)
 			}
@@ -388,7 +388,7 @@ func TestOutages(t *testing.T) {
 	t.Run("nobody listens", func(t *testing.T) {
 		b := newBench(t)
 		b.server.Close()
-		if _, err := b.Client.Self(t.Context()); consulacl.FailureOf(err) != consulacl.Unreachable {
+		if _, err := b.Self(t.Context()); consulacl.FailureOf(err) != consulacl.Unreachable {
 			t.Errorf("error %v", err)
 		}
 	})
@@ -397,13 +397,13 @@ func TestOutages(t *testing.T) {
 		hang := make(chan struct{})
 		t.Cleanup(func() { close(hang) })
 		b.server.SetFault(func(string) consultest.Fault { return consultest.Fault{Hang: hang} })
-		if _, err := b.Client.Self(t.Context()); consulacl.FailureOf(err) != consulacl.Timeout {
+		if _, err := b.Self(t.Context()); consulacl.FailureOf(err) != consulacl.Timeout {
 			t.Errorf("error %v", err)
 		}
 	})
 	t.Run("another certificate", func(t *testing.T) {
 		b := benchOf(t, consultest.NewTLS(t))
-		if _, err := b.Client.Self(t.Context()); consulacl.FailureOf(err) != consulacl.TLS {
+		if _, err := b.Self(t.Context()); consulacl.FailureOf(err) != consulacl.TLS {
 			t.Errorf("error %v", err)
 		}
 	})
@@ -411,7 +411,7 @@ func TestOutages(t *testing.T) {
 		server := consultest.NewTLS(t)
 		ca := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}))
 		b := benchOf(t, server, func(o *consulacl.Options) { o.CAPEM = ca })
-		if _, err := b.Client.Self(t.Context()); err != nil {
+		if _, err := b.Self(t.Context()); err != nil {
 			t.Error(err)
 		}
 	})
@@ -426,7 +426,7 @@ func TestErrorsHoldNoSecret(t *testing.T) {
 		return consultest.Fault{Status: 500, Body: strings.Repeat("x ", 1010) + echo}
 	})
 	err1 := b.RevokeWith(t.Context(), secret, "x")
-	_, err2 := b.Client.Self(t.Context())
+	_, err2 := b.Self(t.Context())
 	n := web()
 	n.SecretID = secret
 	_, err3 := b.Mint(t.Context(), n)
@@ -495,16 +495,16 @@ func TestParseAddress(t *testing.T) {
 
 func TestPathPrefixAndDatacenter(t *testing.T) {
 	b := newBench(t, func(o *consulacl.Options) { o.Address = o.Address.JoinPath("front"); o.Datacenter = "dc 2" })
-	_, _ = b.Client.Self(t.Context())
+	_, _ = b.Self(t.Context())
 	if got := b.server.Requests(); !slices.Equal(got, []string{"GET /front/v1/acl/token/self?dc=dc+2"}) {
 		t.Errorf("requests %q", got)
 	}
-	if name, err := b.Client.Datacenter(t.Context()); name != "dc 2" || err != nil {
+	if name, err := b.Datacenter(t.Context()); name != "dc 2" || err != nil {
 		t.Errorf("%q, %v", name, err)
 	}
 	other := newBench(t)
 	for range 2 {
-		if name, err := other.Client.Datacenter(t.Context()); name != "dc1" || err != nil {
+		if name, err := other.Datacenter(t.Context()); name != "dc1" || err != nil {
 			t.Errorf("%q, %v", name, err)
 		}
 	}

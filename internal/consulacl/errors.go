@@ -31,8 +31,8 @@ const (
 	// Canceled: whoever asked does not wait any more.
 	Canceled Failure = "consul canceled"
 
-	// TokenUnknown: Consul does not know the token that was asked with.
-	TokenUnknown Failure = "consul token unknown"
+	// Unknown: Consul does not know the token that was asked with.
+	Unknown Failure = "consul token unknown"
 	// Denied: the token that was asked with may not do that.
 	Denied Failure = "consul denied"
 	// Disabled: Consul has no ACLs, so nobody needs a token and none can be made.
@@ -46,7 +46,7 @@ const (
 // Failures are all that there are.
 var Failures = []Failure{
 	Unreachable, Timeout, TLS, Overloaded, ServerError, Malformed, Canceled,
-	TokenUnknown, Denied, Disabled, NotFound, Refused,
+	Unknown, Denied, Disabled, NotFound, Refused,
 }
 
 // Outage tells whether the failure says nothing about what was asked for.
@@ -133,7 +133,7 @@ func failureOfStatus(status int, text string) Failure {
 	case status == http.StatusForbidden && strings.Contains(lower, "does not exist"):
 		return NotFound
 	case status == http.StatusForbidden && strings.Contains(lower, "acl not found"):
-		return TokenUnknown
+		return Unknown
 	case status == http.StatusForbidden, status == http.StatusUnauthorized:
 		return Denied
 	case status == http.StatusNotFound:

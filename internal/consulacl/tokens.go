@@ -105,7 +105,7 @@ func (c *Client) settle(ctx context.Context, t *Token) error {
 		if ctx.Err() != nil {
 			return &Error{Op: OpSettle, Failure: Canceled, Err: ctx.Err()}
 		}
-		if FailureOf(err) != TokenUnknown && FailureOf(err) != NotFound || !c.clock.Now().Add(wait).Before(until) {
+		if FailureOf(err) != Unknown && FailureOf(err) != NotFound || !c.clock.Now().Add(wait).Before(until) {
 			return nil
 		}
 		if err := c.clock.Sleep(ctx, wait); err != nil {
@@ -135,7 +135,7 @@ func (c *Client) read(ctx context.Context, accessor string) (*Token, error) {
 // Consul says of both that it does not find the ACL.
 func (c *Client) absent(ctx context.Context, err error) error {
 	var failed *Error
-	if !errors.As(err, &failed) || failed.Failure != TokenUnknown {
+	if !errors.As(err, &failed) || failed.Failure != Unknown {
 		return err
 	}
 	_, ownErr := c.Self(ctx)
