@@ -11,7 +11,6 @@ import (
 	"testing"
 
 	consul "github.com/hashicorp/consul/api"
-	vault "github.com/hashicorp/vault/api"
 )
 
 // newShop is a mount where each service account of the namespace prod is the service of
@@ -22,7 +21,7 @@ func (f *fixture) newShop(t *testing.T) *mint {
 	if refusal := m.write(t, service(`serviceaccount.namespace == "prod"`, "${serviceaccount.name}")); refusal != "" {
 		t.Fatal(refusal)
 	}
-	err := f.vault.Sys().TuneMountWithContext(t.Context(), m.path, vault.MountConfigInput{PassthroughRequestHeaders: []string{"X-Consul-Token"}})
+	_, err := f.vault.Logical().WriteWithContext(t.Context(), "sys/mounts/"+m.path+"/tune", map[string]any{"passthrough_request_headers": []string{"X-Consul-Token"}})
 	if err != nil {
 		t.Fatal(err)
 	}
