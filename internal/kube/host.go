@@ -44,6 +44,9 @@ func ParseHost(host string) (*url.URL, error) {
 	u.Host = strings.TrimSuffix(u.Host, ":") // an empty port is none
 	u.Path = strings.TrimRight(u.Path, "/")
 	u.RawPath = ""
+	if _, err := url.Parse(u.String()); err != nil {
+		return nil, errors.New("the host has characters that a URL cannot carry") // é in the zone of an address, say
+	}
 	return u, nil
 }
 

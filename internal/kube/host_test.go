@@ -84,6 +84,7 @@ func TestParseHostRefuses(t *testing.T) {
 		"brackets around a name":   "https://[h]:6443",
 		"brackets around IPv4":     "https://[10.0.0.1]:6443",
 		"escaped host":             "https://%68",
+		"zone beyond ASCII":        "https://[fe80::1%25é0]",
 		"header injection":         "https://h:443 HTTP/1.1\r\nX: y",
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -101,7 +102,7 @@ func TestParseHostRefuses(t *testing.T) {
 func FuzzParseHost(f *testing.F) {
 	for _, seed := range []string{
 		"h", "h:6443", "fd00::1", "[fd00::1]:6443", "https://h/k8s/clusters/c-1/", "http://h:8080", "HTTPS://h", "0:",
-		"https://user:secret@h", "https://h?x#y", "://", "https://[fe80::1%25eth0]:1", "https://h/%2e%2e/%2f", "h:65536", "é:1", "\x00",
+		"https://user:secret@h", "https://h?x#y", "://", "https://[fe80::1%25eth0]:1", "https://[fe80::1%25e\x8ah0]", "https://h/%2e%2e/%2f", "h:65536", "é:1", "\x00",
 	} {
 		f.Add(seed)
 	}
