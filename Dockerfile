@@ -5,15 +5,19 @@
 #   docker build --build-arg VERSION=v1.2.3 \
 #       --build-arg SOURCE_DATE_EPOCH="$(git log -1 --format=%ct)" -t NAME:v1.2.3 .
 #
-# The binary is the release's, byte for byte, if that was made with this Go.
+# BuildKit is needed, which docker and podman have: it says what to build for, so that
+# --platform=linux/amd64,linux/arm64 makes an image for each. The binary is the release's,
+# byte for byte, if that was made with this Go.
 FROM --platform=$BUILDPLATFORM golang:1.26.8 AS build
-ARG TARGETOS=linux
-ARG TARGETARCH=amd64
+# Without values of their own: one that is written here would take the place of what
+# the builder passes, and an image for arm64 would hold a binary for amd64.
+ARG TARGETOS
+ARG TARGETARCH
 ARG VERSION
 ARG SOURCE_DATE_EPOCH
 WORKDIR /src
 COPY . .
-RUN PLATFORMS="$TARGETOS/$TARGETARCH" RELEASE_DIR=/plugins scripts/release.sh
+RUN PLATFORMS="${TARGETOS:?build with BuildKit}/${TARGETARCH:?build with BuildKit}" RELEASE_DIR=/plugins scripts/release.sh
 
 # For a shell and cp; scratch has neither.
 FROM busybox:1.37.0
