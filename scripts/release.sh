@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Makes what a release consists of, in build/release/ or in RELEASE_DIR: for each
 # platform the plugin and its bill of materials, the sums of all of them, and the
-# commands that register them with Vault.
+# commands that register them with Vault. It takes the place of the release that was
+# there; whatever else the folder holds stays.
 #
 # The same commit gives the same bytes with the same version of Go, wherever and
 # whenever it is built. VERSION names the version; by default it is the tag of the
@@ -57,6 +58,28 @@ plain_go() {
 	export GOENV=off GOWORK=off GOFLAGS='' GOEXPERIMENT='' GOAMD64=v1 GOARM64=v8.0 GOFIPS140=off
 }
 
+# may_hold_a_release refuses a folder with files of somebody else's that a release would
+# overwrite. All others stay there, whatever folder RELEASE_DIR names.
+may_hold_a_release() {
+	[[ ! -e $out/SHA256SUMS && ! -e $out/REGISTER.md ]] || last_release >/dev/null ||
+		fail "$out has a SHA256SUMS or a REGISTER.md that is of no release of this plugin"
+}
+
+# last_release lists what an earlier run made, which is what its SHA256SUMS names.
+last_release() {
+	local sums="$out/SHA256SUMS"
+	[[ -s $sums ]] || return 1
+	! grep -qvE "^[0-9a-f]{64}  (REGISTER\.md|${plugin}_v[0-9A-Za-z.+_-]+)\$" "$sums" || return 1
+	cut -c67- "$sums"
+	echo SHA256SUMS
+}
+
+remove_last_release() {
+	local file
+	[[ -e $out/SHA256SUMS ]] || return 0
+	last_release | while read -r file; do rm -f -- "$out/$file"; done
+}
+
 # build PLATFORM FILE compiles the plugin.
 build() {
 	CGO_ENABLED=0 GOOS=${1%/*} GOARCH=${1#*/} \
@@ -88,29 +111,32 @@ in_git && : "${SOURCE_DATE_EPOCH:=$(git log -1 --format=%ct)}"
 [[ ${SOURCE_DATE_EPOCH:-} =~ ^[0-9]+$ ]] || fail "SOURCE_DATE_EPOCH has to be the time of the commit, in seconds"
 plain_go
 
-rm -rf "$out"
-mkdir -p "$out"
-sbom=$(mktemp -d)
-trap 'rm -rf "$sbom"' EXIT
-CGO_ENABLED=0 go build -C scripts/sbom -trimpath -buildvcs=false -o "$sbom/sbom" .
+may_hold_a_release
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+made=$work/release
+mkdir -p "$made"
+CGO_ENABLED=0 go build -C scripts/sbom -trimpath -buildvcs=false -o "$work/sbom" .
 
 {
 	echo "# $plugin $version"
 	echo
 	echo "Built with $(go env GOVERSION). Copy the binary for your platform into the"
 	echo "plugin_directory of every Vault server, make it executable, and register it:"
-} >"$out/REGISTER.md"
+} >"$made/REGISTER.md"
 for platform in $platforms; do
 	file=${plugin}_${version}_${platform/\//_}
 	[[ $platform != windows/* ]] || file+=.exe
 	echo "building $file"
-	build "$platform" "$out/$file"
-	"$sbom/sbom" -version "$version" "$out/$file" >"$out/$file.cdx.json"
-	(cd "$out" && registration "$platform" "$file") >>"$out/REGISTER.md"
+	build "$platform" "$made/$file"
+	"$work/sbom" -version "$version" "$made/$file" >"$made/$file.cdx.json"
+	(cd "$made" && registration "$platform" "$file") >>"$made/REGISTER.md"
 done
 
-cd "$out"
-sha256sum -- * >"$sbom/SHA256SUMS"
-mv "$sbom/SHA256SUMS" SHA256SUMS
-touch -d "@$SOURCE_DATE_EPOCH" -- *
+(cd "$made" && sha256sum -- *) >"$work/SHA256SUMS"
+mv "$work/SHA256SUMS" "$made"
+touch -d "@$SOURCE_DATE_EPOCH" -- "$made"/*
+remove_last_release
+mkdir -p "$out"
+cp -p -- "$made"/* "$out"
 echo "$version is in $out"

@@ -207,6 +207,62 @@ func TestRefusesToRelease(t *testing.T) {
 	}
 }
 
+// TestReleaseDir makes a release where other files are, twice: what the first made goes,
+// and nothing else. A file of another program's that it would overwrite is refused.
+func TestReleaseDir(t *testing.T) {
+	b := bothBuilds(t)
+	home := t.TempDir()
+	mine := map[string]string{
+		"notes.txt":                       "mine",
+		testbed.PluginName + "_v0.0.0.md": "mine, though it has the plugin's name",
+		".profile":                        "mine",
+	}
+	for name, text := range mine {
+		if err := os.WriteFile(filepath.Join(home, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Mkdir(filepath.Join(home, "folder"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, version := range []string{"v0.0.2-old", tag} {
+		if err := release(b.clone, "RELEASE_DIR="+home, "VERSION="+version); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := []string{"folder"}
+	for name, text := range mine {
+		want = append(want, name)
+		if got, err := os.ReadFile(filepath.Join(home, name)); err != nil || string(got) != text {
+			t.Errorf("%s has %q (%v)", name, got, err)
+		}
+	}
+	for name := range sums(t, b.first) {
+		want = append(want, name)
+	}
+	entries, err := os.ReadDir(home)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, entry := range entries {
+		names = append(names, entry.Name())
+	}
+	if slices.Sort(want); !slices.Equal(names, want) {
+		t.Errorf("the folder has\n%q\nwant\n%q", names, want)
+	}
+	foreign := "0000000000000000000000000000000000000000000000000000000000000000  debian.iso\n"
+	if err := os.WriteFile(filepath.Join(home, "SHA256SUMS"), []byte(foreign), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := release(b.clone, "RELEASE_DIR="+home); err == nil || !strings.Contains(err.Error(), "is of no release of this plugin") {
+		t.Errorf("with somebody else's SHA256SUMS the error is %v", err)
+	}
+	if got, err := os.ReadFile(filepath.Join(home, "SHA256SUMS")); err != nil || string(got) != foreign {
+		t.Errorf("somebody else's SHA256SUMS has %q (%v)", got, err)
+	}
+}
+
 // exported makes a folder of sources out of a clone.
 func exported(dir string) error { return os.RemoveAll(filepath.Join(dir, ".git")) }
 
