@@ -1,4 +1,5 @@
-# make demo    see a login from nothing: builds what is missing, runs, cleans up
+# make demo    see a login from nothing: builds what is missing, runs, cleans up;
+#              make demo MINE=1 does so in the cluster and the Vault of your shell
 # make dev     the same bed, left running until Ctrl-C
 #              both with WEB=1: a web page that shows the bed, see docs/web.md
 # make test    unit tests, race detector on, and the end-to-end suite
@@ -42,9 +43,11 @@ test-release: testbed
 testbed:
 	@CGO_ENABLED=0 $(GO) build -C test -trimpath -o $(TESTBED) ./cmd/testbed
 
-# With both variables set the demo uses the cluster and the Vault they name.
+# A shell in which KUBECONFIG and VAULT_ADDR are exported is one in which somebody works:
+# what they name is used only if that is said on the command line.
 demo:
-ifneq ($(and $(KUBECONFIG),$(VAULT_ADDR)),)
+ifeq ($(origin MINE) $(MINE),command line 1)
+	@: "$${KUBECONFIG:?MINE=1 wants the cluster that it names}" "$${VAULT_ADDR:?MINE=1 wants the Vault that it names}"
 	exec scripts/demo.sh
 else
 	@$(MAKE) --no-print-directory testbed

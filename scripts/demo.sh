@@ -4,7 +4,7 @@
 #
 # It runs against the cluster of the current kubectl context and the Vault at
 # VAULT_ADDR, needs rights to administer both, and removes what it created.
-# Without these, `make demo` brings up both for it.
+# `make demo` brings up both for it, `make demo MINE=1` takes those of the shell.
 set -euo pipefail
 
 # shellcheck source=scripts/lib.sh
@@ -24,6 +24,13 @@ log_in() {
 
 	heading "What the token is good for"
 	as "$token" vault kv get -mount="$id" app
+}
+
+# name_place says whose cluster and Vault this will write to.
+name_place() {
+	[[ -z ${TESTBED_DIR:-} ]] || return 0
+	heading "Using the Vault at ${VAULT_ADDR:-the default address} and the cluster of the kubectl context" \
+		"$(kubectl config current-context)"
 }
 
 # be_refused fails if a deleted account can still log in.
@@ -60,6 +67,7 @@ show_page() {
 	read -r -p "Enter goes on with the demo. " || echo
 }
 
+name_place
 set_up
 log_in
 show_page

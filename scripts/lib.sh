@@ -100,7 +100,7 @@ require_tools() {
 	local tool
 	for tool in vault kubectl; do
 		command -v "$tool" >/dev/null || {
-			echo "$tool is not in PATH; \`make demo\` without VAULT_ADDR brings its own." >&2
+			echo "$tool is not in PATH; \`make demo\` without MINE=1 brings its own." >&2
 			exit 2
 		}
 	done

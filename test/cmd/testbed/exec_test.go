@@ -18,9 +18,11 @@ func TestStatus(t *testing.T) {
 		{"fails", []string{"sh", "-c", "exit 7"}, 7, false},
 		{"dies of a signal", []string{"sh", "-c", "kill -TERM $$"}, 143, false},
 		{"sees the environment", []string{"sh", "-c", `exit "$STATUS"`}, 9, false},
+		{"sees nothing of another Vault", []string{"sh", "-c", `exit "${VAULT_NAMESPACE:-4}"`}, 4, false},
 		{"does not exist", []string{"/no/such/command"}, 127, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Setenv("VAULT_NAMESPACE", "5")
 			status, err := runIn([]string{"STATUS=9"}, nil, tt.command)
 			if status != tt.want || (err != nil) != tt.wantErr {
 				t.Errorf("got %d, %v; want %d", status, err, tt.want)
