@@ -80,6 +80,7 @@ func (b *toolBuild) resolve(ctx context.Context) error {
 // two processes do so at the same time.
 func (b *toolBuild) ensure(ctx context.Context, compile func() error) error {
 	if _, err := executable(b.output); err == nil {
+		b.noteUse()
 		return nil
 	}
 	unlock, err := b.lock(ctx)
@@ -140,16 +141,32 @@ func (b *toolBuild) lock(ctx context.Context) (unlock func(), err error) {
 	}
 }
 
-// removeOthers drops the builds that this one replaces, and what is left of
-// those that were killed; they are large.
+// unused is how long a build is kept that nobody asks for. Checkouts whose pins differ
+// share a cache, and must not delete what another uses; each build takes minutes.
+const unused = 30 * 24 * time.Hour
+
+// noteUse keeps the build from being taken for one that nobody uses. Where its time
+// cannot be set, it is built again some day.
+func (b *toolBuild) noteUse() {
+	now := time.Now()
+	_ = os.Chtimes(b.output, now, now)
+}
+
+// removeOthers drops builds of the tool that nobody has used for long, and what is left
+// of those that were killed; they are large.
 func (b *toolBuild) removeOthers() error {
 	finished, err1 := filepath.Glob(filepath.Join(b.cache, b.name+"-v*"))
 	unfinished, err2 := filepath.Glob(filepath.Join(b.cache, "."+b.name+".*.tmp"))
 	errs := []error{err1, err2}
-	for _, other := range append(finished, unfinished...) {
-		if other != b.output {
-			errs = append(errs, os.Remove(other))
+	for _, other := range finished {
+		info, err := os.Stat(other)
+		if err != nil || other == b.output || time.Since(info.ModTime()) < unused {
+			continue // one that is gone was removed by somebody else
 		}
+		errs = append(errs, os.Remove(other))
+	}
+	for _, other := range unfinished {
+		errs = append(errs, os.Remove(other))
 	}
 	return errors.Join(errs...)
 }

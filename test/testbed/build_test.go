@@ -11,6 +11,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/lockedfile"
 )
@@ -123,16 +124,21 @@ func files(t *testing.T, dir string) (names []string) {
 	return names
 }
 
-func TestEnsureReplacesOlderBuildsOfTheSameTool(t *testing.T) {
+func TestEnsureRemovesBuildsThatNobodyUses(t *testing.T) {
 	cache := t.TempDir()
-	program(t, cache, "thing-v0.9.0-abc")
-	program(t, cache, ".thing.1.tmp") // of a process that was killed
+	longAgo := time.Now().Add(-unused - time.Hour)
+	old := program(t, cache, "thing-v0.8.0-abc")
+	if err := os.Chtimes(old, longAgo, longAgo); err != nil {
+		t.Fatal(err)
+	}
+	program(t, cache, "thing-v0.9.0-abc") // of another checkout, in use
+	program(t, cache, ".thing.1.tmp")     // of a process that was killed
 	program(t, cache, "thingummy-v0.9.0-abc")
 	b, progress := newBuild(t, cache, "thing-v1.0.0-def")
 	if err := b.ensure(t.Context(), writeTemp(b)); err != nil {
 		t.Fatal(err)
 	}
-	want := []string{".thing.lock", "thing-v1.0.0-def", "thingummy-v0.9.0-abc"}
+	want := []string{".thing.lock", "thing-v0.9.0-abc", "thing-v1.0.0-def", "thingummy-v0.9.0-abc"}
 	if got := files(t, cache); !slices.Equal(got, want) {
 		t.Errorf("the cache holds %q, want %q", got, want)
 	}
@@ -217,5 +223,26 @@ func TestTail(t *testing.T) {
 		if got := tail(tt.text, 2); got != tt.want {
 			t.Errorf("tail(%q) = %q, want %q", tt.text, got, tt.want)
 		}
+	}
+}
+
+// TestEnsureNotesUse keeps a build that is old, and in use, from being removed by
+// another checkout.
+func TestEnsureNotesUse(t *testing.T) {
+	cache := t.TempDir()
+	longAgo := time.Now().Add(-unused - time.Hour)
+	if err := os.Chtimes(program(t, cache, "thing-v1.0.0-def"), longAgo, longAgo); err != nil {
+		t.Fatal(err)
+	}
+	mine, _ := newBuild(t, cache, "thing-v1.0.0-def")
+	if err := mine.ensure(t.Context(), func() error { return errors.New("built again") }); err != nil {
+		t.Fatal(err)
+	}
+	theirs, _ := newBuild(t, cache, "thing-v2.0.0-ghi")
+	if err := theirs.ensure(t.Context(), writeTemp(theirs)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := executable(mine.output); err != nil {
+		t.Error(err)
 	}
 }

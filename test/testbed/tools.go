@@ -2,11 +2,16 @@ package testbed
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
+	"time"
+
+	"golang.org/x/mod/semver"
 )
 
 // Tools are the paths of the programs that the bed runs.
@@ -20,7 +25,8 @@ type Tools struct {
 // FindTools finds each program, or builds it from the module under tools/ that
 // pins its version:
 //
-//   - vault: VAULT_BINARY, else the one in PATH, else a build
+//   - vault: VAULT_BINARY, else the one in PATH if it is of the pinned version or a later
+//     one of the same minor release, else a build; progress is told which, and why
 //   - etcd, kube-apiserver, kubectl: the directory KUBEBUILDER_ASSETS, else a
 //     build. One in PATH is not used, for it may be of any age.
 //
@@ -43,6 +49,9 @@ func FindTools(ctx context.Context, progress io.Writer) (Tools, error) {
 		{&tools.Vault, vault},
 	} {
 		path, err := t.tool.lookup()
+		if err == nil && path == "" && t.tool.version != nil {
+			path, err = t.tool.fromPath(ctx, progress)
+		}
 		if err == nil && path == "" {
 			path, err = t.tool.build(ctx, progress)
 		}
@@ -63,6 +72,10 @@ type tool struct {
 	ldflags   func(version string) []string // beyond -s -w
 	usually   string                        // time a build takes on two cores
 	lookup    func() (string, error)        // "" if it has to be built
+
+	// version asks a program for its version. Only of a tool that has it the one in PATH
+	// is used.
+	version func(ctx context.Context, path string) (string, error)
 }
 
 var (
@@ -98,7 +111,8 @@ var (
 		pkg:       "github.com/hashicorp/vault",
 		versionOf: "github.com/hashicorp/vault",
 		usually:   "8 to 12 minutes",
-		lookup:    findVault,
+		lookup:    func() (string, error) { return fromVariable("VAULT_BINARY") },
+		version:   vaultVersion,
 	}
 )
 
@@ -119,16 +133,50 @@ func fromAssets(name string, required bool) (string, error) {
 	return "", fmt.Errorf("KUBEBUILDER_ASSETS=%s: %w", dir, err)
 }
 
-func findVault() (string, error) {
-	if path, err := fromVariable("VAULT_BINARY"); path != "" || err != nil {
-		return path, err
-	}
-	path, err := exec.LookPath("vault")
+// fromPath returns the program in PATH if it will do, and says whether it does. One of
+// another version fails tests for reasons that are its own.
+func (t tool) fromPath(ctx context.Context, progress io.Writer) (string, error) {
+	path, err := exec.LookPath(t.name)
 	if err != nil {
 		return "", nil
 	}
-	return filepath.Abs(path)
+	if path, err = filepath.Abs(path); err != nil {
+		return "", err
+	}
+	wanted, err := t.pinnedVersion()
+	if err != nil {
+		return "", err
+	}
+	found, err := t.version(ctx, path)
+	if err != nil {
+		fmt.Fprintf(progress, "not using %s: %v\n", path, err)
+		return "", nil
+	}
+	if semver.MajorMinor(found) != semver.MajorMinor(wanted) || semver.Compare(found, wanted) < 0 {
+		fmt.Fprintf(progress, "not using %s, which is %s: this is made for %s; VAULT_BINARY=%s uses it all the same\n", path, found, wanted, path)
+		return "", nil
+	}
+	fmt.Fprintf(progress, "using %s, which is %s\n", path, found)
+	return path, nil
 }
+
+// vaultVersion reads "Vault v1.21.0 (…), built …".
+func vaultVersion(ctx context.Context, path string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, versionTimeout)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, path, "version").Output()
+	if err != nil {
+		return "", fmt.Errorf("it does not tell its version: %w", err)
+	}
+	words := strings.Fields(string(out))
+	if len(words) < 2 || words[0] != "Vault" || !semver.IsValid(words[1]) {
+		return "", errors.New("it does not tell its version as Vault does")
+	}
+	return words[1], nil
+}
+
+// versionTimeout bounds the wait for whatever program is in PATH under the name.
+const versionTimeout = 30 * time.Second
 
 // fromVariable returns the program that a variable names, "" if it names none. One
 // that leads nowhere is an error.

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"golang.org/x/mod/semver"
 )
 
 // program puts an executable file into dir and returns its path.
@@ -21,7 +23,7 @@ func program(t *testing.T, dir, name string) string {
 
 func TestLookup(t *testing.T) {
 	bin, assets := t.TempDir(), t.TempDir()
-	inPath := program(t, bin, "vault")
+	program(t, bin, "vault")
 	program(t, bin, "kubectl")
 	program(t, bin, "etcd")
 	named := program(t, t.TempDir(), "my-vault")
@@ -39,7 +41,7 @@ func TestLookup(t *testing.T) {
 		wantInErr                 string
 	}{
 		{name: "vault named", tool: vault, path: bin, vaultBinary: named, want: named},
-		{name: "vault in PATH", tool: vault, path: bin, want: inPath},
+		{name: "vault in PATH", tool: vault, path: bin, want: ""}, // TestVaultInPath
 		{name: "vault nowhere", tool: vault, want: ""},
 		{name: "vault named but missing", tool: vault, path: bin, vaultBinary: "/no/such/vault",
 			wantErr: fs.ErrNotExist, wantInErr: "VAULT_BINARY=/no/such/vault"},
@@ -82,5 +84,44 @@ func TestLookupIsAbsolute(t *testing.T) {
 	}
 	if !filepath.IsAbs(got) {
 		t.Errorf("%q would mean another file in another working directory", got)
+	}
+}
+
+// TestVaultInPath takes the one in PATH only if it is what the tests are made for, and
+// says which it takes.
+func TestVaultInPath(t *testing.T) {
+	pinned, err := vault.pinnedVersion()
+	if err != nil {
+		t.Fatal(err)
+	}
+	minor := semver.MajorMinor(pinned)
+	for _, tt := range []struct{ name, says, progress string }{
+		{"the pinned version", "Vault " + pinned + " (abc), built 2025-10-21T19:33:51Z", "using "},
+		{"a later patch", "Vault " + minor + ".999 (abc)", "using "},
+		{"an older release", "Vault v1.9.4 (abc)", "which is v1.9.4: this is made for " + pinned},
+		{"a later release", "Vault v2.0.0 (abc)", "which is v2.0.0: this is made for " + pinned},
+		{"a pre-release", "Vault " + pinned + "-rc1 (abc)", "this is made for " + pinned},
+		{"another program", "vault, the file archiver, 3.1", "does not tell its version as Vault does"},
+		{"a program that fails", "", "does not tell its version"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			bin := t.TempDir()
+			path := filepath.Join(bin, "vault")
+			if err := os.WriteFile(path, []byte("#!/bin/sh\n[ -n '"+tt.says+"' ] && echo '"+tt.says+"'\n"), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			t.Setenv("PATH", bin)
+			var progress strings.Builder
+			got, err := vault.fromPath(t.Context(), &progress)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if taken := strings.HasPrefix(tt.progress, "using "); (got == path) != taken || (got == "") == taken {
+				t.Errorf("got %q", got)
+			}
+			if !strings.Contains(progress.String(), tt.progress) || !strings.Contains(progress.String(), path) {
+				t.Errorf("progress %q lacks %q or the path", progress.String(), tt.progress)
+			}
+		})
 	}
 }
