@@ -4,7 +4,10 @@
 package main
 
 import (
+	"errors"
+	"flag"
 	"fmt"
+	"io"
 	"os"
 
 	"github.com/hashicorp/go-hclog"
@@ -19,16 +22,24 @@ var version = "v0.1.0"
 
 func main() {
 	if err := run(os.Args[1:]); err != nil {
-		hclog.Default().Error("the plugin stops", "error", err)
+		tell(os.Stderr, err)
 		os.Exit(1)
 	}
+}
+
+// tell says why the plugin ends before Vault could talk to it. All that a person reads of
+// that is Vault's log, where lines of a plugin are at the debug level unless they are JSON.
+func tell(stderr io.Writer, err error) {
+	hclog.New(&hclog.LoggerOptions{Output: stderr, JSONFormat: true}).Error("the plugin stops", "error", err)
 }
 
 func run(args []string) error {
 	meta := &api.PluginAPIClientMeta{}
 	flags := meta.FlagSet()
 	showVersion := flags.Bool("version", false, "print the version to register the plugin with, and exit")
-	if err := flags.Parse(args); err != nil {
+	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
+		return nil // Parse has printed the usage
+	} else if err != nil {
 		return err
 	}
 	if *showVersion {

@@ -2,6 +2,8 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
+	"errors"
 	"os"
 	"strings"
 	"testing"
@@ -56,5 +58,29 @@ func TestUnknownFlag(t *testing.T) {
 	os.Stderr = stderr
 	if err == nil {
 		t.Error("no error")
+	}
+}
+
+// TestHelpIsNoError: whoever asks for the flags is shown them, and nothing of an error.
+func TestHelpIsNoError(t *testing.T) {
+	stderr := os.Stderr
+	os.Stderr = nil // where the flags are listed
+	defer func() { os.Stderr = stderr }()
+	if err := run([]string{"-h"}); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestReasonReachesVaultsLog: Vault takes the level of a plugin's line from JSON; any
+// other line is at the debug level, where nobody sees it.
+func TestReasonReachesVaultsLog(t *testing.T) {
+	var stderr bytes.Buffer
+	tell(&stderr, errors.New("no memory"))
+	var line map[string]any
+	if err := json.Unmarshal(stderr.Bytes(), &line); err != nil {
+		t.Fatalf("%v\n%s", err, stderr.String())
+	}
+	if line["@level"] != "error" || line["@message"] != "the plugin stops" || line["error"] != "no memory" {
+		t.Errorf("the line is %v", line)
 	}
 }

@@ -4,6 +4,7 @@ package serve
 
 import (
 	"context"
+	"fmt"
 	"math"
 	"os"
 
@@ -23,7 +24,8 @@ import (
 // existence the host need not ask for.
 func Mounts(meta *api.PluginAPIClientMeta, factory logical.Factory, loginPath string) error {
 	if err := pluginutil.OptionallyEnableMlock(); err != nil {
-		return err
+		return fmt.Errorf("memory cannot be locked, which Vault asks for unless it has disable_mlock: %w; "+
+			"give this file the capability (setcap cap_ipc_lock=+ep FILE), or set disable_mlock = true", err)
 	}
 	logger := hclog.New(&hclog.LoggerOptions{
 		Level:      hclog.Trace, // the host has the level that its operator chose

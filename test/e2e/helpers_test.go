@@ -71,9 +71,9 @@ func shared() server { return server{bed.Vault} }
 
 // newServer starts a Vault for one test alone: for one that reloads, kills, registers or
 // takes away a plugin or a mount, which may end what other tests have under way.
-func newServer(t testing.TB) server {
+func newServer(t testing.TB, change ...func(*testbed.VaultOptions)) server {
 	t.Helper()
-	vault, err := bed.StartVaultApart(t.Context())
+	vault, err := bed.StartVaultApart(t.Context(), change...)
 	if err != nil {
 		t.Fatal(err)
 	}
