@@ -40,7 +40,7 @@ func (o *Objects) ServiceAccount(ctx context.Context) (*corev1.ServiceAccount, e
 		return nil, o.refusal(err)
 	}
 	if string(account.UID) != o.identity.UID() {
-		return nil, refusal.Deny("the service account was deleted and created anew")
+		return nil, refusal.Deny("the service account of that name has another uid than the token: it was deleted and created anew, or another cluster answers")
 	}
 	o.account = account
 	return account, nil

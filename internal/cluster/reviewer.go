@@ -30,9 +30,9 @@ func (c *countedReviewer) Review(ctx context.Context, t *token.Unverified, audie
 	return id, err
 }
 
-// Refusal sorts a failed request to the Kubernetes API. The failures in
-// answers are ones in which the API server did answer: they deny, as they do in
-// Vault's own method. All others mean that it could not be asked.
+// Refusal sorts a failed request to the Kubernetes API. Where the credential was not let
+// in there was an answer, and so there was with the failures in answers: they deny, as
+// they do in Vault's own method. All others mean that it could not be asked.
 //
 // A denial is the operator's concern unless the credential was the client's own.
 func Refusal(err error, selfReview bool, answers ...kube.Failure) error {
@@ -45,12 +45,13 @@ func Refusal(err error, selfReview bool, answers ...kube.Failure) error {
 		Operator: failed.Failure != kube.Canceled,
 		Remedy:   failed.Remedy(),
 		Class:    string(failed.Failure),
-		Unseen:   failed.Failure == kube.Unauthorized || failed.Failure == kube.Forbidden,
+		Unseen:   failed.Failure.Refuses(),
 		Err:      err,
 	}
-	if slices.Contains(answers, failed.Failure) {
+	if failed.Failure.Refuses() || slices.Contains(answers, failed.Failure) {
 		r.Kind = refusal.Denied
-		r.Operator = !selfReview
+		// What stands before the API server wants a credential that no client has.
+		r.Operator = !selfReview || failed.Failure == kube.Gateway
 	}
 	return r
 }

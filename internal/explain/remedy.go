@@ -39,7 +39,7 @@ func (a *Answer) remedy() string {
 	var failed *kube.Error
 	var r *refusal.Refusal
 	lacksReviewer := errors.As(a.Err, &r) && r.Class == refusal.ClassNoReviewer
-	if errors.As(a.Err, &failed) && failed.Failure == kube.Forbidden && permissions[failed.Op] != "" && !lacksReviewer {
+	if errors.As(a.Err, &failed) && failed.Failure == kube.Forbidden && !failed.CredentialLost() && permissions[failed.Op] != "" && !lacksReviewer {
 		return permissions[failed.Op]
 	}
 	if errors.As(a.Err, &r) && r.Remedy != "" {

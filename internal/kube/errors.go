@@ -22,11 +22,13 @@ import (
 type Failure string
 
 // The failures. The first three are answers of the API server about the
-// credential or the object; all others mean that it could not be asked.
+// credential or the object, the fourth is one that something else gave; all others mean
+// that it could not be asked.
 const (
 	Unauthorized Failure = "unauthorized"    // 401: the credential was rejected
 	Forbidden    Failure = "forbidden"       // 403: the credential lacks a permission
 	NotFound     Failure = "not found"       // 404 for an object that was asked for
+	Gateway      Failure = "gateway"         // 401 or 403 of what stands before the API server
 	Throttled    Failure = "throttled"       // 429
 	ServerError  Failure = "server error"    // 5xx
 	Timeout      Failure = "timeout"         // no answer within the deadline
@@ -38,6 +40,9 @@ const (
 	Setup        Failure = "configuration"   // the request could not be built
 	Busy         Failure = "busy"            // too many requests were waiting already
 )
+
+// Refuses tells an answer that says of the credential that it is not let in.
+func (f Failure) Refuses() bool { return f == Unauthorized || f == Forbidden || f == Gateway }
 
 // What logins ask for, as errors and the Meter name it.
 const (
@@ -56,6 +61,9 @@ type Error struct {
 	// Err is the cause. Its text is for operators: it may name hosts, and
 	// carry what the API server said, without the secrets that were sent to it.
 	Err error
+
+	// plain says that the request was made without TLS.
+	plain bool
 }
 
 func (e *Error) Error() string { return fmt.Sprintf("%s: %s: %v", e.Op, e.Failure, e.Err) }
@@ -66,13 +74,22 @@ func (e *Error) Remedy() string {
 	switch e.Failure {
 	case Unauthorized:
 		return "the API server rejects the reviewer's credential: set a current token_reviewer_jwt, or check that the host is the cluster that issued it"
+	case Gateway:
+		return "something between Vault and the API server wants a credential of its own: set token_reviewer_jwt to one that it takes " +
+			"(Rancher's proxy takes an API key of Rancher's), or " + withoutAFront
 	case Forbidden:
+		if e.CredentialLost() {
+			return "have what stands between Vault and the API server pass the Authorization header on: the API server sees no credential; or " + withoutAFront
+		}
 		return "grant the reviewer the missing permission (for TokenReview: ClusterRole system:auth-delegator)"
 	case NotFound:
 		return "check that the object exists, and that kubernetes_host is the base URL of the API server"
 	case Throttled, ServerError:
 		return "look at the API server's own health and logs"
 	case Timeout, Connection:
+		if e.plain {
+			return httpsRemedy + "; if this one does not, check that kubernetes_host can be reached from Vault"
+		}
 		return "check that kubernetes_host can be reached from Vault, and firewalls in between"
 	case DNS:
 		return "check the name in kubernetes_host and the resolver of the machine that runs Vault"
@@ -81,7 +98,7 @@ func (e *Error) Remedy() string {
 	case Busy:
 		return "look at how long the API server takes to answer; more logins are waiting than it answers in time"
 	case Malformed:
-		return "check that kubernetes_host is the base URL of a Kubernetes API server"
+		return e.frontRemedy()
 	case Setup:
 		return "write the configuration anew"
 	case Canceled:
@@ -122,10 +139,13 @@ func classify(err error) Failure {
 }
 
 func classifyStatus(err error, code int) Failure {
-	// The API server says these with a Status object; a page without one comes
-	// from what stands before it, and says nothing about the credential.
+	// The API server says these with a Status object. What comes without one is of
+	// something that stands before it: a program that says so of the credential, or a page
+	// for people, which says nothing about it.
 	said := !apierrors.IsUnexpectedServerError(err)
 	switch {
+	case (code == http.StatusUnauthorized || code == http.StatusForbidden) && !said && !isPage(err):
+		return Gateway
 	case code == http.StatusUnauthorized && said:
 		return Unauthorized
 	case code == http.StatusForbidden && said:

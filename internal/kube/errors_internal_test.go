@@ -84,7 +84,7 @@ func TestClassify(t *testing.T) {
 // A new Failure without advice would leave the operator alone.
 func TestEveryFailureHasARemedy(t *testing.T) {
 	for _, failure := range []Failure{
-		Unauthorized, Forbidden, NotFound, Throttled, ServerError, Timeout, Canceled, DNS, TLS, Connection, Malformed, Setup, Busy,
+		Unauthorized, Forbidden, NotFound, Gateway, Throttled, ServerError, Timeout, Canceled, DNS, TLS, Connection, Malformed, Setup, Busy,
 	} {
 		if (&Error{Failure: failure}).Remedy() == "" {
 			t.Errorf("%q has none", failure)

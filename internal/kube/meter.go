@@ -21,7 +21,7 @@ type Meter struct {
 
 // Failures are all that there are.
 var Failures = []Failure{
-	Unauthorized, Forbidden, NotFound, Throttled, ServerError, Timeout, Canceled,
+	Unauthorized, Forbidden, NotFound, Gateway, Throttled, ServerError, Timeout, Canceled,
 	DNS, TLS, Connection, Malformed, Setup, Busy,
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -70,7 +71,13 @@ type sentKey struct{}
 
 // sent are the secrets of one request, as many times as it is made. What is said about
 // the request is cleared of them here, once, before anybody else hears of it.
-type sent struct{ secrets *scrub.Scrubber }
+type sent struct {
+	secrets *scrub.Scrubber
+	// plain says that it is sent without TLS.
+	plain bool
+	// said is what else the last answer had that was an error and not the API server's.
+	said string
+}
 
 func sentIn(ctx context.Context) *sent {
 	if s, ok := ctx.Value(sentKey{}).(*sent); ok {
@@ -84,6 +91,10 @@ func (s *sent) cleaned(err error) error {
 	var failed *Error
 	if errors.As(err, &failed) {
 		failed.Err = s.secrets.Error(failed.Err)
+		failed.plain = s.plain
+		if s.said != "" && (failed.Failure == Gateway || failed.Failure == Malformed) {
+			failed.Err = fmt.Errorf("%w; the answer has %s", failed.Err, s.said)
+		}
 	}
 	return err
 }
@@ -136,7 +147,8 @@ const maxErrorBytes = 64 << 10
 // taken out before.
 type clearedBody struct {
 	io.ReadCloser
-	secrets *scrub.Scrubber
+	known   *sent
+	header  http.Header
 	cleared io.Reader // nil before the first reading
 }
 
@@ -146,7 +158,9 @@ func (b *clearedBody) Read(p []byte) (int, error) {
 		if len(body) > maxErrorBytes {
 			body = []byte(scrub.Cut(string(body), maxErrorBytes))
 		}
-		b.cleared = bytes.NewReader(b.secrets.Body(body))
+		body = b.known.secrets.Body(body)
+		b.known.noteAnswer(b.header, body)
+		b.cleared = bytes.NewReader(body)
 		if err != nil {
 			b.cleared = io.MultiReader(b.cleared, failing{err})
 		}

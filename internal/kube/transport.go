@@ -151,7 +151,7 @@ func (a *authenticated) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	response.Body = &boundedBody{ReadCloser: response.Body, left: maxResponseBytes}
 	if response.StatusCode < http.StatusOK || response.StatusCode >= http.StatusMultipleChoices {
-		response.Body = &clearedBody{ReadCloser: response.Body, secrets: known.secrets}
+		response.Body = &clearedBody{ReadCloser: response.Body, known: known, header: response.Header}
 	}
 	return response, nil
 }

@@ -65,6 +65,7 @@ type Server struct {
 	requests        []Request
 	faults          []*injected
 	onReview        func(*authv1.TokenReview)
+	front           Front
 	namespaces      map[string]*corev1.Namespace
 	serviceAccounts map[objectKey]*corev1.ServiceAccount
 	pods            map[objectKey]*corev1.Pod
@@ -161,12 +162,24 @@ func (s *Server) Close() {
 // new ones.
 func (s *Server) CloseConnections() { s.http.CloseClientConnections() }
 
-// ServeHTTP answers one request: it is recorded, then a fault may take it over,
-// then come authentication, authorisation and the answer, in this order.
+// ServeHTTP answers one request: it is recorded, goes through the front, if there is one,
+// then a fault may take it over, then come authentication, authorisation and the answer, in this order.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	target := parseTarget(r)
-	s.record(r, target)
+	s.record(r, parseTarget(r))
 	w.Header().Set("Date", s.now().UTC().Format(http.TimeFormat))
+	s.mu.Lock()
+	front := s.front
+	s.mu.Unlock()
+	if front == nil {
+		s.answer(w, r)
+		return
+	}
+	front(http.HandlerFunc(s.answer)).ServeHTTP(w, r)
+}
+
+// answer is what the server does with a request once it has arrived.
+func (s *Server) answer(w http.ResponseWriter, r *http.Request) {
+	target := parseTarget(r)
 	if fault := s.fault(target.resource); fault != nil {
 		fault(w, r)
 		return

@@ -76,7 +76,7 @@ func likelyEnds() []loginEnd {
 	}
 	for _, failure := range kube.Failures {
 		k := refusal.CouldNotAsk
-		if failure == kube.Unauthorized || failure == kube.Forbidden {
+		if failure.Refuses() {
 			k = refusal.Denied
 		}
 		ends = append(ends, loginEnd{k, refusal.StepReview, string(failure)})
