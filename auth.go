@@ -5,6 +5,7 @@ import (
 
 	"github.com/hashicorp/vault/sdk/logical"
 
+	"vault-plugin-auth-kubernetes/internal/identity"
 	"vault-plugin-auth-kubernetes/internal/login"
 	"vault-plugin-auth-kubernetes/internal/metadata"
 	"vault-plugin-auth-kubernetes/internal/role"
@@ -13,25 +14,32 @@ import (
 // authOf builds what the host makes a token from, after all steps passed. Everything
 // in it is what the API server confirmed, or the operator configured.
 func authOf(o *login.Outcome, roleName string) *logical.Auth {
-	common := identityMetadata(o)
+	auth := tokenOf(&o.Finding, o.Identity, roleName)
+	auth.InternalData = o.Lease(roleName)
+	return auth
+}
+
+// tokenOf is what a token has, but for what the host keeps with its lease. Where nobody
+// vouched for who it is about, that is all there is: it is to be looked at.
+func tokenOf(f *login.Finding, who identity.Account, roleName string) *logical.Auth {
+	common := identityMetadata(f, who)
 	auth := &logical.Auth{
-		Alias:        &logical.Alias{Name: o.Alias, Metadata: metadata.Merged(o.Annotations.Taken, common)},
-		DisplayName:  o.Identity.Namespace() + "-" + o.Identity.Name(),
-		Metadata:     metadata.Merged(tokenMetadata(o), common),
-		InternalData: o.Lease(roleName),
+		Alias:       &logical.Alias{Name: f.Alias, Metadata: metadata.Merged(f.Annotations.Taken, common)},
+		DisplayName: who.Namespace() + "-" + who.Name(),
+		Metadata:    metadata.Merged(tokenMetadata(f, who), common),
 	}
-	if o.Granted == nil {
+	if f.Granted == nil {
 		auth.Metadata[metadata.Role] = roleName
-		o.Role.PopulateTokenAuth(auth)
+		f.Role.PopulateTokenAuth(auth)
 		return auth
 	}
-	if o.Role != nil && len(o.Role.AliasMetadata) > 0 {
-		auth.Alias.CustomMetadata = maps.Clone(o.Role.AliasMetadata)
+	if f.Role != nil && len(f.Role.AliasMetadata) > 0 {
+		auth.Alias.CustomMetadata = maps.Clone(f.Role.AliasMetadata)
 	}
-	auth.Policies = o.Granted.Policies
+	auth.Policies = f.Granted.Policies
 	auth.Renewable = true
-	auth.GroupAliases = groupAliases(o.Granted.Groups)
-	applySettings(auth, &o.Granted.Settings)
+	auth.GroupAliases = groupAliases(f.Granted.Groups)
+	applySettings(auth, &f.Granted.Settings)
 	return auth
 }
 
@@ -54,28 +62,28 @@ func groupAliases(names []string) []*logical.Alias {
 }
 
 // identityMetadata is what alias and token have in common.
-func identityMetadata(o *login.Outcome) map[string]string {
+func identityMetadata(f *login.Finding, who identity.Account) map[string]string {
 	common := map[string]string{
-		metadata.UID:        o.Identity.UID(),
-		metadata.Name:       o.Identity.Name(),
-		metadata.Namespace:  o.Identity.Namespace(),
-		metadata.SecretName: o.SecretName,
+		metadata.UID:        who.UID(),
+		metadata.Name:       who.Name(),
+		metadata.Namespace:  who.Namespace(),
+		metadata.SecretName: f.SecretName,
 	}
-	metadata.SetIfAny(common, metadata.Cluster, o.Cluster.Config.ClusterName)
-	metadata.SetIfAny(common, metadata.ConsulNamespace, o.Cluster.Config.ConsulNamespace(o.Identity.Namespace()))
-	if o.Granted != nil {
-		metadata.SetIfAny(common, metadata.ConsulService, metadata.Joined(o.Granted.Services))
-		metadata.SetIfAny(common, metadata.ConsulNode, metadata.Joined(o.Granted.Nodes))
+	metadata.SetIfAny(common, metadata.Cluster, f.Cluster.Config.ClusterName)
+	metadata.SetIfAny(common, metadata.ConsulNamespace, f.Cluster.Config.ConsulNamespace(who.Namespace()))
+	if f.Granted != nil {
+		metadata.SetIfAny(common, metadata.ConsulService, metadata.Joined(f.Granted.Services))
+		metadata.SetIfAny(common, metadata.ConsulNode, metadata.Joined(f.Granted.Nodes))
 	}
 	return common
 }
 
-func tokenMetadata(o *login.Outcome) map[string]string {
+func tokenMetadata(f *login.Finding, who identity.Account) map[string]string {
 	own := map[string]string{}
-	metadata.SetIfAny(own, metadata.Pod, o.Identity.Pod().Name)
-	metadata.SetIfAny(own, metadata.Node, o.Identity.Node().Name)
-	if o.Granted != nil {
-		own[metadata.Rules] = metadata.Joined(o.Granted.Rules)
+	metadata.SetIfAny(own, metadata.Pod, who.Pod().Name)
+	metadata.SetIfAny(own, metadata.Node, who.Node().Name)
+	if f.Granted != nil {
+		own[metadata.Rules] = metadata.Joined(f.Granted.Rules)
 	}
 	return own
 }

@@ -29,6 +29,10 @@ as far as it goes: the API server is asked whose the token is, whatever
 token_review_cache_ttl says, and each step tells its verdict. Once the token is
 confirmed, all bounds of the role are judged, and not the first that refuses only.
 
+Without a token, service_account=NAMESPACE/NAME asks what that account would get: the
+same bounds and rules are gone through, and what only a token could show is assumed, which
+the answer says. Labels and annotations are looked up, or given.
+
 The answer names the service account, what the binding rules came to, and what a
 Vault token would get. Where the role has token_bound_cidrs, give the client's
 address as remote_addr. A field that does not exist is refused. The token is not
@@ -41,7 +45,7 @@ Whoever may use this path learns what roles and rules say. It is for operators.
 func (b *backend) pathExplain() *framework.Path {
 	return &framework.Path{
 		Pattern: "explain$",
-		Fields: map[string]*framework.FieldSchema{
+		Fields: explainFields(map[string]*framework.FieldSchema{
 			"role": {
 				Type: framework.TypeString,
 				Description: `Name of the role of the login. Without it the binding rules decide; so they do
@@ -49,7 +53,7 @@ where it is empty, as in a login, and the answer has a note.`,
 			},
 			"jwt": {
 				Type:         framework.TypeString,
-				Description:  "Token of the service account. Required.",
+				Description:  "Token of the service account. Required, unless service_account is given.",
 				DisplayAttrs: &framework.DisplayAttributes{Sensitive: true},
 			},
 			"consul": {
@@ -61,7 +65,7 @@ is by the binding rules, so role is left out.`,
 				Type:        framework.TypeString,
 				Description: "IP address that the client logs in from. Without it no source address is judged.",
 			},
-		},
+		}),
 		Operations: map[logical.Operation]framework.OperationHandler{
 			logical.UpdateOperation: &framework.PathOperation{Callback: b.explainWrite},
 		},
@@ -81,6 +85,13 @@ func (b *backend) explainWrite(ctx context.Context, req *logical.Request, data *
 	if response := refuseUnknown(req, data, nil); response != nil {
 		return response, nil
 	}
+	supposed, err := supposes(data)
+	switch {
+	case err != nil:
+		return respond(err)
+	case supposed:
+		return b.explainSupposed(ctx, req, data)
+	}
 	request := loginRequest(req, data)
 	if request.JWT == "" {
 		return respond(refusal.Missing("jwt"))
@@ -97,31 +108,42 @@ func (b *backend) explainWrite(ctx context.Context, req *logical.Request, data *
 	request.Anew = true // what is true now, not a moment ago
 	outcome, err := login.LogIn(ctx, b.at(req.Storage), request)
 	if err == nil {
-		err = explain.RefusedByHost(ctx, b.at(req.Storage), outcome, req.MountPoint, request.Role)
+		err = explain.RefusedByHost(ctx, b.at(req.Storage), &outcome.Finding, req.MountPoint, request.Role)
 	}
 	if err != nil && refusal.KindOf(err) == 0 {
 		return respond(err) // the host's own, such as of storage
 	}
-	answer := &explain.Answer{
+	answer := b.answerTo(req, data, account, err)
+	answer.Role, answer.Sent = request.Role, secretsOfLogin(request)
+	if outcome != nil {
+		answer.Outcome = &outcome.Finding
+	}
+	all := answer.Data()
+	if err == nil {
+		b.addFound(answer, all, authOf(outcome, request.Role))
+	}
+	return &logical.Response{Data: all}, nil
+}
+
+// answerTo is what answers have in common, with a token and without.
+func (b *backend) answerTo(req *logical.Request, data *framework.FieldData, account *explain.Account, err error) *explain.Answer {
+	return &explain.Answer{
 		Mount:   req.MountPoint,
-		Role:    request.Role,
-		Outcome: outcome,
 		Account: account,
 		Err:     err,
 		Empty:   namedEmpty(data, "role", "remote_addr"),
-		Sent:    secretsOfLogin(request),
 		Now:     b.now(),
 
 		ClientSees: clientSees,
 	}
-	all := answer.Data()
-	if err == nil {
-		addToken(answer, all, authOf(outcome, request.Role))
-		if left := outcome.Annotations.Left; len(left) > 0 {
-			all["annotations_left_out"] = answer.Lines(left)
-		}
+}
+
+// addFound adds what there is to tell where nothing refused.
+func (b *backend) addFound(answer *explain.Answer, all map[string]any, token *logical.Auth) {
+	addToken(answer, all, token)
+	if left := answer.Outcome.Annotations.Left; len(left) > 0 {
+		all["annotations_left_out"] = answer.Lines(left)
 	}
-	return &logical.Response{Data: all}, nil
 }
 
 // secretsOfLogin are the token, and one that was sent as the role by mistake.
@@ -218,7 +240,7 @@ func (b *backend) explainConsul(ctx context.Context, req *logical.Request, reque
 		return respond(err)
 	}
 	answer := &explain.Answer{
-		Mount: req.MountPoint, Outcome: &outcome.Outcome, Account: account, Err: err, Sent: secretsOfLogin(request), Now: b.now(),
+		Mount: req.MountPoint, Outcome: &outcome.Finding, Account: account, Err: err, Sent: secretsOfLogin(request), Now: b.now(),
 		Consul: true, ClientSees: consulClientSees,
 	}
 	all := answer.Data()

@@ -20,7 +20,7 @@ type Context struct {
 // verified identity, and those of the objects that were asked for since. They
 // belong to one login and are not safe for concurrent use.
 type Attributes struct {
-	id              identity.Identity
+	id              identity.Account
 	clusterName     string
 	consulNamespace string
 
@@ -32,7 +32,7 @@ type Attributes struct {
 }
 
 // NewAttributes returns the attributes that are known without a further request.
-func NewAttributes(id identity.Identity, mount Context) *Attributes {
+func NewAttributes(id identity.Account, mount Context) *Attributes {
 	return &Attributes{id: id, clusterName: mount.ClusterName, consulNamespace: mount.ConsulNamespace}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"vault-plugin-auth-kubernetes/internal/identity"
 	"vault-plugin-auth-kubernetes/internal/kube"
@@ -18,15 +19,30 @@ type Objects struct {
 	cluster *Cluster
 	// loginToken is the credential where there is no reviewer; empty on renewal.
 	loginToken string
-	identity   identity.Identity
+	identity   identity.Account
 
 	account *corev1.ServiceAccount
 	ns      *corev1.Namespace
 }
 
 // Objects of an identity. loginToken is the token that was just confirmed, or "".
-func (c *Cluster) Objects(id identity.Identity, loginToken string) *Objects {
+func (c *Cluster) Objects(id identity.Account, loginToken string) *Objects {
 	return &Objects{cluster: c, identity: id, loginToken: loginToken}
+}
+
+// Given is what an operator says that objects have, in place of a look: nil is not said.
+type Given struct {
+	Labels, Annotations, NamespaceLabels map[string]string
+}
+
+// Suppose has a look-up answer with what is given.
+func (o *Objects) Suppose(given Given) {
+	if given.Labels != nil || given.Annotations != nil {
+		o.account = &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Labels: given.Labels, Annotations: given.Annotations}}
+	}
+	if given.NamespaceLabels != nil {
+		o.ns = &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Labels: given.NamespaceLabels}}
+	}
 }
 
 // ServiceAccount returns the service account of the identity. One of the same name

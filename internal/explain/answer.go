@@ -30,7 +30,7 @@ const (
 type Answer struct {
 	Mount   string // with a slash at the end
 	Role    string
-	Outcome *login.Outcome // nil if the request was refused before any step
+	Outcome *login.Finding // nil if the request was refused before any step
 	Account *Account
 	Err     error    // that ended the login; nil if it is allowed
 	Empty   []string // fields that the request named and left empty
@@ -38,6 +38,10 @@ type Answer struct {
 	// Consul tells that it is a login for a Consul token.
 	Consul bool
 	Now    time.Time
+	// Supposed is whether there was no token; Assumed is then what was assumed for want of
+	// one.
+	Supposed bool
+	Assumed  []string
 	// ClientSees is the status and the message of the answer to a login that ends with err;
 	// no message if a login does not end so.
 	ClientSees func(err error) (status int, message string)
@@ -55,6 +59,9 @@ func (a *Answer) Data() map[string]any {
 	if a.Err != nil {
 		a.addRefusal(data)
 	}
+	if a.Supposed {
+		data["supposed"] = a.supposed()
+	}
 	a.addSteps(data)
 	a.addAttributes(data)
 	if a.Account.rules != nil {
@@ -64,6 +71,15 @@ func (a *Answer) Data() map[string]any {
 		data["note"] = note
 	}
 	return data
+}
+
+// supposed says that nobody vouched for what the answer is about, and what was assumed.
+func (a *Answer) supposed() string {
+	said := "nobody vouched for this service account: it is what a login would come to with a good token of it"
+	if len(a.Assumed) > 0 {
+		said += "; assumed was " + strings.Join(a.Assumed, ", and ")
+	}
+	return a.Text(said, MaxReason)
 }
 
 // Text is how everything that a login says gets into the answer.
@@ -107,8 +123,11 @@ func (a *Answer) clientSees() string {
 func (a *Answer) addSteps(data map[string]any) {
 	throughRole := a.Outcome != nil && a.Outcome.Role != nil
 	steps := login.Steps(a.Role == "", throughRole)
-	if a.Consul {
+	switch {
+	case a.Consul:
 		steps = login.ConsulSteps(throughRole)
+	case a.Supposed:
+		steps = login.SupposedSteps(a.Role == "", throughRole)
 	}
 	for i, step := range steps {
 		key := fmt.Sprintf("step_%02d_%s", i+1, strings.ReplaceAll(string(step), " ", "_"))

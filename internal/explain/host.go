@@ -16,7 +16,7 @@ import (
 // policies Vault gives to no token of an auth method. nil if there is none of these. It is
 // looked at where a login is explained; a login itself leaves it to Vault, whose words the
 // caller reads.
-func RefusedByHost(ctx context.Context, m login.Mount, o *login.Outcome, mount, roleName string) error {
+func RefusedByHost(ctx context.Context, m login.Mount, o *login.Finding, mount, roleName string) error {
 	policies, names := []string(nil), []string{roleName}
 	if o.Granted != nil {
 		policies, names = o.Granted.Policies, slices.Concat([]string{o.Cluster.Config.BindingRuleRole}, o.Granted.Roles)

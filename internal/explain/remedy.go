@@ -71,9 +71,11 @@ func (a *Answer) remedy() string {
 				a.newToken(), a.path("config"))
 		}
 		return "see that the service account, and what the token is bound to, still exist, and that the token is of this cluster; a new one: " + a.newToken()
+	case refusal.StepSupposed:
+		return "see which service accounts there are: kubectl get serviceaccounts -A; or give audiences that are asked for"
 	case refusal.StepAlias:
 		return fmt.Sprintf("take the annotation away: kubectl annotate serviceaccount %s -n %s %sKEY-",
-			a.Outcome.Identity.Name(), a.Outcome.Identity.Namespace(), metadata.AnnotationPrefix)
+			a.Outcome.Who.Name(), a.Outcome.Who.Namespace(), metadata.AnnotationPrefix)
 	case refusal.StepRuleRole:
 		return "see whom the role is for that every login by rules goes through: vault read " + a.path("role/"+a.roleName())
 	case refusal.StepRules:
@@ -110,7 +112,7 @@ func (a *Answer) remedyForBounds() string {
 	if a.Outcome == nil || a.Outcome.Role == nil {
 		return ""
 	}
-	r, id := a.Outcome.Role, a.Outcome.Identity
+	r, id := a.Outcome.Role, a.Outcome.Who
 	role := a.path("role/" + a.Role)
 	switch refusal.StepOf(a.Err) {
 	case refusal.StepAudience:
@@ -144,7 +146,7 @@ func listCommand(path, field string, list []string, more string) string {
 func (a *Answer) newToken() string {
 	name, namespace, audience := "NAME", "NAMESPACE", ""
 	if a.Outcome != nil && a.Outcome.Attributes != nil {
-		name, namespace = a.Outcome.Identity.Name(), a.Outcome.Identity.Namespace()
+		name, namespace = a.Outcome.Who.Name(), a.Outcome.Who.Namespace()
 	}
 	if audiences := a.audiencesAskedFor(); len(audiences) > 0 {
 		audience = " --audience=" + shell.Word(audiences[0])

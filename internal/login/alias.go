@@ -10,24 +10,24 @@ import (
 )
 
 // nameAlias finds what the entity alias is called and which metadata it has.
-func (a *attempt) nameAlias(ctx context.Context) (err error) {
-	a.Alias = a.Identity.UID()
-	if a.Role != nil {
-		if a.Alias, err = a.Role.AliasName(a.Identity); err != nil {
+func (d *decision) nameAlias(ctx context.Context) (err error) {
+	d.Alias = d.Who.UID()
+	if d.Role != nil {
+		if d.Alias, err = d.Role.AliasName(d.Who); err != nil {
 			return err
 		}
 	}
-	if a.ByRules {
-		a.Alias = a.borne().aliasName(a.Alias, a.Role != nil)
+	if d.ByRules {
+		d.Alias = d.borne().aliasName(d.Alias, d.Role != nil)
 	}
-	if !a.Cluster.Config.UseAnnotationsAsAliasMetadata {
+	if !d.Cluster.Config.UseAnnotationsAsAliasMetadata {
 		return nil
 	}
-	account, err := a.objects.ServiceAccount(ctx)
+	account, err := d.objects.ServiceAccount(ctx)
 	if err != nil {
 		return err
 	}
-	a.Annotations, err = metadata.FromAnnotations(account.Annotations)
+	d.Annotations, err = metadata.FromAnnotations(account.Annotations)
 	return err
 }
 

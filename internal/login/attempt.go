@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"vault-plugin-auth-kubernetes/internal/identity"
 	"vault-plugin-auth-kubernetes/internal/refusal"
 	"vault-plugin-auth-kubernetes/internal/token"
 )
@@ -14,6 +15,8 @@ type attempt struct {
 	jwt        string
 	anew       bool
 	unverified *token.Unverified
+	// identity is whom the review named; nobody before.
+	identity identity.Identity
 }
 
 // logIn goes through all steps. However many requests the steps make, together they
@@ -37,7 +40,7 @@ func (a *attempt) logIn(ctx context.Context) error {
 	if err := run(ctx, &a.decision, a.observer, decide); err != nil {
 		return err
 	}
-	return run(ctx, a, a.observer, aliasSteps)
+	return run(ctx, &a.decision, a.observer, aliasSteps)
 }
 
 func (a *attempt) parseToken(context.Context) error {
@@ -98,6 +101,7 @@ func (a *attempt) review(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	a.identity = id
 	a.identify(id, a.unverified.Raw())
 	a.SecretName = a.unverified.LegacySecretName(id.Namespace(), id.Name(), id.UID())
 	return nil
@@ -109,26 +113,36 @@ func (a *attempt) review(ctx context.Context) error {
 // Not so by rules, where no role says whom it is for: a token that was made for
 // somebody else would be good for whatever rules grant.
 func (a *attempt) audiences() ([]string, error) {
-	if a.ByRules {
-		return a.RuleAudiences(), nil
+	want, whichever, err := a.audiencesAskedFor()
+	if whichever {
+		want = a.unverified.UnverifiedAudiences()
 	}
-	if want := a.Role.Audiences(); len(want) > 0 {
-		return want, nil
+	return want, err
+}
+
+// audiencesAskedFor are those of which a token must have one; with none, the API server's
+// own, unless a token for any audience will do.
+func (d *decision) audiencesAskedFor() (want []string, whichever bool, err error) {
+	if d.ByRules {
+		return d.RuleAudiences(), false, nil
 	}
-	if a.Cluster.Config.RequireAudience {
-		return nil, &refusal.Refusal{
+	if want := d.Role.Audiences(); len(want) > 0 {
+		return want, false, nil
+	}
+	if d.Cluster.Config.RequireAudience {
+		return nil, false, &refusal.Refusal{
 			Kind: refusal.Denied, Operator: true, Class: refusal.ClassConfiguration,
 			Reason: "the configuration has require_audience set, and the role has no audience",
 			Remedy: "give the role an audience",
 		}
 	}
-	return a.unverified.UnverifiedAudiences(), nil
+	return nil, true, nil
 }
 
 // RuleAudiences are those of which a token must have one to log in by rules: the
 // mount's, else those of the role that these logins go through. With none, the review
 // names no audience, and the API server asks for its own.
-func (o *Outcome) RuleAudiences() []string {
+func (o *Finding) RuleAudiences() []string {
 	if want := o.Cluster.Config.BindingRuleAudiences; len(want) > 0 || o.Role == nil {
 		return want
 	}

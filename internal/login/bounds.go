@@ -35,8 +35,8 @@ func (d *decision) checkAudience(context.Context) error {
 	if len(want) == 0 && d.Cluster.Config.RequireAudience && !d.ByRules {
 		return refusal.NotBound("the configuration has require_audience set, and the role has no audience")
 	}
-	if len(want) > 0 && !slices.ContainsFunc(want, func(w string) bool { return slices.Contains(d.Identity.Audiences(), w) }) {
-		return refusal.NotBound(fmt.Sprintf("the token's audiences are %q, the role asks for one of %q", d.Identity.Audiences(), want))
+	if len(want) > 0 && !slices.ContainsFunc(want, func(w string) bool { return slices.Contains(d.Who.Audiences(), w) }) {
+		return refusal.NotBound(fmt.Sprintf("the token's audiences are %q, the role asks for one of %q", d.Who.Audiences(), want))
 	}
 	return nil
 }
@@ -48,8 +48,8 @@ func (d *decision) checkName(context.Context) error {
 	if d.Role.LeavesBoundsToRules() {
 		return nil
 	}
-	if !d.Role.BindsName(d.Identity) && !d.Role.BindsPair(d.Identity) {
-		return refusal.NotBound(fmt.Sprintf("the role is not bound to the service account name %q", d.Identity.Name()))
+	if !d.Role.BindsName(d.Who) && !d.Role.BindsPair(d.Who) {
+		return refusal.NotBound(fmt.Sprintf("the role is not bound to the service account name %q", d.Who.Name()))
 	}
 	return nil
 }
@@ -57,19 +57,19 @@ func (d *decision) checkName(context.Context) error {
 // checkNamespace asks for the labels of the namespace only if they can make a
 // difference.
 func (d *decision) checkNamespace(ctx context.Context) error {
-	if d.Role.LeavesBoundsToRules() || d.Role.BindsPair(d.Identity) || d.Role.BindsNamespace(d.Identity) {
+	if d.Role.LeavesBoundsToRules() || d.Role.BindsPair(d.Who) || d.Role.BindsNamespace(d.Who) {
 		return nil
 	}
 	selector := d.Role.NamespaceSelector
 	if selector == nil {
-		return refusal.NotBound(fmt.Sprintf("the role is not bound to the namespace %q", d.Identity.Namespace()))
+		return refusal.NotBound(fmt.Sprintf("the role is not bound to the namespace %q", d.Who.Namespace()))
 	}
 	namespace, err := d.objects.Namespace(ctx)
 	if err != nil {
 		return err
 	}
 	if !selector.Matches(namespace.Labels) {
-		return refusal.NotBound(fmt.Sprintf("the labels of the namespace %q do not match the role's selector", d.Identity.Namespace()))
+		return refusal.NotBound(fmt.Sprintf("the labels of the namespace %q do not match the role's selector", d.Who.Namespace()))
 	}
 	return nil
 }

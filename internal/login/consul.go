@@ -39,7 +39,7 @@ func ForConsul(ctx context.Context, m Mount, r ConsulRequest) (*ConsulOutcome, e
 		return nil, refusal.Missing("jwt")
 	}
 	err := a.decide(ctx)
-	a.of.Outcome = a.Outcome
+	a.of.Outcome = Outcome{Finding: a.Finding, Identity: a.identity}
 	return &a.of, err
 }
 
@@ -78,7 +78,8 @@ func (a *consulAttempt) identifyEither(ctx context.Context) error {
 	if a.known == nil {
 		return run(ctx, &a.attempt, a.observer, identifySteps)
 	}
-	a.identify(*a.known, "")
+	a.identity = *a.known
+	a.identify(a.identity, "")
 	return run(ctx, &a.decision, a.observer, accountSteps)
 }
 
@@ -103,7 +104,7 @@ func (a *consulAttempt) applyConsulRules(ctx context.Context) error {
 		return a.ofName(err)
 	}
 	if a.of.Namespace == "" {
-		a.of.Namespace = a.Cluster.Config.ConsulNamespace(a.Identity.Namespace())
+		a.of.Namespace = a.Cluster.Config.ConsulNamespace(a.Who.Namespace())
 	}
 	return nil
 }

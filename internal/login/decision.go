@@ -12,7 +12,7 @@ import (
 // decision is what a login and a renewal have in common: somebody who is known, and what
 // roles and rules say of them. There is no token in it.
 type decision struct {
-	Outcome
+	Finding
 	mount    Mount
 	observer Observer
 	// roleOfRule tells that the role is one that a binding rule binds.
@@ -35,11 +35,11 @@ func (d *decision) findCluster(ctx context.Context) error {
 	return err
 }
 
-// identify is where a decision gets its identity. All that later steps may look at
+// identify is where a decision learns who it is about. All that later steps may look at
 // begins here. loginToken is the credential of look-ups where there is no reviewer; there
 // is none on renewal.
-func (d *decision) identify(id identity.Identity, loginToken string) {
-	d.Identity = id
+func (d *decision) identify(id identity.Account, loginToken string) {
+	d.Who = id
 	d.objects = d.Cluster.Objects(id, loginToken)
 	d.Attributes = binding.NewAttributes(id, binding.Context{
 		ClusterName:     d.Cluster.Config.ClusterName,

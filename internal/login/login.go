@@ -66,16 +66,16 @@ var SourceNotGiven = Source{open: true}
 // Address is that of the client, if it is known.
 func (s Source) Address() (address string, known bool) { return s.address, s.known }
 
-// Outcome is what a login came to, as far as it got.
-type Outcome struct {
+// Finding is what roles and rules say of a service account, as far as that got.
+type Finding struct {
 	// ByRules is whether no role was named.
 	ByRules bool
 	// Role is the one that was named. By rules it is the mount's binding_rule_role,
 	// and nil if the mount has none.
 	Role    *role.Role
 	Cluster *cluster.Cluster
-	// Identity is set by the review and by nothing else, and Attributes with it.
-	Identity   identity.Identity
+	// Who it is about is known from when Attributes are set. It need not be verified.
+	Who        identity.Account
 	Attributes *binding.Attributes
 	// Granted is what binding rules come to; nil under a role.
 	Granted *Granted
@@ -87,6 +87,13 @@ type Outcome struct {
 	Annotations metadata.Annotations
 	// SecretName is that of the secret that holds the token, "" for other tokens.
 	SecretName string
+}
+
+// Outcome is what a login came to, as far as it got.
+type Outcome struct {
+	Finding
+	// Identity is set by the review and by nothing else.
+	Identity identity.Identity
 }
 
 // LogIn makes a login. An error is a refusal, or one of the host's own; the outcome is nil
@@ -108,7 +115,8 @@ func LogIn(ctx context.Context, m Mount, r Request) (*Outcome, error) {
 			return nil, err
 		}
 	}
-	return &a.Outcome, a.logIn(ctx)
+	err := a.logIn(ctx)
+	return &Outcome{Finding: a.Finding, Identity: a.identity}, err
 }
 
 // requireRules answers a login without a role as Vault's own method does where

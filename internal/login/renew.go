@@ -98,7 +98,7 @@ func (r *renewal) checkAccount(ctx context.Context, id identity.Identity) error 
 	case err == nil:
 		ctx, cancel := c.Deadline(ctx)
 		defer cancel()
-		d := &decision{mount: r.mount, observer: Unobserved, Outcome: Outcome{Cluster: c}}
+		d := &decision{mount: r.mount, observer: Unobserved, Finding: Finding{Cluster: c}}
 		d.identify(id, "")
 		err = run(ctx, d, d.observer, renewalSteps)
 	}
@@ -147,7 +147,7 @@ func (r *renewal) renewByRules(ctx context.Context, id identity.Identity) error 
 // grantedNow is what the binding rules of today grant to an identity, if the role that
 // logins by rules go through lets it pass.
 func (r *renewal) grantedNow(ctx context.Context, id identity.Identity) (*Granted, error) {
-	d := &decision{mount: r.mount, observer: Unobserved, Outcome: Outcome{ByRules: true, Source: r.lease.source()}}
+	d := &decision{mount: r.mount, observer: Unobserved, Finding: Finding{ByRules: true, Source: r.lease.source()}}
 	if err := d.findCluster(ctx); err != nil {
 		return nil, err
 	}

@@ -41,7 +41,7 @@ func (d *decision) applyRules(ctx context.Context) error {
 	for _, names := range [][]string{g.Services, g.Nodes} {
 		if len(metadata.Joined(names)) > metadata.MaxValueBytes {
 			return &refusal.Refusal{
-				Kind: refusal.Denied, Operator: true, Tenant: d.Identity.Namespace(), Class: refusal.ClassMetadataLength,
+				Kind: refusal.Denied, Operator: true, Tenant: d.Who.Namespace(), Class: refusal.ClassMetadataLength,
 				Reason: fmt.Sprintf("the services or nodes that the binding rules grant are longer than the %d bytes that fit into alias metadata", metadata.MaxValueBytes),
 				Remedy: "let fewer binding rules match",
 			}
@@ -59,7 +59,7 @@ func (d *decision) ofName(err error) error {
 		return err
 	}
 	return &refusal.Refusal{
-		Kind: refusal.Denied, Operator: true, Tenant: d.Identity.Namespace(), Class: refusal.ClassInvalidName, Err: err,
+		Kind: refusal.Denied, Operator: true, Tenant: d.Who.Namespace(), Class: refusal.ClassInvalidName, Err: err,
 		Remedy: "change the binding rule, or what it takes the name from",
 	}
 }

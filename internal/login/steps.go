@@ -52,7 +52,7 @@ var grantSteps = []step[*decision]{
 }
 
 // aliasSteps end each login.
-var aliasSteps = []step[*attempt]{{refusal.StepAlias, (*attempt).nameAlias}}
+var aliasSteps = []step[*decision]{{refusal.StepAlias, (*decision).nameAlias}}
 
 // renewalSteps look again at the service account of a token.
 var renewalSteps = []step[*decision]{{refusal.StepRenewal, (*decision).checkAccount}}

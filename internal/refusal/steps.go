@@ -45,6 +45,9 @@ const (
 	StepRequest Step = "request"
 	// StepToken is Vault's making of the token, after all steps; explain looks ahead at it.
 	StepToken Step = "token"
+	// StepSupposed takes the place of the review where there is no token, and somebody
+	// wants to know what a service account would get.
+	StepSupposed Step = "supposed account"
 	// StepRenewal is the renewal of a token.
 	StepRenewal Step = "renewal"
 	// StepSeveralNames is a warning about a login that was allowed.

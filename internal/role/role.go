@@ -155,7 +155,7 @@ func (r *Role) IsOf(stored []byte) bool { return r.stored == sha256.Sum256(store
 
 // BindsPair tells whether the role is bound to the service account by one of its
 // bound_service_accounts.
-func (r *Role) BindsPair(id identity.Identity) bool {
+func (r *Role) BindsPair(id identity.Account) bool {
 	return slices.ContainsFunc(r.BoundServiceAccounts, func(pair string) bool {
 		namespace, name, _ := strings.Cut(pair, "/")
 		return glob.Glob(namespace, id.Namespace()) && glob.Glob(name, id.Name())
@@ -163,18 +163,18 @@ func (r *Role) BindsPair(id identity.Identity) bool {
 }
 
 // BindsName tells whether the role is bound to the name of the service account.
-func (r *Role) BindsName(id identity.Identity) bool {
+func (r *Role) BindsName(id identity.Account) bool {
 	return strutil.StrListContainsGlob(r.ServiceAccountNames, id.Name())
 }
 
 // BindsNamespace tells whether the role lists the namespace of the service
 // account; the namespace selector, if any, is another way in.
-func (r *Role) BindsNamespace(id identity.Identity) bool {
+func (r *Role) BindsNamespace(id identity.Account) bool {
 	return strutil.StrListContainsGlob(r.ServiceAccountNamespaces, id.Namespace())
 }
 
 // AliasName is the name of the entity alias of a service account.
-func (r *Role) AliasName(id identity.Identity) (string, error) {
+func (r *Role) AliasName(id identity.Account) (string, error) {
 	switch r.AliasNameSource {
 	case "", AliasNameSourceUID:
 		return id.UID(), nil
