@@ -91,7 +91,7 @@ func (c cluster) naiveName(template string) (string, error) {
 var naiveNames = map[BindType]*regexp.Regexp{
 	BindService: regexp.MustCompile(`^[a-z0-9]([a-z0-9\-_]*[a-z0-9])?$`),
 	BindNode:    regexp.MustCompile(`^[a-z0-9]([a-z0-9\-_]*[a-z0-9])?$`),
-	BindRole:    regexp.MustCompile(`^[A-Za-z0-9\-_]{1,256}$`),
+	BindRole:    regexp.MustCompile(`^[A-Za-z0-9\-_]+(\.[A-Za-z0-9\-_]+)*$`),
 	BindPolicy:  regexp.MustCompile(`^[^\pC,]{1,256}$`),
 	BindGroup:   regexp.MustCompile(`^[^\pC]{1,512}$`),
 }

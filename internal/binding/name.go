@@ -88,8 +88,10 @@ func checkName(bindType BindType, name string) *badName {
 		return checkServiceName(name)
 	case BindConsulTemplatedPolicy:
 		return checkTemplateName(name)
-	case BindRole, BindConsulRole, BindConsulPolicy:
-		return checkChars(name, maxRoleBytes, isRoleChar, "letters, digits, - and _")
+	case BindRole:
+		return checkRoleName(name)
+	case BindConsulRole, BindConsulPolicy:
+		return checkChars(name, maxRoleBytes, isConsulChar, "letters, digits, - and _")
 	case BindPolicy:
 		return checkPolicyName(name)
 	default:
@@ -123,7 +125,20 @@ func checkServiceName(name string) *badName {
 
 func isServiceEdge(r rune) bool { return r >= 'a' && r <= 'z' || r >= '0' && r <= '9' }
 
-func isRoleChar(r rune) bool {
+// checkRoleName takes what Consul takes, so that its rules can be taken over, and what a
+// role of Vault's is called, which has dots within.
+func checkRoleName(name string) *badName {
+	allowed := func(r rune) bool { return isConsulChar(r) || r == '.' }
+	if bad := checkChars(name, maxRoleBytes, allowed, "letters, digits, -, _ and dots within"); bad != nil {
+		return bad
+	}
+	if offset := strings.Index("."+name+".", ".."); offset >= 0 {
+		return &badName{max(0, offset-1), "a role's name has single dots within, and none at its ends"}
+	}
+	return nil
+}
+
+func isConsulChar(r rune) bool {
 	return isServiceEdge(r) || r >= 'A' && r <= 'Z' || r == '-' || r == '_'
 }
 

@@ -127,7 +127,10 @@ func TestTemplateRefused(t *testing.T) {
 		{"service that ends with a dash", BindService, `${pod.name}-`, 12, "begins and ends with"},
 		{"service that is too long", BindService, strings.Repeat("x", 256) + `${pod.name}`, 0, "257 bytes long"},
 		{"node with a space", BindNode, `a b`, 2, "not allowed"},
-		{"role with a slash", BindRole, `a/b`, 2, `'/' is not allowed; the name may have letters, digits, - and _`},
+		{"role with a slash", BindRole, `a/b`, 2, `'/' is not allowed; the name may have letters, digits, -, _ and dots within`},
+		{"role that begins with a dot", BindRole, `.web`, 1, "single dots within"},
+		{"role that ends with a dot", BindRole, `web.`, 4, "single dots within"},
+		{"role with dots that lead elsewhere", BindRole, `a..b`, 2, "single dots within"},
 		{"role that is too long", BindRole, strings.Repeat("x", 257), 0, "257 bytes long"},
 		{"role that is not ASCII", BindRole, `é`, 1, "not allowed"},
 		{"root", BindPolicy, `root`, 0, `does not give the policy "root"`},
@@ -177,7 +180,7 @@ func TestNamesAccepted(t *testing.T) {
 	}{
 		{BindService, "a"}, {BindService, "0"}, {BindService, "a-_b"}, {BindService, strings.Repeat("a", 256)},
 		{BindNode, "ip-10-0-0-1"},
-		{BindRole, "-"}, {BindRole, "_A-9"}, {BindRole, strings.Repeat("R", 256)}, {BindRole, "root"},
+		{BindRole, "-"}, {BindRole, "_A-9"}, {BindRole, "team.web"}, {BindRole, strings.Repeat("R", 256)}, {BindRole, "root"},
 		{BindPolicy, "default"}, {BindPolicy, "team/web.v1 read"}, {BindPolicy, "rooted"}, {BindPolicy, "un-root"}, {BindPolicy, "ünï"}, {BindPolicy, strings.Repeat("a", 256)},
 		{BindGroup, "CN=x, OU=y"}, {BindGroup, "root"}, {BindGroup, strings.Repeat("a", 512)},
 	} {

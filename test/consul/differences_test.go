@@ -22,6 +22,8 @@ var deliberateDifferences = map[string]string{
 	"reserved-policies":       "Policies that Vault does not give to a login, such as root, are refused when the rule is written.",
 	"metadata-length":         "The services, or nodes, of one login are together at most 512 bytes long, with a comma between them: more does not fit into Vault's alias metadata, and the login is refused.",
 	"role-bounds":             "A role of the plugin has bounds of its own, which must hold too, or it is skipped; a Consul role has none.",
+	"role-dots":               "A role's name may have single dots within, as Vault's own paths take it; Consul's may not.",
+	"long-annotation":         "A service name annotation of more than 1 KiB is as if there were none; Consul compares with it, and no name that has it is valid.",
 	"role-edges":              "A role's name cannot begin or end with a hyphen in Vault, so such a role does not exist.",
 	"more-attributes":         "Selectors and names can mention pods, nodes, labels, annotations, audiences and the cluster; Consul has the three attributes of the service account.",
 	"more-bind-types":         "The bind type group is the plugin's own.",

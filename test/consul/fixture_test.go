@@ -54,6 +54,7 @@ var annotated = map[string]map[string]string{
 	"prod/phrase":      {serviceNameAnnotation: "pay ments!"},
 	"prod/longest":     {serviceNameAnnotation: strings.Repeat("l", longest)},
 	"prod/too-long":    {serviceNameAnnotation: strings.Repeat("l", longest+1)},
+	"prod/huge":        {serviceNameAnnotation: strings.Repeat("l", 1<<10+1)},
 	"prod/other-note":  {"consul.hashicorp.com/service-meta": "payments"},
 }
 

@@ -42,7 +42,7 @@ var nameRows = []row{
 	}},
 	{"a dot in a service's name", rules(service("", "${serviceaccount.name}")), logins{as("prod/web.v1", badName)}},
 	{"a dot in a node's name", rules(node("", "${serviceaccount.name}")), logins{as("prod/web.v1", badName)}},
-	{"a dot in a role's name", rules(role("", "${serviceaccount.name}")), logins{as("prod/web.v1", badName)}},
+	{"a dot in a role's name", rules(role("", "${serviceaccount.name}")), logins{asDiffers("role-dots", "prod/web.v1", badName, nothing)}},
 	{"a dot in a policy's name", rules(policy("", "${serviceaccount.name}")), logins{
 		asDiffers("policy-names", "prod/web.v1", badName, "policy=web.v1"),
 	}},
@@ -141,6 +141,9 @@ var annotationRows = []row{
 	{"the longest annotation", rules(service("", "${serviceaccount.name}")), logins{
 		as("prod/longest", outcome("service="+strings.Repeat("l", longest))),
 		as("prod/too-long", badName),
+	}},
+	{"an annotation that is longer than any name", rules(service("", "${serviceaccount.name}")), logins{
+		asDiffers("long-annotation", "prod/huge", badName, "service=huge"),
 	}},
 	{"an annotation with upper-case letters, in names", rules(service("", "${serviceaccount.name}")), logins{
 		asDiffers("uppercase-refused", "prod/upper", "service=payments", badName),
