@@ -114,6 +114,7 @@ func newBackend() *backend {
 			b.pathsRole(),
 			b.pathsRule(),
 			b.pathsConsul(),
+			b.pathsAccess(),
 		),
 	}
 	return b

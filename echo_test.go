@@ -43,9 +43,11 @@ var echoDrives = map[string]func(e *echoMount) outcome{
 		e.want("explain with the token as the role", e.explain(fields{"role": e.jwt, "jwt": e.jwt}))
 		return e.explain(fields{"role": "demo", "jwt": e.jwt})
 	},
-	"check read":   func(e *echoMount) outcome { return e.do(logical.ReadOperation, "check", nil) },
-	"metrics read": func(e *echoMount) outcome { return e.do(logical.ReadOperation, "metrics", nil) },
-	"config read":  func(e *echoMount) outcome { return e.do(logical.ReadOperation, "config", nil) },
+	"access/policy/ read":          func(e *echoMount) outcome { return e.do(logical.ReadOperation, "access/policy/p", nil) },
+	"access/service-account/ read": func(e *echoMount) outcome { return e.do(logical.ReadOperation, "access/service-account/apps/web", nil) },
+	"check read":                   func(e *echoMount) outcome { return e.do(logical.ReadOperation, "check", nil) },
+	"metrics read":                 func(e *echoMount) outcome { return e.do(logical.ReadOperation, "metrics", nil) },
+	"config read":                  func(e *echoMount) outcome { return e.do(logical.ReadOperation, "config", nil) },
 	"config patch": func(e *echoMount) outcome {
 		return e.do(logical.PatchOperation, "config", fields{"token_reviewer_jwt": e.api.Reviewer, "tls_server_name": "no name: " + e.api.Reviewer})
 	},

@@ -1,6 +1,10 @@
 package binding
 
-import "slices"
+import (
+	"regexp"
+	"slices"
+	"strings"
+)
 
 // The attributes by whose meaning a mount's configuration and a rule's own setting
 // decide.
@@ -67,4 +71,32 @@ func mentionsAttribute(root node, attribute string) bool {
 		return n.ref.name == attribute
 	}
 	return false
+}
+
+// DependsOnToken tells whether the selector mentions what differs between tokens of one
+// service account, or the uid of the account.
+func (s *Selector) DependsOnToken() bool {
+	return slices.ContainsFunc(AttributeNames(), func(name string) bool {
+		ofToken := name == "audiences" || name == "serviceaccount.uid" || strings.HasPrefix(name, "pod.") || strings.HasPrefix(name, "node.") ||
+			name == "cluster.name" || name == attributeConsulNamespace // of the mount's configuration
+		return ofToken && mentionsAttribute(s.root, name)
+	})
+}
+
+// Fixed tells whether the template gives the same name to everybody.
+func (t *Template) Fixed() bool {
+	return !slices.ContainsFunc(t.parts, func(p part) bool { return p.ref != nil })
+}
+
+// CanBe tells whether there may be attributes for which the template gives a name.
+func (t *Template) CanBe(name string) bool {
+	var pattern strings.Builder
+	for _, p := range t.parts {
+		if p.ref != nil {
+			pattern.WriteString(".*")
+			continue
+		}
+		pattern.WriteString(regexp.QuoteMeta(grantedName(t.bindType, p.literal)))
+	}
+	return regexp.MustCompile("(?s)^" + pattern.String() + "$").MatchString(name)
 }
