@@ -27,8 +27,10 @@ MODULES := . test test/browser bench scripts/sbom
 
 .PHONY: build release test-release demo dev test test-unit test-e2e test-consul test-web test-faults bench fuzz check fmt clean testbed
 
+# VERSION=v0.1.0-mine.1 for another version than the one in main.go: two builds of one
+# version cannot both be registered.
 build:
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w" -o $(PLUGIN) .
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w$(if $(VERSION), -X main.version=$(VERSION))" -o $(PLUGIN) .
 
 # VERSION=v1.2.3 for another version than the tag's, PLATFORMS="linux/amd64" for fewer.
 release:

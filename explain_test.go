@@ -170,7 +170,7 @@ func TestExplainNamesTheStep(t *testing.T) {
 		"service accounts may not be read": {
 			config:  fields{"use_annotations_as_alias_metadata": true},
 			prepare: func(m *mount) { m.api.Revoke("kube-system", "reviewer", kubetest.ServiceAccounts) }, verdict: "denied", step: "alias",
-			reason: "get ServiceAccount: forbidden", remedy: "--resource=serviceaccounts && ", sees: "403 permission denied",
+			reason: "get ServiceAccount: forbidden", remedy: "--resource=serviceaccounts; ", sees: "403 permission denied",
 		},
 		"outage": {
 			prepare: func(m *mount) { m.api.Fail(kubetest.Status(http.StatusInternalServerError)) }, verdict: "could not ask", step: "token review",
@@ -197,7 +197,7 @@ func TestExplainNamesTheStep(t *testing.T) {
 		"namespaces may not be read": {
 			role:    fields{"bound_service_account_namespaces": "none", "bound_service_account_namespace_selector": selectorOfCI},
 			prepare: func(m *mount) { m.api.Revoke("kube-system", "reviewer", kubetest.Namespaces) }, verdict: "denied", step: "namespace",
-			reason: "get Namespace: forbidden", remedy: "kubectl create clusterrole vault-get-namespaces --verb=get --resource=namespaces && kubectl create clusterrolebinding", sees: "403 permission denied",
+			reason: "get Namespace: forbidden", remedy: "kubectl create clusterrole vault-get-namespaces --verb=get --resource=namespaces; kubectl create clusterrolebinding", sees: "403 permission denied",
 		},
 		"selector": {
 			role: fields{"selector": `serviceaccount.name == "db"`}, verdict: "denied", step: "selector",

@@ -22,14 +22,14 @@ const maxRemedyList = 300
 // permissions are the commands that let a reviewer do what it was forbidden to, by
 // the request.
 var permissions = map[string]string{
-	kube.OpReview:         "let the reviewer ask about tokens: kubectl create clusterrolebinding vault-reviewer --clusterrole=system:auth-delegator --serviceaccount=NAMESPACE:NAME",
+	kube.OpReview:         "let the reviewer ask about tokens: kubectl create clusterrolebinding vault-reviewer-NAMESPACE-NAME --clusterrole=system:auth-delegator --serviceaccount=NAMESPACE:NAME",
 	kube.OpNamespace:      "let the reviewer read namespaces: " + letGet("namespaces"),
 	kube.OpServiceAccount: "let the reviewer read service accounts: " + letGet("serviceaccounts"),
 }
 
 func letGet(resource string) string {
-	return fmt.Sprintf("kubectl create clusterrole vault-get-%[1]s --verb=get --resource=%[1]s && "+
-		"kubectl create clusterrolebinding vault-get-%[1]s --clusterrole=vault-get-%[1]s --serviceaccount=NAMESPACE:NAME", resource)
+	return fmt.Sprintf("kubectl create clusterrole vault-get-%[1]s --verb=get --resource=%[1]s; "+
+		"kubectl create clusterrolebinding vault-get-%[1]s-NAMESPACE-NAME --clusterrole=vault-get-%[1]s --serviceaccount=NAMESPACE:NAME", resource)
 }
 
 // remedy is one line on what to do about the refusal, with a command where there is

@@ -42,7 +42,9 @@ var nameRows = []row{
 	}},
 	{"a dot in a service's name", rules(service("", "${serviceaccount.name}")), logins{as("prod/web.v1", badName)}},
 	{"a dot in a node's name", rules(node("", "${serviceaccount.name}")), logins{as("prod/web.v1", badName)}},
-	{"a dot in a role's name", rules(role("", "${serviceaccount.name}")), logins{asDiffers("role-dots", "prod/web.v1", badName, nothing)}},
+	{"a dot in a role's name", rules(role("", "${serviceaccount.name}"), policy("", "ops")), logins{
+		asDiffers("role-dots", "prod/web.v1", badName, "policy=ops"),
+	}},
 	{"a dot in a policy's name", rules(policy("", "${serviceaccount.name}")), logins{
 		asDiffers("policy-names", "prod/web.v1", badName, "policy=web.v1"),
 	}},

@@ -17,6 +17,9 @@ import (
 // chartValues is what deploy/helm/values.yaml says, under the names that HashiCorp's
 // chart has; what the chart passes on to Kubernetes has Kubernetes' types.
 type chartValues struct {
+	Global struct {
+		TLSDisable *bool `json:"tlsDisable"`
+	} `json:"global"`
 	Server struct {
 		ExtraInitContainers []corev1.Container   `json:"extraInitContainers"`
 		Volumes             []corev1.Volume      `json:"volumes"`
@@ -48,6 +51,9 @@ func TestHelmValues(t *testing.T) {
 		t.Fatal(err)
 	}
 	server := values.Server
+	if listensTLS := strings.Contains(server.HA.Raft.Config, "tls_cert_file"); values.Global.TLSDisable == nil || *values.Global.TLSDisable == listensTLS {
+		t.Errorf("the listener has TLS: %t, and the chart's probes are told tlsDisable %v", listensTLS, values.Global.TLSDisable)
+	}
 	c := mainCluster(t)
 	a := c.newAccount(t, "", "vault", nil)
 	_, err = c.client.CoreV1().Pods(a.namespace).Create(t.Context(), &corev1.Pod{

@@ -146,7 +146,7 @@ func runAsReader(t *testing.T, vault *testbed.Vault, root, commands string) {
 		"vault read sys/auth/kubernetes >mounted 2>&1 || vault auth enable kubernetes\n" + commands
 	cmd := exec.CommandContext(t.Context(), "bash", "-c", script)
 	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), append(bed.EnvFor(vault), "HOME="+dir)...)
+	cmd.Env = append(os.Environ(), append(bed.EnvFor(vault), "HOME="+dir, "PLUGIN_DIRECTORY="+vault.PluginDir)...)
 	var output bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &output, &output
 	if err := cmd.Run(); err != nil {
