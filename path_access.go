@@ -175,4 +175,3 @@ func (p *accessPage) response() (*logical.Response, error) {
 	}
 	return response, nil
 }
-

@@ -51,6 +51,9 @@ func (r *apiReviewer) refusal(err error) error {
 	if !selfReview || !errors.As(err, &failed) || !errors.As(err, &refused) {
 		return err
 	}
+	if failed.Failure == kube.Unauthorized {
+		refused.Remedy = selfReviewRemedy
+	}
 	// A token that may not ask about itself is not the client's doing: no client can
 	// give it that permission. One that is rejected mostly is, unless there was a
 	// reviewer that got lost.
@@ -62,6 +65,11 @@ func (r *apiReviewer) refusal(err error) error {
 	}
 	return err
 }
+
+// selfReviewRemedy is about a token that is its own credential, and that the API server
+// does not take for one.
+const selfReviewRemedy = "there is no reviewer, so the token itself has to be a credential of the API server: it needs the API server's own audience " +
+	"beside any other (kubectl create token takes several, a projected volume one); better set token_reviewer_jwt"
 
 const noReviewerRemedy = "set token_reviewer_jwt; where each login is to review itself, its service account needs the " +
 	"ClusterRole system:auth-delegator, and its token the API server's own audience too"

@@ -115,8 +115,31 @@ func (c *checker) rejected() finding {
 	if expiry, ok := t.UnverifiedExpiry(); ok && c.mount.Now().After(expiry) {
 		return failed(remedy, "%s: it expired at %s", rejects, expiry.UTC().Format(time.RFC3339))
 	}
-	return failed(remedy, "%s: it has not expired, so it is of another cluster, or its service account was deleted or created anew, "+
-		"or it is for another audience; it says that its issuer is %q and its audiences are %q", rejects, t.UnverifiedIssuer(), t.UnverifiedAudiences())
+	return failed(remedy, "%s: it has not expired, so it is of another cluster, %s", rejects, strings.Join(c.suspicions(t), ", or "))
+}
+
+// suspicions are the other reasons for which an API server rejects a token that has not
+// expired, those first that the token itself points at.
+func (c *checker) suspicions(t *token.Unverified) []string {
+	tied := t.UnverifiedTied()
+	var likely, rest []string
+	if now := c.mount.Now(); tied.From.After(now) {
+		likely = append(likely, fmt.Sprintf("it is good from %s only: compare the clocks", tied.From.UTC().Format(time.RFC3339)))
+	}
+	for _, object := range tied.To {
+		likely = append(likely, fmt.Sprintf("the %s that it is bound to is gone", object))
+	}
+	if enforced, issuer := c.cluster.Issuer, t.UnverifiedIssuer(); enforced != "" && issuer != enforced {
+		likely = append(likely, fmt.Sprintf("its issuer %q is not the %q of the configuration", issuer, enforced))
+	}
+	account := "its service account"
+	if tied.Account != "" {
+		account = fmt.Sprintf("its service account %s/%s", tied.Namespace, tied.Account)
+	}
+	rest = append(rest, account+" was deleted or created anew",
+		fmt.Sprintf("it is for another audience than the API server's own: it says %q", t.UnverifiedAudiences()),
+		fmt.Sprintf("the cluster's signing keys or its issuer were changed: it says that its issuer is %q", t.UnverifiedIssuer()))
+	return append(likely, rest...)
 }
 
 // reviewerToken looks at when the reviewer's credential ends, by its own words.
@@ -129,6 +152,10 @@ func (c *checker) reviewerToken() finding {
 		return skipped("%s is no service account token, so it cannot be told when it ends", c.credentialSource())
 	}
 	expiry, ok := t.UnverifiedExpiry()
+	if tied := t.UnverifiedTied(); c.staticReviewer() && ok && len(tied.To) > 0 {
+		return warned(c.newReviewerToken(), "%s is bound to the %s, and is void once that is gone, whatever its expiry says: it was made for somebody else",
+			c.credentialSource(), strings.Join(tied.To, " and the "))
+	}
 	if !ok {
 		return passed("%s does not expire: it is good for as long as its secret and its service account exist", c.credentialSource())
 	}

@@ -23,9 +23,6 @@ const MaxBytes = 16 << 10
 // holds the algorithm and a key id.
 const maxHeaderBytes = 1 << 10
 
-// maxAudiences bounds the aud claim, since it is passed on in a TokenReview.
-const maxAudiences = 64
-
 // Leeway is how far the clocks of the cluster and of Vault may be apart before a
 // token counts as expired, or not yet valid, without asking the API server. It is
 // what Vault's own method allows (150 s for either claim and 60 s of skew); the
@@ -86,9 +83,6 @@ func (p *Parser) Parse(raw string) (*Unverified, error) {
 	}
 	if err := json.Unmarshal(payload, &t.claims); err != nil {
 		return nil, fmt.Errorf("%w: the claims are not those of a service account token", ErrMalformed)
-	}
-	if len(t.claims.Audience) > maxAudiences {
-		return nil, fmt.Errorf("%w: more than %d audiences", ErrMalformed, maxAudiences)
 	}
 	return t, nil
 }

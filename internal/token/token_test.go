@@ -50,7 +50,6 @@ func TestParseRefuses(t *testing.T) {
 	segments := strings.Split(good, ".")
 	withHeader := func(header string) string { return b64(header) + "." + segments[1] + "." + segments[2] }
 	withPayload := func(payload string) string { return segments[0] + "." + b64(payload) + "." + segments[2] }
-	manyAudiences := make([]string, maxAudiences+1)
 
 	for name, raw := range map[string]string{
 		"empty":                          "",
@@ -96,7 +95,6 @@ func TestParseRefuses(t *testing.T) {
 		"audience is an object":          withPayload(`{"aud":{"vault":true}}`),
 		"audience list with a number":    withPayload(`{"aud":["vault",1]}`),
 		"audience list in a list":        withPayload(`{"aud":[["vault"]]}`),
-		"too many audiences":             draft(key).Sign(kubetest.Audience(manyAudiences...)),
 		"issuer is a number":             withPayload(`{"iss":1}`),
 		"expiry is a word":               withPayload(`{"exp":"never"}`),
 		"legacy name is a list":          withPayload(`{"kubernetes.io/serviceaccount/service-account.name":["web"]}`),
@@ -136,8 +134,8 @@ func TestParseAccepts(t *testing.T) {
 		"audience is a string":      {draft(key).Sign(kubetest.Claim("aud", "vault")), []string{"vault"}},
 		"audience is an empty list": {draft(key).Sign(kubetest.Claim("aud", []string{})), nil},
 		"several audiences":         {draft(key).Sign(kubetest.Audience("a", "b")), []string{"a", "b"}},
-		"as many audiences as may be": {
-			draft(key).Sign(kubetest.Audience(make([]string, maxAudiences)...)), make([]string, maxAudiences),
+		"many audiences": {
+			draft(key).Sign(kubetest.Audience(make([]string, 1000)...)), make([]string, 1000),
 		},
 		"audience with other letters": {draft(key).Sign(kubetest.Audience("https://ü.example/ü?x")), []string{"https://ü.example/ü?x"}},
 		"no claims at all":            {(&kubetest.Draft{Key: key, Claims: map[string]any{}}).Sign(), nil},
@@ -321,8 +319,6 @@ func acceptable(u *Unverified) error {
 		return errors.New("it is too long, or not three segments")
 	case strings.Trim(raw, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.") != "":
 		return errors.New("it holds characters that cannot stand in a header")
-	case len(u.UnverifiedAudiences()) > maxAudiences:
-		return errors.New("it has too many audiences")
 	case len(u.signed.Signatures) != 1:
 		return fmt.Errorf("it has %d signatures", len(u.signed.Signatures))
 	}
