@@ -41,7 +41,8 @@ several is stored as several; otherwise as kubernetes_ca_cert.`,
 			Type:       framework.TypeString,
 			Deprecated: true,
 			Description: `The issuer that tokens must have if disable_iss_validation is false; not set, it
-is kubernetes/serviceaccount. (Deprecated: the API server checks the issuer.)`,
+is kubernetes/serviceaccount. Several are separated by commas, for while a cluster
+changes its issuer. (Deprecated: the API server checks the issuer.)`,
 			DisplayAttrs: &framework.DisplayAttributes{Name: "JWT Issuer"},
 		},
 		"disable_iss_validation": {

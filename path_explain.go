@@ -61,6 +61,10 @@ where it is empty, as in a login, and the answer has a note.`,
 				Description: `Explain a login for a Consul token, as consul login makes it, and make none. It
 is by the binding rules, so role is left out.`,
 			},
+			"rule": {
+				Type:        framework.TypeLowerCaseString,
+				Description: "Without a role: name of a binding rule that the answer is to have by itself, however many there are.",
+			},
 			"remote_addr": {
 				Type:        framework.TypeString,
 				Description: "IP address that the client logs in from. Without it no source address is judged.",
@@ -131,6 +135,7 @@ func (b *backend) answerTo(req *logical.Request, data *framework.FieldData, acco
 		Mount:   req.MountPoint,
 		Account: account,
 		Err:     err,
+		Rule:    data.Get("rule").(string),
 		Empty:   namedEmpty(data, "role", "remote_addr"),
 		Now:     b.now(),
 

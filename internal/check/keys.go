@@ -3,6 +3,9 @@ package check
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strconv"
+	"strings"
 
 	"vault-plugin-auth-kubernetes/internal/cluster"
 	"vault-plugin-auth-kubernetes/internal/config"
@@ -76,31 +79,43 @@ func (c *checker) checkIssuer(ctx context.Context) {
 }
 
 func (c *checker) issuer(issuer string, err error) finding {
-	enforced := c.cluster.Issuer
+	issuers := c.cluster.Issuers
+	enforced := issuersIn(issuers)
 	failure, _ := failureOf(err)
 	switch {
-	case enforced == "" && c.cluster.Config.LeavesIssuerOpen():
+	case len(issuers) == 0 && c.cluster.Config.LeavesIssuerOpen():
 		return c.issuerLeftOpen(issuer)
 	case failure == kube.Unauthorized && c.credential != "":
 		return skipped("%s", rejectedReviewer)
-	case err != nil && enforced == "":
+	case err != nil && len(issuers) == 0:
 		return skipped("it is not enforced, and the cluster does not tell it: %v", err)
 	case err != nil:
 		remedy := readDiscovery
 		if !refused(failure) || c.credential == "" {
 			remedy = shell.Commented("kubectl get --raw /.well-known/openid-configuration", "and compare")
 		}
-		return warned(remedy, "tokens must have the issuer %q, and the cluster does not tell its own: %v", enforced, err)
-	case enforced == "":
+		return warned(remedy, "tokens must have the issuer %s, and the cluster does not tell its own: %v", enforced, err)
+	case len(issuers) == 0:
 		return passed("the cluster's is %q; it is left to the API server to check it", issuer)
-	case enforced == issuer:
+	case slices.Contains(issuers, issuer) && len(issuers) > 1:
+		return passed("the cluster's is %q, one of those that the configuration asks for: %s", issuer, enforced)
+	case slices.Contains(issuers, issuer):
 		return passed("the cluster's is %q, as the configuration asks", issuer)
 	}
 	remedy := shell.Commented(c.patch("issuer="+c.issuerWord(issuer)), "or leave it to the API server: %s", c.patch("disable_iss_validation=true"))
-	if enforced == config.DefaultIssuer {
-		return warned(remedy, "tokens must have the issuer %q, which only those from secrets have; the cluster's is %q", enforced, issuer)
+	if slices.Equal(issuers, []string{config.DefaultIssuer}) {
+		return warned(remedy, "tokens must have the issuer %s, which only those from secrets have; the cluster's is %q", enforced, issuer)
 	}
-	return failed(remedy, "tokens must have the issuer %q, and the cluster's is %q", enforced, issuer)
+	return failed(remedy, "tokens must have the issuer %s, and the cluster's is %q", enforced, issuer)
+}
+
+// issuersIn is how issuers that are asked for stand in a finding.
+func issuersIn(issuers []string) string {
+	quoted := make([]string, len(issuers))
+	for i, issuer := range issuers {
+		quoted[i] = strconv.Quote(issuer)
+	}
+	return strings.Join(quoted, " or ")
 }
 
 // issuerLeftOpen is about a configuration that Vault's own method left.

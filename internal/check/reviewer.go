@@ -3,6 +3,7 @@ package check
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -129,8 +130,8 @@ func (c *checker) suspicions(t *token.Unverified) []string {
 	for _, object := range tied.To {
 		likely = append(likely, fmt.Sprintf("the %s that it is bound to is gone", object))
 	}
-	if enforced, issuer := c.cluster.Issuer, t.UnverifiedIssuer(); enforced != "" && issuer != enforced {
-		likely = append(likely, fmt.Sprintf("its issuer %q is not the %q of the configuration", issuer, enforced))
+	if enforced, issuer := c.cluster.Issuers, t.UnverifiedIssuer(); len(enforced) > 0 && !slices.Contains(enforced, issuer) {
+		likely = append(likely, fmt.Sprintf("its issuer %q is not the %s of the configuration", issuer, issuersIn(enforced)))
 	}
 	account := "its service account"
 	if tied.Account != "" {

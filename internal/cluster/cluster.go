@@ -31,8 +31,8 @@ type Cluster struct {
 	// SelfReview tells whether reviews and look-ups are made with the login token's own
 	// authority, since there is no other credential.
 	SelfReview func() bool
-	// Issuer is the one that tokens must have, or "" if any may.
-	Issuer string
+	// Issuers are those of which tokens must have one; none if any may.
+	Issuers []string
 	// PodCA is the pod's CA bundle that the client trusts, or "" if it does
 	// not use the pod's.
 	PodCA string
@@ -84,7 +84,7 @@ func (o *Options) Credential(entry *config.Entry) func() string {
 
 // make makes a configuration ready for logins. What it has in the background ends with ctx.
 func (o *Options) make(ctx context.Context, entry *config.Entry) (c *Cluster, err error) {
-	c = &Cluster{Config: entry, Issuer: entry.EnforcedIssuer()}
+	c = &Cluster{Config: entry, Issuers: entry.EnforcedIssuers()}
 	if c.Keys, err = token.ParseKeys(entry.PEMKeys); err != nil {
 		return nil, refusal.Misconfigured("pem_keys cannot be used", "write the configuration anew", err)
 	}

@@ -5,6 +5,7 @@ package config
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/hashicorp/vault/sdk/logical"
@@ -151,15 +152,25 @@ func (c *Entry) Setting() binding.Setting {
 	}
 }
 
-// EnforcedIssuer is the issuer that tokens must have, or "" if any may.
-func (c *Entry) EnforcedIssuer() string {
+// EnforcedIssuers are those of which tokens must have one; none if any may. Vault's field is
+// one text, in which commas separate several: a cluster that changes its issuer takes both
+// for a while. No issuer has a comma, since it is a URL or a name.
+func (c *Entry) EnforcedIssuers() []string {
 	switch {
 	case c.DisableISSValidation:
-		return ""
+		return nil
 	case c.EnforcesDefaultIssuer:
-		return DefaultIssuer
+		return []string{DefaultIssuer}
+	case !strings.Contains(c.Issuer, ",") && c.Issuer != "":
+		return []string{c.Issuer} // as it is, space and all, as Vault's own method compares it
 	}
-	return c.Issuer
+	var issuers []string
+	for issuer := range strings.SplitSeq(c.Issuer, ",") {
+		if issuer = strings.TrimSpace(issuer); issuer != "" {
+			issuers = append(issuers, issuer)
+		}
+	}
+	return issuers
 }
 
 // ConsulNamespace is the namespace in Consul that a namespace of the cluster is

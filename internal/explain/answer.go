@@ -30,6 +30,7 @@ const (
 type Answer struct {
 	Mount   string // with a slash at the end
 	Role    string
+	Rule    string         // a binding rule that is asked for by name; "" if none is
 	Outcome *login.Finding // nil if the request was refused before any step
 	Account *Account
 	Err     error    // that ended the login; nil if it is allowed

@@ -12,6 +12,7 @@ import (
 	"vault-plugin-auth-kubernetes/internal/kube"
 	"vault-plugin-auth-kubernetes/internal/metadata"
 	"vault-plugin-auth-kubernetes/internal/refusal"
+	"vault-plugin-auth-kubernetes/internal/role"
 	"vault-plugin-auth-kubernetes/internal/shell"
 	"vault-plugin-auth-kubernetes/internal/token"
 )
@@ -121,16 +122,33 @@ func (a *Answer) remedyForBounds() string {
 		if r.OnlyByBindingRules && a.Role != "" {
 			return "log in without naming a role: a binding rule gives this one; see which there are: vault list -detailed " + a.path("binding-rule")
 		}
+		if onlyPairs(r) {
+			return a.addPair()
+		}
 		return "if this service account is meant: " + listCommand(role, "bound_service_account_names", r.ServiceAccountNames, id.Name())
 	case refusal.StepNamespace:
 		if r.NamespaceSelector != nil {
 			return fmt.Sprintf("if this namespace is meant, label it as the selector asks: kubectl label namespace %s KEY=VALUE", id.Namespace())
+		}
+		if onlyPairs(r) {
+			return a.addPair()
 		}
 		return "if this namespace is meant: " + listCommand(role, "bound_service_account_namespaces", r.ServiceAccountNamespaces, id.Namespace())
 	case refusal.StepSelector:
 		return fmt.Sprintf("change the selector, or what it looks at: vault read -field=selector %s", role)
 	}
 	return ""
+}
+
+// onlyPairs tells a role that is bound by pairs alone: names without namespaces would be
+// refused, and both together would let in more than is meant.
+func onlyPairs(r *role.Role) bool {
+	return len(r.BoundServiceAccounts) > 0 && len(r.ServiceAccountNames) == 0
+}
+
+func (a *Answer) addPair() string {
+	pair := a.Outcome.Who.Namespace() + "/" + a.Outcome.Who.Name()
+	return "if this service account is meant: " + listCommand(a.path("role/"+a.Role), "bound_service_accounts", a.Outcome.Role.BoundServiceAccounts, pair)
 }
 
 // listCommand sets a field of a role to its list and one value more.

@@ -20,6 +20,13 @@ func (a *Answer) addRules(data map[string]any) {
 			}
 			return rule.Rule + ": " + text
 		}
+		if rule.Rule == a.Rule {
+			said := why
+			if why == "" {
+				said = fmt.Sprintf("grants %s %s", rule.BindType, rule.Name)
+			}
+			data["rule"] = a.Text(line(said), MaxReason)
+		}
 		switch {
 		case why == "":
 			matched = append(matched, line(fmt.Sprintf("grants %s %s", rule.BindType, rule.Name)))
@@ -28,6 +35,9 @@ func (a *Answer) addRules(data map[string]any) {
 		default:
 			wrong = append(wrong, line(why))
 		}
+	}
+	if a.Rule != "" && data["rule"] == nil {
+		data["rule"] = a.Text(fmt.Sprintf("there is no binding rule %q", a.Rule), MaxReason)
 	}
 	notMatched := slices.Concat(wrong, others)
 	left := max(0, len(matched)-MaxRules) + max(0, len(notMatched)-MaxRules)

@@ -57,8 +57,8 @@ func (a *attempt) checkClaims(context.Context) error {
 	if err := a.unverified.CheckTime(a.mount.Now()); err != nil {
 		return refusal.DenyFor(err)
 	}
-	if a.Cluster.Issuer != "" {
-		if err := a.unverified.CheckIssuer(a.Cluster.Issuer); err != nil {
+	if len(a.Cluster.Issuers) > 0 {
+		if err := a.unverified.CheckIssuer(a.Cluster.Issuers...); err != nil {
 			return refusal.DenyFor(err)
 		}
 	}

@@ -3,11 +3,14 @@ package login
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 
 	"github.com/hashicorp/vault/sdk/helper/cidrutil"
 
 	"vault-plugin-auth-kubernetes/internal/refusal"
+	"vault-plugin-auth-kubernetes/internal/scrub"
 )
 
 // checkAddress has nothing to check where there is no role; those that binding rules
@@ -54,6 +57,21 @@ func (d *decision) checkName(context.Context) error {
 	return nil
 }
 
+// maxShownBytes bounds what a reason shows of a selector, and of the labels that it looks at.
+const maxShownBytes = 300
+
+// labelsIn is how labels stand in a reason.
+func labelsIn(labels map[string]string) string {
+	if len(labels) == 0 {
+		return "none"
+	}
+	shown := make([]string, 0, len(labels))
+	for _, key := range slices.Sorted(maps.Keys(labels)) {
+		shown = append(shown, key+"="+labels[key])
+	}
+	return strings.Join(shown, ",")
+}
+
 // checkNamespace asks for the labels of the namespace only if they can make a
 // difference.
 func (d *decision) checkNamespace(ctx context.Context) error {
@@ -69,7 +87,8 @@ func (d *decision) checkNamespace(ctx context.Context) error {
 		return err
 	}
 	if !selector.Matches(namespace.Labels) {
-		return refusal.NotBound(fmt.Sprintf("the labels of the namespace %q do not match the role's selector", d.Who.Namespace()))
+		return refusal.NotBound(fmt.Sprintf("the labels of the namespace %q do not match the role's bound_service_account_namespace_selector %s: they are %s",
+			d.Who.Namespace(), scrub.Bounded(d.Role.ServiceAccountNamespaceSelector, maxShownBytes), scrub.Bounded(labelsIn(namespace.Labels), maxShownBytes)))
 	}
 	return nil
 }

@@ -148,16 +148,22 @@ func (t *Unverified) CheckTime(now time.Time) error {
 	return nil
 }
 
-// IssuerError is how a token is refused whose issuer is another than the wanted one.
-type IssuerError struct{ Unverified, Want string }
-
-func (e *IssuerError) Error() string {
-	return fmt.Sprintf("the token's issuer is %q, the configuration asks for %q", e.Unverified, e.Want)
+// IssuerError is how a token is refused whose issuer is none of the wanted ones.
+type IssuerError struct {
+	Unverified string
+	Want       []string
 }
 
-// CheckIssuer refuses a token whose issuer is another one, with an *IssuerError.
-func (t *Unverified) CheckIssuer(want string) error {
-	if t.claims.Issuer != want {
+func (e *IssuerError) Error() string {
+	if len(e.Want) == 1 {
+		return fmt.Sprintf("the token's issuer is %q, the configuration asks for %q", e.Unverified, e.Want[0])
+	}
+	return fmt.Sprintf("the token's issuer is %q, the configuration asks for one of %q", e.Unverified, e.Want)
+}
+
+// CheckIssuer refuses a token whose issuer is none of those, with an *IssuerError.
+func (t *Unverified) CheckIssuer(want ...string) error {
+	if !slices.Contains(want, t.claims.Issuer) {
 		return &IssuerError{Unverified: t.claims.Issuer, Want: want}
 	}
 	return nil
