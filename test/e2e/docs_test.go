@@ -58,7 +58,7 @@ func TestTestsInDocsExist(t *testing.T) {
 		t.Fatal(err)
 	}
 	defined := map[string]bool{}
-	for _, pattern := range []string{"*_test.go", "internal/*/*_test.go", "test/*/*_test.go"} {
+	for _, pattern := range []string{"*_test.go", "internal/*/*_test.go", "test/*/*_test.go", "test/*/*/*_test.go"} {
 		for _, text := range contents(t, filepath.Join(root, pattern)) {
 			for _, match := range testFunction.FindAllStringSubmatch(text, -1) {
 				defined[match[1]] = true
