@@ -96,6 +96,7 @@ func TestMetricsOfLogins(t *testing.T) {
 	review := func(result, ended string) map[string]float64 {
 		return map[string]float64{
 			"token_reviews_total{" + result + "}": 1, "api_requests_total{token_review," + ended + "}": 1, "token_review_duration_seconds": 1,
+			"api_requests_sent_total": 1,
 		}
 	}
 	login := func(end string, more map[string]float64) map[string]float64 {
@@ -124,6 +125,7 @@ func TestMetricsOfLogins(t *testing.T) {
 			want: login("forbidden,denied,selector", func() map[string]float64 {
 				want := review("confirmed", "ok")
 				want["api_requests_total{namespace,forbidden}"] = 1
+				want["api_requests_sent_total"] = 2
 				return want
 			}()),
 		},
@@ -171,13 +173,13 @@ func TestMetricsOfRenewals(t *testing.T) {
 		t.Helper()
 		wantValues(t, m.counted(func() { m.renew(auth) }), want)
 	}
-	renewed(map[string]float64{"renewals_total{renewed}": 1, "api_requests_total{service_account,ok}": 1})
+	renewed(map[string]float64{"renewals_total{renewed}": 1, "api_requests_total{service_account,ok}": 1, "api_requests_sent_total": 1})
 	m.api.Revoke("kube-system", "reviewer", kubetest.ServiceAccounts)
-	renewed(map[string]float64{"renewals_total{renewed}": 1, "renewal_checks_skipped_total": 1, "api_requests_total{service_account,forbidden}": 1})
+	renewed(map[string]float64{"renewals_total{renewed}": 1, "renewal_checks_skipped_total": 1, "api_requests_total{service_account,forbidden}": 1, "api_requests_sent_total": 1})
 	m.api.Grant("kube-system", "reviewer", kubetest.ServiceAccounts)
 	m.api.DeleteServiceAccount("apps", "web")
 	m.logs.Take()
-	renewed(map[string]float64{"renewals_total{refused}": 1, "api_requests_total{service_account,not_found}": 1})
+	renewed(map[string]float64{"renewals_total{refused}": 1, "api_requests_total{service_account,not_found}": 1, "api_requests_sent_total": 1})
 	logged := m.logs.One(t)
 	if want := []string{"mount", "role", "step", "outcome", "class", "reason"}; logged.Level != hclog.Debug || logged.Message != "renewal refused" || !slices.Equal(logged.Keys, want) || logged.Fields["role"] != "demo" {
 		t.Errorf("logged %s with %q", logged, logged.Keys)

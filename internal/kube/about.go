@@ -10,7 +10,6 @@ import (
 	authv1 "k8s.io/api/authentication/v1"
 	authzv1 "k8s.io/api/authorization/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/version"
 )
 
@@ -71,7 +70,8 @@ func (c *Client) WhoAmI(ctx context.Context) (*authv1.UserInfo, error) {
 	const op = "create SelfSubjectReview"
 	var review *authv1.SelfSubjectReview
 	err := c.do(ctx, op, "", func(ctx context.Context) (err error) {
-		review, err = c.self.Create(ctx, &authv1.SelfSubjectReview{}, metav1.CreateOptions{})
+		review = &authv1.SelfSubjectReview{}
+		err = create(c.auth, "selfsubjectreviews").Body(&authv1.SelfSubjectReview{}).Do(ctx).Into(review)
 		switch {
 		case err != nil:
 			return err
@@ -107,9 +107,10 @@ func (c *Client) Allowed(ctx context.Context, access Access) (bool, error) {
 	attributes := authzv1.ResourceAttributes{Verb: access.Verb, Group: access.Group, Resource: access.Resource}
 	var review *authzv1.SelfSubjectAccessReview
 	err := c.do(ctx, "create SelfSubjectAccessReview", "", func(ctx context.Context) (err error) {
-		review, err = c.access.Create(ctx, &authzv1.SelfSubjectAccessReview{
+		review = &authzv1.SelfSubjectAccessReview{}
+		err = create(c.authz, "selfsubjectaccessreviews").Body(&authzv1.SelfSubjectAccessReview{
 			Spec: authzv1.SelfSubjectAccessReviewSpec{ResourceAttributes: &attributes},
-		}, metav1.CreateOptions{})
+		}).Do(ctx).Into(review)
 		if err != nil {
 			return err
 		}

@@ -7,15 +7,14 @@ package kube
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/url"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-logr/logr"
 	"golang.org/x/sync/semaphore"
 	authv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	authclient "k8s.io/client-go/kubernetes/typed/authentication/v1"
 	authzclient "k8s.io/client-go/kubernetes/typed/authorization/v1"
@@ -24,6 +23,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"vault-plugin-auth-kubernetes/internal/scrub"
+	"vault-plugin-auth-kubernetes/internal/upstream"
 )
 
 // Options say how to reach an API server.
@@ -45,6 +45,9 @@ type Options struct {
 	// RequestTimeout bounds each attempt at a request, from connecting to the
 	// last byte of the answer. There are at most two.
 	RequestTimeout time.Duration
+	// MaxConnections bounds the connections that are open at a time; 0 means a part of
+	// what the process may have open.
+	MaxConnections int64
 	// MaxConcurrent bounds the requests that are under way at a time. Others
 	// wait for their turn, in order, as long as two attempts may take. 0 means
 	// DefaultMaxConcurrent.
@@ -52,6 +55,8 @@ type Options struct {
 	// UserAgent is sent with every request; it shows in the API server's
 	// audit log.
 	UserAgent string
+	// Now tells the time to what remembers how the API server does; nil means time.Now.
+	Now func() time.Time
 	// Meter is told of requests; nil is one of the client's own.
 	Meter *Meter
 }
@@ -65,23 +70,34 @@ var errOtherObject = errors.New("the answer is about another object than the req
 // unless it is told otherwise.
 const DefaultMaxConcurrent = 256
 
+// connectionsOf is how many connections one client may have, of what the process may have
+// open. With HTTP/2, which API servers speak, one is enough; the rest is for what
+// stands before some of them, and for connections that hang. One client cannot use up
+// what the others need.
+func connectionsOf(descriptors int64) int64 {
+	const share, least = 64, 4
+	return min(max(descriptors/share, least), DefaultMaxConcurrent)
+}
+
 // Client asks one API server. It is safe for concurrent use and keeps its
 // connections open between requests until Close.
 type Client struct {
-	reviews         rest.Interface // of the API group of TokenReview
-	namespaces      coreclient.NamespaceInterface
-	serviceAccounts coreclient.ServiceAccountsGetter
-	self            authclient.SelfSubjectReviewInterface
-	access          authzclient.SelfSubjectAccessReviewInterface
-	rest            rest.Interface
-	host            *url.URL
-	serverName      string // empty means that of host
-	transport       *renewable
-	timeout         time.Duration
-	turns           *semaphore.Weighted
-	meter           *Meter
-	credential      func() string
-	ofProxy         *scrub.Scrubber // the secrets of the proxy
+	auth, authz, core rest.Interface // by API group
+	host              *url.URL
+	serverName        string // empty means that of host
+	makeTransport     func() *transport
+	lines             *upstream.Lines[*transport]
+	circuit           *upstream.Circuit
+	pace              upstream.Pace
+	turnedAway        atomic.Value        // Failure, as it said so last
+	paced             *semaphore.Weighted // who waits for the pace, one after the other
+	pacing            atomic.Int64        // how many do
+	now               func() time.Time
+	timeout           time.Duration
+	turns             *semaphore.Weighted
+	meter             *Meter
+	credential        func() string
+	ofProxy           *scrub.Scrubber // the secrets of the proxy
 }
 
 func init() {
@@ -94,10 +110,6 @@ func init() {
 // New makes a client. It does not connect; the errors are those of Options, with
 // Failure Setup.
 func New(o Options) (*Client, error) {
-	transport, err := newTransport(o)
-	if err != nil {
-		return nil, &Error{Op: "set up the client", Failure: Setup, Err: err}
-	}
 	config := &rest.Config{
 		Host:      o.Host.String(),
 		UserAgent: o.UserAgent,
@@ -117,7 +129,19 @@ func New(o Options) (*Client, error) {
 	if o.Meter == nil {
 		o.Meter = &Meter{}
 	}
-	httpClient := newHTTPClient(transport, o)
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.MaxConnections <= 0 {
+		o.MaxConnections = connectionsOf(descriptors())
+	}
+	circuit := &upstream.Circuit{}
+	maker, err := transportMaker(o, newGate(o.RequestTimeout, o.MaxConnections, circuit, o.Meter))
+	if err != nil {
+		return nil, &Error{Op: "set up the client", Failure: Setup, Err: err}
+	}
+	lines := upstream.NewLines(maker, (*transport).close)
+	httpClient := newHTTPClient(&liner{lines: lines, now: o.Now, meter: o.Meter}, o)
 	auth, err := authclient.NewForConfigAndClient(config, httpClient)
 	if err != nil {
 		return nil, &Error{Op: "set up the client", Failure: Setup, Err: err}
@@ -131,26 +155,27 @@ func New(o Options) (*Client, error) {
 		return nil, &Error{Op: "set up the client", Failure: Setup, Err: err}
 	}
 	return &Client{
-		reviews:         auth.RESTClient(),
-		namespaces:      core.Namespaces(),
-		serviceAccounts: core,
-		self:            auth.SelfSubjectReviews(),
-		access:          authz.SelfSubjectAccessReviews(),
-		rest:            core.RESTClient(),
-		host:            o.Host,
-		serverName:      o.ServerName,
-		transport:       transport,
-		timeout:         o.RequestTimeout,
-		turns:           semaphore.NewWeighted(o.MaxConcurrent),
-		meter:           o.Meter,
-		credential:      o.Credential,
-		ofProxy:         scrub.New(secretsOfProxy(proxyOf(transport, o.Host))...),
+		auth:          auth.RESTClient(),
+		authz:         authz.RESTClient(),
+		core:          core.RESTClient(),
+		host:          o.Host,
+		serverName:    o.ServerName,
+		makeTransport: maker,
+		lines:         lines,
+		circuit:       circuit,
+		now:           o.Now,
+		paced:         semaphore.NewWeighted(1),
+		timeout:       o.RequestTimeout,
+		turns:         semaphore.NewWeighted(o.MaxConcurrent),
+		meter:         o.Meter,
+		credential:    o.Credential,
+		ofProxy:       scrub.New(secretsOfProxy(proxyOf(lines.Current(), o.Host))...),
 	}, nil
 }
 
-// Close drops the idle connections. Requests in flight end normally, and their
-// connections close once they have been idle for a while.
-func (c *Client) Close() { c.transport.closeIdle() }
+// Close drops the connections, each once no request is under way any more. Requests in
+// flight end normally.
+func (c *Client) Close() { c.lines.Close() }
 
 // ReviewToken asks the API server about a token. audiences may be empty, which
 // means the API server's own. The errors are of type *Error.
@@ -158,9 +183,7 @@ func (c *Client) ReviewToken(ctx context.Context, token string, audiences []stri
 	var review *authv1.TokenReview
 	err := c.do(ctx, OpReview, token, func(ctx context.Context) (err error) {
 		review = &authv1.TokenReview{}
-		// What Create of the typed client does, without the options that it encodes
-		// into the query each time, although there are none.
-		err = c.reviews.Post().UseProtobufAsDefault().Resource("tokenreviews").
+		err = create(c.auth, "tokenreviews").
 			Body(&authv1.TokenReview{Spec: authv1.TokenReviewSpec{Token: token, Audiences: audiences}}).
 			Do(ctx).Into(review)
 		switch {
@@ -184,7 +207,8 @@ func (c *Client) ReviewToken(ctx context.Context, token string, audiences []stri
 func (c *Client) Namespace(ctx context.Context, loginToken, name string) (*corev1.Namespace, error) {
 	var namespace *corev1.Namespace
 	err := c.do(ctx, OpNamespace, loginToken, func(ctx context.Context) (err error) {
-		namespace, err = c.namespaces.Get(ctx, name, metav1.GetOptions{})
+		namespace = &corev1.Namespace{}
+		err = get(c.core).Resource("namespaces").Name(name).Do(ctx).Into(namespace)
 		switch {
 		case err != nil:
 			return err
@@ -201,7 +225,8 @@ func (c *Client) Namespace(ctx context.Context, loginToken, name string) (*corev
 func (c *Client) ServiceAccount(ctx context.Context, loginToken, namespace, name string) (*corev1.ServiceAccount, error) {
 	var account *corev1.ServiceAccount
 	err := c.do(ctx, OpServiceAccount, loginToken, func(ctx context.Context) (err error) {
-		account, err = c.serviceAccounts.ServiceAccounts(namespace).Get(ctx, name, metav1.GetOptions{})
+		account = &corev1.ServiceAccount{}
+		err = get(c.core).Namespace(namespace).Resource("serviceaccounts").Name(name).Do(ctx).Into(account)
 		switch {
 		case err != nil:
 			return err
@@ -225,9 +250,20 @@ func (c *Client) SigningKeys(ctx context.Context, loginToken string) ([]byte, er
 	return document, err
 }
 
+// create and get begin requests as the typed clients of client-go do, with two
+// differences: client-go does not repeat them by itself, which it would do ten times, and
+// there are no options to encode into the query.
+func create(group rest.Interface, resource string) *rest.Request {
+	return group.Post().MaxRetries(0).UseProtobufAsDefault().Resource(resource)
+}
+
+func get(group rest.Interface) *rest.Request {
+	return group.Get().MaxRetries(0).UseProtobufAsDefault()
+}
+
 // document reads what is no Kubernetes object.
 func (c *Client) document(ctx context.Context, path, mediaType string) ([]byte, error) {
-	result := c.rest.Get().AbsPath(path).SetHeader("Accept", mediaType).Do(ctx)
+	result := c.core.Get().MaxRetries(0).AbsPath(path).SetHeader("Accept", mediaType).Do(ctx)
 	// Raw's own error leaves out what the API server says in a Status object.
 	if err := result.Error(); err != nil {
 		return nil, err
@@ -238,67 +274,4 @@ func (c *Client) document(ctx context.Context, path, mediaType string) ([]byte, 
 	}
 	known := sentIn(ctx)
 	return body, known.none(known.secrets.Signatures(), string(body))
-}
-
-// do makes a request that changes nothing, once, or twice if the first attempt
-// got no answer: its connection may have been a dead one, and a fresh one may
-// work. loginToken is the credential where the client has no reviewer's. What is said in
-// an error has no secret in it.
-func (c *Client) do(ctx context.Context, op, loginToken string, request func(context.Context) error) error {
-	known := &sent{secrets: c.Secrets(loginToken), plain: c.host.Scheme == "http"}
-	return known.cleaned(c.ask(context.WithValue(ctx, sentKey{}, known), op, loginToken, request))
-}
-
-func (c *Client) ask(ctx context.Context, op, loginToken string, request func(context.Context) error) (err error) {
-	var began time.Time
-	defer func() { c.meter.done(op, began, err) }()
-	ctx, cancel := context.WithTimeout(withFallbackCredential(ctx, loginToken), 2*c.timeout)
-	defer cancel()
-	c.meter.Waiting.Add(1)
-	err = c.turns.Acquire(ctx, 1)
-	c.meter.Waiting.Add(-1)
-	if err != nil {
-		return &Error{Op: op, Failure: busyOrCanceled(err), Err: fmt.Errorf("waiting for a turn: %w", err)}
-	}
-	defer c.turns.Release(1)
-	c.meter.Underway.Add(1)
-	defer c.meter.Underway.Add(-1)
-	began = time.Now()
-
-	transport := c.transport.current.Load()
-	asked := &patience{}
-	err = wrap(op, c.attempt(ctx, asked, request))
-	switch {
-	case err == nil || ctx.Err() != nil:
-		return err
-	case worthAnother(err):
-		c.transport.renew(transport)
-	case !asked.granted(ctx):
-		return err
-	}
-	return wrap(op, c.attempt(ctx, asked, request))
-}
-
-func (c *Client) attempt(ctx context.Context, asked *patience, request func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(context.WithValue(ctx, patienceKey{}, asked), c.timeout)
-	defer cancel()
-	err := request(ctx)
-	if err != nil && ctx.Err() != nil {
-		// The end of the context can look like an answer that was cut short.
-		return fmt.Errorf("%w: %w", ctx.Err(), err)
-	}
-	return err
-}
-
-// worthAnother tells whether a failure may be that of the connection alone.
-func worthAnother(err error) bool {
-	var failed *Error
-	return errors.As(err, &failed) && (failed.Failure == Timeout || failed.Failure == Connection)
-}
-
-func busyOrCanceled(err error) Failure {
-	if errors.Is(err, context.Canceled) {
-		return Canceled
-	}
-	return Busy
 }

@@ -1,7 +1,6 @@
 package kube
 
 import (
-	"errors"
 	"sync/atomic"
 	"time"
 )
@@ -12,8 +11,12 @@ type Meter struct {
 	// Waiting and Underway are how many requests wait for their turn, and how many
 	// have it.
 	Waiting, Underway atomic.Int64
-	// Done, if set, is called at the end of each request, with how long it took from
-	// its turn on, a second attempt included; 0 for one that had no turn. The failure
+	// Sent is how many requests left: each attempt is one.
+	Sent atomic.Int64
+	// Connections are those that are open, and Connected how many were made.
+	Connections, Connected atomic.Int64
+	// Done, if set, is called at the end of each request, with how long its attempts
+	// took together; 0 for one that had no turn. The failure
 	// is empty where there is none. It is called on the way of every login and must
 	// not block.
 	Done func(op string, failure Failure, took time.Duration)
@@ -25,19 +28,9 @@ var Failures = []Failure{
 	DNS, TLS, Connection, Malformed, Setup, Busy,
 }
 
-// done tells of a request that began at a time, or at none if it had no turn.
-func (m *Meter) done(op string, began time.Time, err error) {
-	if m.Done == nil {
-		return
+// done tells of a request that took a time since its turn; 0 if it had none.
+func (m *Meter) done(op string, took time.Duration, err error) {
+	if m.Done != nil {
+		m.Done(op, failureOf(err), took)
 	}
-	var took time.Duration
-	if !began.IsZero() {
-		took = time.Since(began)
-	}
-	var failed *Error
-	if errors.As(err, &failed) {
-		m.Done(op, failed.Failure, took)
-		return
-	}
-	m.Done(op, "", took)
 }

@@ -69,17 +69,20 @@ type Certificate struct {
 // certificate was verified.
 // It takes no longer than one attempt at a request.
 func (c *Client) Probe(ctx context.Context) *Probe {
-	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	ctx, cancel := context.WithTimeout(Insist(ctx), c.timeout)
 	defer cancel()
-	transport := c.transport.make()
+	transport := c.makeTransport()
+	defer transport.close()
 	p := &prober{cancel: cancel, start: time.Now(), known: &sent{secrets: c.Secrets()}, host: c.host, serverName: c.serverName, roots: transport.TLSClientConfig.RootCAs}
 	p.found.Target, p.found.Stage = withPort(c.host), Connecting
 	if err := c.turns.Acquire(ctx, 1); err != nil {
 		return p.result(&Error{Op: probing, Failure: busyOrCanceled(err), Err: fmt.Errorf("waiting for a turn: %w", err)})
 	}
 	defer c.turns.Release(1)
-	p.prepare(transport)
-	request, err := http.NewRequestWithContext(httptrace.WithClientTrace(ctx, p.trace()), http.MethodGet, c.host.JoinPath("version").String(), nil)
+	p.prepare(transport.Transport)
+	a := newAttempt(ctx, c.now())
+	defer a.end()
+	request, err := http.NewRequestWithContext(httptrace.WithClientTrace(a.ctx, p.trace()), http.MethodGet, c.host.JoinPath("version").String(), nil)
 	if err != nil {
 		return p.result(&Error{Op: probing, Failure: Setup, Err: err})
 	}

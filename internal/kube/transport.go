@@ -5,14 +5,16 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"io"
 	"net"
 	"net/http"
 	"net/url"
-	"strconv"
-	"sync/atomic"
+	"sync"
 	"time"
 
 	"golang.org/x/net/http/httpguts"
+
+	"vault-plugin-auth-kubernetes/internal/upstream"
 )
 
 // Health of connections: a connection that was quiet this long is probed, and
@@ -23,17 +25,29 @@ const (
 	pingTimeout = 3 * time.Second
 )
 
-// renewable is a transport that can be replaced by a fresh one, with connections
-// of its own, while requests are under way.
-type renewable struct {
-	make    func() *http.Transport
-	current atomic.Pointer[http.Transport]
+// maxHeaderBytes bounds the headers of one answer, or of a proxy's to CONNECT. An API
+// server sends a few hundred bytes; what it stands behind, a few thousand.
+const maxHeaderBytes = 64 << 10
+
+// line is one generation of connections.
+type line = upstream.Line[*transport]
+
+// transport has connections of its own.
+type transport struct {
+	*http.Transport
+	conns *conns
 }
 
-// newTransport makes transports of its own for each client. client-go's cache of
+// close ends all connections. Nothing is under way on them.
+func (t *transport) close() {
+	t.CloseIdleConnections() // which also keeps those out that are about to become idle
+	t.conns.close()
+}
+
+// transportMaker makes transports of its own for each client. client-go's cache of
 // transports is avoided on purpose: it never forgets, and here every change of
 // configuration makes a new one.
-func newTransport(o Options) (*renewable, error) {
+func transportMaker(o Options, g *gate) (func() *transport, error) {
 	tlsConfig := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: o.ServerName}
 	if o.CAPEM != "" {
 		tlsConfig.RootCAs = x509.NewCertPool()
@@ -45,45 +59,85 @@ func newTransport(o Options) (*renewable, error) {
 	if o.Proxy != nil {
 		proxy = http.ProxyURL(o.Proxy)
 	}
-	dialer := &net.Dialer{Timeout: o.RequestTimeout, KeepAlive: 15 * time.Second}
-	r := &renewable{make: func() *http.Transport {
-		return &http.Transport{
-			Proxy:               proxy,
-			DialContext:         dialer.DialContext,
-			TLSClientConfig:     tlsConfig.Clone(),
-			TLSHandshakeTimeout: o.RequestTimeout,
-			ForceAttemptHTTP2:   true,
-			MaxIdleConnsPerHost: 64, // only matters where a proxy speaks HTTP/1.1
-			IdleConnTimeout:     90 * time.Second,
-			HTTP2:               &http.HTTP2Config{SendPingTimeout: pingAfter, PingTimeout: pingTimeout},
-		}
-	}}
-	r.current.Store(r.make())
-	return r, nil
+	return func() *transport {
+		conns := &conns{}
+		return &transport{conns: conns, Transport: &http.Transport{
+			Proxy: proxy,
+			DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+				return g.dial(ctx, network, address, conns)
+			},
+			TLSClientConfig:        tlsConfig.Clone(),
+			TLSHandshakeTimeout:    o.RequestTimeout,
+			ForceAttemptHTTP2:      true,
+			MaxIdleConnsPerHost:    64, // only matters where a proxy speaks HTTP/1.1
+			IdleConnTimeout:        90 * time.Second,
+			MaxResponseHeaderBytes: maxHeaderBytes,
+			HTTP2:                  &http.HTTP2Config{SendPingTimeout: pingAfter, PingTimeout: pingTimeout},
+		}}
+	}, nil
 }
 
 // proxyOf is the proxy on the way to a host; nil if there is none.
-func proxyOf(r *renewable, host *url.URL) *url.URL {
-	proxy, err := r.current.Load().Proxy(&http.Request{URL: host})
+func proxyOf(t *transport, host *url.URL) *url.URL {
+	proxy, err := t.Proxy(&http.Request{URL: host})
 	if err != nil {
 		return nil // it says so at each request
 	}
 	return proxy
 }
 
-func (r *renewable) RoundTrip(request *http.Request) (*http.Response, error) {
-	return r.current.Load().RoundTrip(request)
+// liner sends each request over the line in use, and once.
+type liner struct {
+	lines *upstream.Lines[*transport]
+	now   func() time.Time
+	meter *Meter
 }
 
-// renew replaces old, unless somebody did already. Requests that are under way on
-// it end there.
-func (r *renewable) renew(old *http.Transport) {
-	if r.current.CompareAndSwap(old, r.make()) {
-		old.CloseIdleConnections()
+// RoundTrip sends a request. It counts as under way on its line until its answer was
+// read.
+func (l *liner) RoundTrip(request *http.Request) (*http.Response, error) {
+	line := l.lines.Begin(l.now())
+	attemptIn(request.Context()).line = line
+	l.meter.Sent.Add(1)
+	response, err := line.Value.RoundTrip(once(request))
+	if err != nil {
+		l.lines.End(line)
+		return nil, err
 	}
+	response.Body = &endingBody{ReadCloser: response.Body, end: func() { l.lines.End(line) }}
+	return response, nil
 }
 
-func (r *renewable) closeIdle() { r.current.Load().CloseIdleConnections() }
+// once is a request that net/http does not repeat by itself. It would do so, up to seven
+// times, for whatever has no body or one that it can get again.
+func once(request *http.Request) *http.Request {
+	single := *request
+	single.GetBody = nil
+	if single.Body == nil || single.Body == http.NoBody {
+		single.Body = emptyBody{}
+	}
+	return &single
+}
+
+// emptyBody is a body of no bytes, which net/http cannot tell from others.
+type emptyBody struct{}
+
+func (emptyBody) Read([]byte) (int, error) { return 0, io.EOF }
+func (emptyBody) Close() error             { return nil }
+
+// endingBody tells of its end, once.
+type endingBody struct {
+	io.ReadCloser
+	once sync.Once
+	end  func()
+}
+
+// Close closes the body.
+func (b *endingBody) Close() error {
+	err := b.ReadCloser.Close()
+	b.once.Do(b.end)
+	return err
+}
 
 func newHTTPClient(transport http.RoundTripper, o Options) *http.Client {
 	return &http.Client{
@@ -141,14 +195,7 @@ func (a *authenticated) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	observe(r.Context(), asked, response)
-	if wait, late := retryTooLate(r.Context(), response); late {
-		// client-go would wait for nothing, and report a timeout in place of
-		// what the API server said.
-		response.Header.Del("Retry-After")
-		if asked, ok := r.Context().Value(patienceKey{}).(*patience); ok {
-			asked.wait = wait
-		}
-	}
+	attemptIn(r.Context()).answered(response)
 	response.Body = &boundedBody{ReadCloser: response.Body, left: maxResponseBytes}
 	if response.StatusCode < http.StatusOK || response.StatusCode >= http.StatusMultipleChoices {
 		response.Body = &clearedBody{ReadCloser: response.Body, known: known, header: response.Header}
@@ -166,33 +213,4 @@ func (a *authenticated) bearer(ctx context.Context) string {
 	}
 	fallback, _ := ctx.Value(fallbackCredentialKey{}).(string)
 	return fallback
-}
-
-// retryTooLate tells whether the API server asks to come back, after a while, when
-// the deadline of the attempt will have passed.
-func retryTooLate(ctx context.Context, response *http.Response) (wait time.Duration, late bool) {
-	deadline, limited := ctx.Deadline()
-	seconds, err := strconv.Atoi(response.Header.Get("Retry-After"))
-	wait = time.Duration(seconds) * time.Second
-	return wait, limited && err == nil && time.Now().Add(wait).After(deadline)
-}
-
-type patienceKey struct{}
-
-// patience is how long the API server asked to wait, where that is longer than one
-// attempt may take.
-type patience struct{ wait time.Duration }
-
-// granted waits, if the time was asked for and is left.
-func (p *patience) granted(ctx context.Context) bool {
-	deadline, _ := ctx.Deadline()
-	if p.wait <= 0 || time.Now().Add(p.wait).After(deadline) {
-		return false
-	}
-	select {
-	case <-time.After(p.wait):
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }

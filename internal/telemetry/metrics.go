@@ -139,6 +139,9 @@ func (m *Metrics) countRequests() {
 	}
 	m.Meter.Done = m.requestDone
 	m.gauge("api_requests_in_flight", "Requests to the API server that are under way.", func() float64 { return float64(m.Meter.Underway.Load()) })
+	m.count("api_requests_sent_total", "Requests that left for the API server. Each attempt is one, and a request has at most two.", func() float64 { return float64(m.Meter.Sent.Load()) })
+	m.gauge("api_connections", "Connections to the API server that are open.", func() float64 { return float64(m.Meter.Connections.Load()) })
+	m.count("api_connections_made_total", "Connections to the API server that were made.", func() float64 { return float64(m.Meter.Connected.Load()) })
 	m.gauge("api_requests_waiting", "Requests that wait for their turn (max_concurrent_reviews).", func() float64 { return float64(m.Meter.Waiting.Load()) })
 }
 
@@ -189,6 +192,11 @@ func (m *Metrics) counterVec(name, help string, labels ...string) *prometheus.Co
 
 func (m *Metrics) gauge(name, help string, value func() float64) {
 	m.Registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: Prefix + name, Help: help}, value))
+}
+
+// count is a counter that is kept elsewhere.
+func (m *Metrics) count(name, help string, value func() float64) {
+	m.Registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: Prefix + name, Help: help}, value))
 }
 
 func (m *Metrics) gaugeVec(name, help string, labels ...string) *prometheus.GaugeVec {

@@ -1,0 +1,133 @@
+package kube
+
+import (
+	"context"
+	"crypto/tls"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"strconv"
+	"sync"
+	"time"
+)
+
+type attemptKey struct{}
+
+// attempt is one attempt at a request: what it used, and what was said about coming back.
+type attempt struct {
+	ctx   context.Context
+	began time.Time
+	asked time.Time // the same by the client's clock
+
+	mu     sync.Mutex
+	line   *line
+	ended  bool
+	dialed *conn // made for this attempt
+	used   *conn // that the request went out on
+	sent   bool
+	// back is how long the API server wants to be left alone; negative if it did not
+	// say.
+	back time.Duration
+}
+
+// newAttempt begins one, within a context that knows it.
+func newAttempt(ctx context.Context, asked time.Time) *attempt {
+	a := &attempt{began: time.Now(), asked: asked, back: -1}
+	ctx = context.WithValue(ctx, attemptKey{}, a)
+	a.ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		TLSHandshakeDone: func(_ tls.ConnectionState, err error) { a.shaken(err) },
+		GotConn:          func(info httptrace.GotConnInfo) { a.got(info.Conn) },
+	})
+	return a
+}
+
+// attemptIn is the attempt that a context belongs to. Every request is part of one.
+func attemptIn(ctx context.Context) *attempt { return ctx.Value(attemptKey{}).(*attempt) }
+
+// dial notes a connection that was made for the attempt; not if it has ended.
+func (a *attempt) dial(c *conn) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.dialed = c
+	return !a.ended
+}
+
+func (a *attempt) shaken(err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.dialed != nil && err == nil {
+		a.dialed.establish()
+	}
+}
+
+func (a *attempt) got(used net.Conn) {
+	for {
+		if c, ok := used.(*conn); ok {
+			c.establish()
+			a.mu.Lock()
+			defer a.mu.Unlock()
+			a.used = c
+			return
+		}
+		over, ok := used.(interface{ NetConn() net.Conn })
+		if !ok {
+			return
+		}
+		used = over.NetConn()
+	}
+}
+
+// end is called once the request is over. A connection that was made for it and is not
+// ready yet is given up: nobody waits for it.
+func (a *attempt) end() {
+	a.mu.Lock()
+	a.ended = true
+	dialed := a.dialed
+	a.mu.Unlock()
+	if dialed != nil && !dialed.established.Load() {
+		_ = dialed.Close()
+	}
+}
+
+// broke tells the connection of the attempt that it may have been the reason why there
+// was no answer.
+func (a *attempt) broke() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.used != nil {
+		a.used.fail()
+	} else if a.dialed != nil {
+		a.dialed.fail()
+	}
+}
+
+// answered notes what an answer says beside its content.
+func (a *attempt) answered(response *http.Response) {
+	switch code := response.StatusCode; {
+	case code != http.StatusTooManyRequests && code < http.StatusInternalServerError:
+		return
+	}
+	if back, ok := retryAfter(response.Header, time.Now()); ok {
+		a.mu.Lock()
+		a.back = back
+		a.mu.Unlock()
+	}
+}
+
+// retryAfter reads the header of that name, which has seconds or a date. A date counts
+// from that of the answer, whose clock it is by.
+func retryAfter(header http.Header, now time.Time) (time.Duration, bool) {
+	text := header.Get("Retry-After")
+	if seconds, err := strconv.Atoi(text); err == nil {
+		const day = 24 * 60 * 60
+		return time.Duration(min(max(seconds, 0), day)) * time.Second, true
+	}
+	at, err := http.ParseTime(text)
+	if err != nil {
+		return 0, false
+	}
+	if date, err := http.ParseTime(header.Get("Date")); err == nil {
+		now = date
+	}
+	return max(0, at.Sub(now)), true
+}
