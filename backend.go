@@ -67,6 +67,7 @@ type backend struct {
 	log      *telemetry.Log
 	metrics  *telemetry.Metrics
 	now      func() time.Time
+	after    func(time.Duration) <-chan time.Time
 }
 
 // Factory makes the backend of a mount. It does no network or storage I/O, so a
@@ -85,6 +86,7 @@ func newBackend() *backend {
 		podToken: kube.NewFile(podTokenPath, nil),
 		log:      telemetry.NewLog(),
 		now:      time.Now,
+		after:    time.After,
 	}
 	b.ctx, b.end = context.WithCancel(context.Background())
 	b.roles = cache.New(b.ctx, change.ReadTimeout, b.time, b.loadRole)
@@ -192,6 +194,7 @@ func (b *backend) newCluster() *cluster.Current {
 		PodToken:  func() (string, error) { return b.podToken.Read() },
 		Reviewer:  newReviewer,
 		Now:       b.time,
+		Sleep:     b.sleep,
 		UserAgent: "vault-plugin-auth-kubernetes/" + version,
 		Meter:     &b.metrics.Meter,
 		Loaded:    b.metrics.ConfigLoads.Inc,
@@ -221,6 +224,16 @@ func (b *backend) newRules() *rules.Store {
 		},
 		Read: func() { b.metrics.RuleLoads.Inc() },
 	})
+}
+
+// sleep waits as b.after says, which tests replace.
+func (b *backend) sleep(ctx context.Context, d time.Duration) error {
+	select {
+	case <-b.after(d):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // loadRole is the cache's loader; last is the role as it was read before.

@@ -140,7 +140,9 @@ it, and keeps it where the URL is written as it was read.`,
 		"verify_with_cluster_keys": {
 			Type: framework.TypeBool,
 			Description: `Fetch the keys with which the cluster signs tokens, and refuse a token that none of
-them signed before the API server is asked about it. Keys follow rotation.`,
+them signed before the API server is asked about it. Keys follow rotation: a token that
+names another key waits until they were read again, which is done once a second at most
+and each five minutes. Where they cannot be read, such a token is a 503 and no denial.`,
 		},
 		"token_review_cache_ttl": {
 			Type: framework.TypeDurationSecond,

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hashicorp/go-hclog"
+
 	"vault-plugin-auth-kubernetes/internal/cluster"
 	"vault-plugin-auth-kubernetes/internal/kubetest"
 )
@@ -28,18 +30,24 @@ func (c *clock) advance(d time.Duration) {
 	c.at = c.at.Add(d)
 }
 
-// newClockedDemo is newDemo with a clock that stands still.
+// after is the time from now, which it then is.
+func (c *clock) after(d time.Duration) <-chan time.Time {
+	c.advance(d)
+	return time.After(0)
+}
+
+// newClockedDemo is newDemo with a clock that stands still, but where somebody waits.
 func newClockedDemo(t *testing.T, config fields) (*mount, *clock) {
 	t.Helper()
 	m := newDemo(t, config, nil)
 	c := &clock{at: time.Now()}
-	m.now = c.now
+	m.now, m.after = c.now, c.after
 	return m, c
 }
 
 // With the cluster's keys a forgery costs no review.
 func TestVerifyWithClusterKeys(t *testing.T) {
-	m, _ := newClockedDemo(t, fields{"verify_with_cluster_keys": true})
+	m, clock := newClockedDemo(t, fields{"verify_with_cluster_keys": true})
 	for range 3 {
 		m.mustLogin(m.token())
 	}
@@ -60,37 +68,78 @@ func TestVerifyWithClusterKeys(t *testing.T) {
 			t.Errorf("%s: %d reviews of a forgery", name, got)
 		}
 	}
-	if got := len(m.api.Requests()); got != 0 {
-		t.Errorf("%d requests for forgeries right after the keys were read", got)
+	// Two of them name a key that might be new, so the keys are read, once a second.
+	if got := len(m.api.Requests()); got != 2 {
+		t.Errorf("%d requests for three forgeries, want 2", got)
 	}
+	m.api.Forget()
+	before := clock.now()
+	for range 10 {
+		wantRefused(t, m.login("demo", m.token(kubetest.SignedWith(stranger))), http.StatusForbidden)
+	}
+	if got, took := len(m.api.Requests()), clock.now().Sub(before); got > 1+int(took/cluster.KeysAtMostEvery) {
+		t.Errorf("%d requests within %s", got, took)
+	}
+}
+
+// tokenFor is a token that is good for an hour from what the clock says.
+func (m *mount) tokenFor(c *clock, options ...kubetest.Change) string {
+	return m.api.Token("apps", "web", append(options, kubetest.Audience("vault"), kubetest.Expiry(c.now().Add(time.Hour)))...)
 }
 
 func TestClusterKeysFollowRotation(t *testing.T) {
 	m, clock := newClockedDemo(t, fields{"verify_with_cluster_keys": true})
 	m.mustLogin(m.token())
-	rotated := m.token(kubetest.SignedWith(m.api.RSAKey()))
-	wantRefused(t, m.login("demo", rotated), http.StatusForbidden) // read a moment ago
-	clock.advance(cluster.KeysAtMostEvery)
-	m.mustLogin(rotated)
+	// Read a moment ago: the login waits for its turn to read them again.
+	m.mustLogin(m.token(kubetest.SignedWith(m.api.RSAKey())))
 	if got := m.api.Count(kubetest.SigningKeys); got != 2 {
 		t.Errorf("the keys were read %d times, want twice", got)
 	}
-	// However many strangers there are, one reading each 10 s.
-	stranger := kubetest.NewECDSAKey()
-	for range 30 {
-		clock.advance(time.Second)
-		m.login("demo", m.token(kubetest.SignedWith(stranger)))
-	}
-	if got := m.api.Count(kubetest.SigningKeys); got < 4 || got > 5 {
-		t.Errorf("the keys were read %d times, in 30 s more", got)
-	}
 	// Keys are read again from time to time, for one may have been withdrawn.
-	before := m.api.Count(kubetest.SigningKeys)
 	clock.advance(cluster.KeysAtLeastEvery)
-	m.mustLogin(m.api.Token("apps", "web", kubetest.Audience("vault"), kubetest.Expiry(clock.now().Add(time.Hour))))
-	if got := m.api.Count(kubetest.SigningKeys); got != before+1 {
-		t.Errorf("%d readings after %s, want one", got-before, cluster.KeysAtLeastEvery)
+	m.mustLogin(m.tokenFor(clock))
+	for deadline := time.Now().Add(10 * time.Second); m.api.Count(kubetest.SigningKeys) != 3; <-time.After(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("the keys were read %d times, want once more", m.api.Count(kubetest.SigningKeys))
+		}
 	}
+}
+
+// While the keys cannot be read, a token that names another one may be good, whatever
+// strangers send meanwhile: that is no denial, and an operator hears of it.
+func TestClusterKeysRotateDuringAnOutage(t *testing.T) {
+	m, clock := newClockedDemo(t, fields{"verify_with_cluster_keys": true})
+	m.mustLogin(m.token())
+	m.api.Fail(kubetest.Status(http.StatusInternalServerError), kubetest.SigningKeys)
+	m.logs.Take()
+	stranger := kubetest.NewECDSAKey()
+	for range 5 {
+		wantRefused(t, m.login("demo", m.tokenFor(clock, kubetest.SignedWith(stranger))), http.StatusServiceUnavailable)
+		wantRefused(t, m.login("demo", m.tokenFor(clock, kubetest.SignedWith(m.api.RSAKey()))), http.StatusServiceUnavailable)
+	}
+	warned := false
+	for _, line := range m.logs.Take() {
+		warned = warned || line.Level == hclog.Warn && line.Fields["step"] == "signature"
+	}
+	if !warned {
+		t.Error("nobody was warned")
+	}
+	m.mustLogin(m.tokenFor(clock)) // a key that is known
+	m.api.Heal()
+	m.mustLogin(m.tokenFor(clock, kubetest.SignedWith(m.api.RSAKey())))
+}
+
+// Nobody whose key is known waits for a reading, however long it takes.
+func TestClusterKeysThatAreOldAndHang(t *testing.T) {
+	m, clock := newClockedDemo(t, fields{"verify_with_cluster_keys": true})
+	m.mustLogin(m.token())
+	entered := make(chan struct{}, 100)
+	m.api.Fail(func(w http.ResponseWriter, r *http.Request) { entered <- struct{}{}; kubetest.Hang()(w, r) }, kubetest.SigningKeys)
+	clock.advance(cluster.KeysAtLeastEvery)
+	for range 20 {
+		m.mustLogin(m.tokenFor(clock))
+	}
+	<-entered // they are being read, and the first who waits for that is whoever needs it
 }
 
 func TestClusterKeysThatCannotBeRead(t *testing.T) {
@@ -102,12 +151,11 @@ func TestClusterKeysThatCannotBeRead(t *testing.T) {
 		t.Errorf("%d reviews of tokens whose signature could not be checked", got)
 	}
 	m.api.Heal()
-	clock.advance(cluster.FirstKeysEvery)
 	m.mustLogin(m.token())
 	// Once there are keys, an outage of the endpoint makes none of them wrong.
 	m.api.Fail(kubetest.Status(http.StatusInternalServerError), kubetest.SigningKeys)
 	clock.advance(cluster.KeysAtLeastEvery)
-	m.mustLogin(m.api.Token("apps", "web", kubetest.Audience("vault"), kubetest.Expiry(clock.now().Add(time.Hour))))
+	m.mustLogin(m.tokenFor(clock))
 
 	m, _ = newClockedDemo(t, fields{"verify_with_cluster_keys": true})
 	m.api.Fail(kubetest.Text(http.StatusOK, "application/json", `{"keys":[]}`), kubetest.SigningKeys)

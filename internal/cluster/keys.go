@@ -2,7 +2,7 @@ package cluster
 
 import (
 	"context"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"vault-plugin-auth-kubernetes/internal/cache"
@@ -11,97 +11,104 @@ import (
 	"vault-plugin-auth-kubernetes/internal/token"
 )
 
-// How often a cluster's keys are read: because a token names one that is not known,
-// which anybody can make a token do; because there are none yet, and no login can
-// succeed before there are; and because they may have been withdrawn.
-const (
-	KeysAtMostEvery  = 10 * time.Second
-	FirstKeysEvery   = time.Second
-	KeysAtLeastEvery = 5 * time.Minute
-)
+// maxAwaiting is how many logins wait for a reading of the keys at a time. Others are
+// told to come again: anybody can make a token name a key that nobody knows.
+const maxAwaiting = 1000
 
 // SigningKeys are the keys with which a cluster signs its tokens, read when they are
-// first needed and followed as they rotate.
+// first needed and followed as they rotate. Nobody waits for a reading whose token names
+// a key that is known.
 type SigningKeys struct {
 	fetch      func(ctx context.Context, loginToken string) ([]byte, error)
 	selfReview func() bool
 	now        func() time.Time
+	sleep      func(ctx context.Context, d time.Duration) error
 	reading    *cache.Group[struct{}, struct{}]
-
-	mu     sync.Mutex
-	keys   token.Keys
-	readAt time.Time // of the keys; zero if there are none yet
-	tried  time.Time // the last attempt to read them
-	failed error     // of that attempt
+	ring       keyring
+	awaiting   atomic.Int64
 }
 
 // newSigningKeys makes keys whose readings end with ctx.
-func newSigningKeys(ctx context.Context, client *kube.Client, selfReview func() bool, now func() time.Time) *SigningKeys {
-	return &SigningKeys{fetch: client.SigningKeys, selfReview: selfReview, now: now, reading: cache.NewGroup[struct{}, struct{}](ctx, 0)}
+func newSigningKeys(ctx context.Context, client *kube.Client, selfReview func() bool, now func() time.Time, sleep func(context.Context, time.Duration) error) *SigningKeys {
+	return &SigningKeys{
+		fetch: client.SigningKeys, selfReview: selfReview, now: now, sleep: sleep,
+		reading: cache.NewGroup[struct{}, struct{}](ctx, 0),
+	}
 }
 
-// Verify refuses a token that the cluster did not sign. Without any keys it cannot
-// say, and that is not a denial.
-func (c *SigningKeys) Verify(ctx context.Context, t *token.Unverified) error {
-	keys, fresh, _ := c.current()
-	if !fresh || !keys.Knows(t) {
-		if err := c.read(ctx, t.Raw()); err != nil {
-			return err
-		}
-		var failed error
-		if keys, _, failed = c.current(); keys.Empty() {
-			return c.noKeys(failed)
-		}
+// State is what is known of the keys now.
+func (s *SigningKeys) State() KeysState { return s.ring.state() }
+
+// Verify refuses a token that the cluster did not sign. That a key is not among the
+// cluster's is known only from a reading that began after the token came: without one it
+// cannot say, and that is not a denial.
+func (s *SigningKeys) Verify(ctx context.Context, t *token.Unverified) error {
+	keys, came, old := s.ring.come(s.now())
+	if old {
+		s.reading.Begin(struct{}{}, s.read(t.Raw()))
 	}
-	if !keys.Knows(t) {
-		return refusal.DenyFor(token.ErrSignature)
+	// A token that names no key may be signed with one that is not known, too.
+	if keys.Knows(t) && (keys.Verify(t) == nil || t.NamesKey()) {
+		return s.judge(keys, t)
 	}
+	keys, err := s.await(ctx, t, came)
+	if err != nil {
+		return err
+	}
+	return s.judge(keys, t)
+}
+
+func (s *SigningKeys) judge(keys token.Keys, t *token.Unverified) error {
 	if err := keys.Verify(t); err != nil {
 		return refusal.DenyFor(err)
 	}
 	return nil
 }
 
-func (c *SigningKeys) noKeys(failed error) error {
-	if failed == nil {
-		return &refusal.Refusal{Kind: refusal.CouldNotAsk, Operator: true, Class: refusal.ClassConfiguration, Reason: "the cluster's keys were not read yet"}
+// await returns what a reading finds that begins from now on, or an earlier one that is
+// no worse: it knows the key.
+func (s *SigningKeys) await(ctx context.Context, t *token.Unverified, came int) (token.Keys, error) {
+	if s.awaiting.Add(1) > maxAwaiting {
+		s.awaiting.Add(-1)
+		return token.Keys{}, &refusal.Refusal{Kind: refusal.CouldNotAsk, Class: string(kube.Busy), Reason: "too many logins wait for the cluster's keys"}
 	}
-	return Refusal(failed, c.selfReview(), kube.Unauthorized, kube.Forbidden)
-}
-
-func (c *SigningKeys) current() (keys token.Keys, fresh bool, failed error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.keys, c.now().Sub(c.readAt) < KeysAtLeastEvery, c.failed
-}
-
-// read reads the keys, or waits for another login that does. It does nothing if that
-// was tried a moment ago. An error is the caller's own deadline.
-func (c *SigningKeys) read(ctx context.Context, loginToken string) error {
-	_, err := c.reading.Do(ctx, struct{}{}, cache.Read[struct{}]{From: func(ctx context.Context) (struct{}, error) {
-		if c.begin() {
-			c.finish(FetchKeys(ctx, c.fetch, loginToken))
+	defer s.awaiting.Add(-1)
+	for {
+		keys, found, failed := s.ring.after(came)
+		switch {
+		case found || keys.Knows(t) && keys.Verify(t) == nil:
+			return keys, nil
+		case failed != nil:
+			return keys, s.unread(failed)
 		}
-		return struct{}{}, nil
-	}})
-	if err != nil {
-		return &refusal.Refusal{Kind: refusal.CouldNotAsk, Class: string(kube.Timeout), Reason: "waiting for the cluster's keys", Err: ctx.Err()}
+		if err := s.next(ctx, t.Raw()); err != nil {
+			return keys, &refusal.Refusal{Kind: refusal.CouldNotAsk, Class: string(kube.Timeout), Reason: "waiting for the cluster's keys", Err: ctx.Err()}
+		}
 	}
-	return nil
 }
 
-func (c *SigningKeys) begin() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	every := KeysAtMostEvery
-	if c.readAt.IsZero() {
-		every = FirstKeysEvery
+// next waits for the end of the reading that is under way, or makes one when there may
+// be one. An error is the caller's own deadline.
+func (s *SigningKeys) next(ctx context.Context, loginToken string) error {
+	if wait := s.ring.wait(s.now()); wait > 0 && !s.ring.state().Reading {
+		return s.sleep(ctx, wait) // and look again: somebody else may have read them
 	}
-	if c.now().Sub(c.tried) < every {
-		return false
-	}
-	c.tried = c.now()
-	return true
+	_, err := s.reading.Do(ctx, struct{}{}, s.read(loginToken))
+	return err
+}
+
+func (s *SigningKeys) read(loginToken string) cache.Read[struct{}] {
+	return cache.Read[struct{}]{From: func(ctx context.Context) (struct{}, error) {
+		number := s.ring.begin(s.now())
+		keys, err := FetchKeys(ctx, s.fetch, loginToken)
+		s.ring.end(number, keys, err)
+		return struct{}{}, nil
+	}}
+}
+
+// unread is for who could not be told whether a key is the cluster's.
+func (s *SigningKeys) unread(failed error) error {
+	return Refusal(failed, s.selfReview(), kube.Unauthorized, kube.Forbidden)
 }
 
 // FetchKeys reads what a cluster publishes. The errors are of type *kube.Error.
@@ -115,14 +122,4 @@ func FetchKeys(ctx context.Context, fetch func(ctx context.Context, loginToken s
 		return token.Keys{}, &kube.Error{Op: "read the cluster's keys", Failure: kube.Malformed, Err: err}
 	}
 	return keys, nil
-}
-
-// finish takes over what was read. Keys from before stay if that failed: an outage
-// makes no key wrong.
-func (c *SigningKeys) finish(keys token.Keys, err error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.failed = err; err == nil {
-		c.keys, c.readAt = keys, c.now()
-	}
 }

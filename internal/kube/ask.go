@@ -149,6 +149,10 @@ func (c *Client) waitForPace(ctx context.Context) error {
 // learn takes down what an attempt says about the API server and the way there.
 func (c *Client) learn(a *attempt, err error) {
 	now := c.now()
+	// What is kept of the error is told to others, and must hold nothing that was sent.
+	kept := func() error {
+		return &Error{Failure: failureOf(err), Err: sentIn(a.ctx).secrets.Error(errors.Unwrap(err))}
+	}
 	switch failure := failureOf(err); failure {
 	case Canceled, Setup, Busy:
 		// Nothing is known: it was not asked, or not waited for.
@@ -160,13 +164,13 @@ func (c *Client) learn(a *attempt, err error) {
 		if a.line != nil {
 			c.lines.Silent(a.line, a.asked)
 		}
-		c.circuit.Failed(a.asked, now, err)
+		c.circuit.Failed(a.asked, now, kept())
 	case Connection, DNS, TLS:
 		// A stream that was reset came over a connection that is alive.
 		if stream := new(http2.StreamError); !errors.As(err, stream) {
 			a.broke()
 		}
-		c.circuit.Failed(a.asked, now, err)
+		c.circuit.Failed(a.asked, now, kept())
 	default:
 		c.circuit.Answered(now)
 		if a.line != nil {

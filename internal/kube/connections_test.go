@@ -1,10 +1,13 @@
 package kube_test
 
 import (
+	"bufio"
 	"context"
 	"errors"
+	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -267,4 +270,48 @@ func TestConnectingEndsWithTheRequest(t *testing.T) {
 	}
 	all.Wait()
 	wantNoConnection(t, meter)
+}
+
+// Who is not let through is told how the requests of others failed, and nothing that was
+// sent with them.
+func TestNothingOfAnotherRequestIsTold(t *testing.T) {
+	const first, second = "eyJfirst.of-one-login.signature-of-the-first", "eyJsecond.of-another.signature-of-the-second"
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = listener.Close() })
+	go func() {
+		for {
+			connection, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer connection.Close()
+				if request, err := http.ReadRequest(bufio.NewReader(connection)); err == nil {
+					_, _ = io.WriteString(connection, request.Header.Get("Authorization")+"\r\n\r\n")
+				}
+			}()
+		}
+	}()
+	c, err := kube.New(kube.Options{
+		Host: &url.URL{Scheme: "http", Host: listener.Addr().String()}, Credential: func() string { return "" }, RequestTimeout: long,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	for range 5 {
+		_, _ = c.ReviewToken(t.Context(), first, nil)
+	}
+	_, err = c.ReviewToken(t.Context(), second, nil)
+	if !errors.Is(err, kube.ErrNotAsked) {
+		t.Fatalf("the error is %v", err)
+	}
+	for _, part := range []string{"of-one-login", "signature-of-the-first", "signature-of-the-second"} {
+		if strings.Contains(err.Error(), part) {
+			t.Errorf("%q is in %q", part, err)
+		}
+	}
 }

@@ -23,25 +23,32 @@ var errNoKey = errors.New("data does not contain any valid RSA or ECDSA public k
 // Keys verify the signatures of tokens. The zero value has no key.
 type Keys struct {
 	public []crypto.PublicKey
-	// byID are the keys that have an id.
-	byID map[string]crypto.PublicKey
+	// byID are the keys that have an id; several may have the same.
+	byID map[string][]crypto.PublicKey
 }
 
-// ParseKeySet reads a JSON Web Key Set, as a cluster publishes it. Keys of types
-// that no service account token is signed with are left out; a set without any that
-// is left is an error.
+// ParseKeySet reads a JSON Web Key Set, as a cluster publishes it. Keys that cannot be
+// used are left out, as RFC 7517 (section 5) asks: of types that no service account token
+// is signed with, of ones that are not known, without what theirs needs. A set without any
+// that is left is an error.
 func ParseKeySet(document []byte) (Keys, error) {
-	var set jose.JSONWebKeySet
+	var set struct {
+		Keys []json.RawMessage `json:"keys"`
+	}
 	if err := json.Unmarshal(document, &set); err != nil {
 		return Keys{}, errors.New("not a JSON Web Key Set")
 	}
-	keys := Keys{byID: map[string]crypto.PublicKey{}}
-	for _, jwk := range set.Keys {
+	keys := Keys{byID: map[string][]crypto.PublicKey{}}
+	for _, member := range set.Keys {
+		var jwk jose.JSONWebKey
+		if err := json.Unmarshal(member, &jwk); err != nil || jwk.Use != "" && jwk.Use != "sig" {
+			continue
+		}
 		switch key := jwk.Key.(type) {
 		case *rsa.PublicKey, *ecdsa.PublicKey:
 			keys.public = append(keys.public, key)
 			if jwk.KeyID != "" {
-				keys.byID[jwk.KeyID] = key
+				keys.byID[jwk.KeyID] = append(keys.byID[jwk.KeyID], key)
 			}
 		}
 	}
@@ -118,13 +125,11 @@ func (k Keys) Verify(t *Unverified) error {
 	if err != nil {
 		return ErrSignature
 	}
-	if key, ok := k.byID[t.keyID]; ok {
-		if _, err := signed.Verify(key); err == nil {
-			return nil
-		}
-		return ErrSignature
+	candidates := k.public
+	if named, ok := k.byID[t.keyID]; ok {
+		candidates = named
 	}
-	for _, key := range k.public {
+	for _, key := range candidates {
 		if _, err := signed.Verify(key); err == nil {
 			return nil
 		}

@@ -121,6 +121,9 @@ var inCompactForm = func() (in [256]bool) {
 // Raw is the token as it was sent, without space around it.
 func (t *Unverified) Raw() string { return t.raw }
 
+// NamesKey tells whether the token says by an id which key signed it.
+func (t *Unverified) NamesKey() bool { return t.keyID != "" }
+
 // UnverifiedAudiences is the aud claim; nil for tokens without one. Not to be
 // modified by the caller.
 func (t *Unverified) UnverifiedAudiences() []string { return t.claims.Audience }
