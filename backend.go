@@ -3,8 +3,10 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"runtime"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/hashicorp/vault/sdk/framework"
@@ -22,6 +24,7 @@ import (
 	"vault-plugin-auth-kubernetes/internal/rules"
 	"vault-plugin-auth-kubernetes/internal/telemetry"
 	"vault-plugin-auth-kubernetes/internal/token"
+	"vault-plugin-auth-kubernetes/internal/turn"
 )
 
 const (
@@ -197,6 +200,7 @@ func (b *backend) newCluster() *cluster.Current {
 		Sleep:     b.sleep,
 		UserAgent: "vault-plugin-auth-kubernetes/" + version,
 		Meter:     &b.metrics.Meter,
+		Turn:      b.turnAtWork,
 		Loaded:    b.metrics.ConfigLoads.Inc,
 		Reviewed:  b.metrics.Reviewed,
 		Looked:    b.metrics.CacheLookup,
@@ -308,3 +312,13 @@ func (v view) Confirm(ctx context.Context, rules []string) (again bool, err erro
 
 func (v view) Parse(jwt string) (*token.Unverified, error) { return v.b.tokens.Parse(jwt) }
 func (v view) Now() time.Time                              { return v.b.now() }
+
+func (v view) Turn(ctx context.Context) (release func(), err error) { return v.b.turnAtWork(ctx) }
+
+// work are the turns of the mounts of this process at what takes long: one processor is
+// left for what does not.
+var work = sync.OnceValue(func() *turn.Shares { return turn.NewShares(max(1, runtime.GOMAXPROCS(0)-1)) })
+
+func (b *backend) turnAtWork(ctx context.Context) (release func(), err error) {
+	return work().Take(ctx, b)
+}

@@ -12,6 +12,7 @@ import (
 
 	"vault-plugin-auth-kubernetes/internal/check"
 	"vault-plugin-auth-kubernetes/internal/consultoken"
+	"vault-plugin-auth-kubernetes/internal/kube"
 	"vault-plugin-auth-kubernetes/internal/role"
 )
 
@@ -46,7 +47,7 @@ func (b *backend) pathCheck() *framework.Path {
 }
 
 func (b *backend) checkRead(ctx context.Context, req *logical.Request, _ *framework.FieldData) (*logical.Response, error) {
-	data, err := check.Run(ctx, &check.Mount{
+	data, err := check.Run(kube.Insist(ctx), &check.Mount{
 		Path:    strings.TrimSuffix(req.MountPoint, "/"),
 		Storage: req.Storage,
 		Cluster: b.cluster,

@@ -14,6 +14,8 @@ type Context struct {
 	ClusterName string
 	// ConsulNamespace is the attribute consul.namespace.
 	ConsulNamespace string
+	// Turn is waited for where a decision takes long; nil is for who has all the time.
+	Turn Turn
 }
 
 // Attributes are the trusted attributes of one login: those that came with the
@@ -29,11 +31,13 @@ type Attributes struct {
 	labels          map[string]string
 	annotations     map[string]string
 	namespaceLabels map[string]string
+
+	effort effort
 }
 
 // NewAttributes returns the attributes that are known without a further request.
 func NewAttributes(id identity.Account, mount Context) *Attributes {
-	return &Attributes{id: id, clusterName: mount.ClusterName, consulNamespace: mount.ConsulNamespace}
+	return &Attributes{id: id, clusterName: mount.ClusterName, consulNamespace: mount.ConsulNamespace, effort: effort{turn: mount.Turn}}
 }
 
 // SetServiceAccount makes the labels and annotations of the service account
@@ -60,6 +64,7 @@ type Fetch func(ctx context.Context, source Source) error
 // fetch calls f and makes sure that it did what it is for; without that, a
 // decision would ask for the same source for ever.
 func (a *Attributes) fetch(ctx context.Context, f Fetch, source Source) error {
+	a.effort.giveBack()
 	if err := f(ctx, source); err != nil {
 		return err
 	}
@@ -95,10 +100,14 @@ type view struct {
 	nameAnnotation string
 }
 
-// maxOverrideBytes bounds the annotation that stands in for a name. No name is
-// longer than a quarter of it; an annotation can be 256 KiB, and regular
-// expressions are bounded for names.
-const maxOverrideBytes = 1 << 10
+// maxComparedBytes bounds the values that are searched: no label and no name is longer
+// than a quarter of it, and an annotation can be 256 KiB. What is longer neither contains
+// nor matches anything, and neither does it not: a rule that has to know grants nothing.
+const maxComparedBytes = 1 << 10
+
+// maxOverrideBytes bounds the annotation that stands in for a name. Consul has
+// the same bound.
+const maxOverrideBytes = maxComparedBytes
 
 // serviceAccountName must only be called when missing says that nothing is.
 func (v *view) serviceAccountName() string {

@@ -34,6 +34,7 @@ func (s *RuleSet) BindConsul(ctx context.Context, attrs *RuleAttributes, fetch F
 
 // join hands on what each rule that matches grants.
 func (b *binder) join(add func(rule Rule, name string)) error {
+	defer b.attrs.plain.effort.giveBack()
 	if err := b.match(); err != nil {
 		return err
 	}
@@ -53,7 +54,7 @@ type binder struct {
 	class class
 	attrs *RuleAttributes
 	ask   func(Source) error
-	done  func() error
+	pay   func() error // for what was evaluated
 
 	matched []*entry
 	// pending depend on more than one source that is still unknown, and so on
@@ -69,7 +70,7 @@ func (s *RuleSet) binder(ctx context.Context, of class, attrs *RuleAttributes, f
 		class: of,
 		attrs: attrs,
 		ask:   func(source Source) error { return attrs.plain.fetch(ctx, fetch, source) },
-		done:  ctx.Err,
+		pay:   func() error { return attrs.plain.effort.pay(ctx) },
 	}
 }
 
@@ -151,16 +152,13 @@ func (b *binder) consider(prefixes []string, while func() bool) (err error) {
 	return nil
 }
 
-// checkEvery is how many rules are evaluated between two looks at the deadline.
-const checkEvery = 256
-
 // evaluate evaluates one rule. If it depends on one source, that source is needed
 // whatever the other rules say, and is asked for at once.
 func (b *binder) evaluate(rule *entry) error {
-	if b.considered++; b.considered%checkEvery == 0 {
-		if err := b.done(); err != nil {
-			return err
-		}
+	b.considered++
+	b.attrs.plain.effort.steps += ruleSteps
+	if err := b.pay(); err != nil {
+		return err
 	}
 	v := b.viewOf(rule)
 	verdict := rule.root.eval(v)

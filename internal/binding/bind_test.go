@@ -292,19 +292,6 @@ func TestOverrideInUpperCaseFailsTheLogin(t *testing.T) {
 	}
 }
 
-func TestBindStopsAtTheDeadline(t *testing.T) {
-	set := NewRuleSet()
-	for i := range 2 * checkEvery {
-		put(t, set, Rule{Name: fmt.Sprintf("r%d", i), Selector: `pod.name == "x"`})
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	cancel()
-	l := runner().login(t)
-	if _, err := set.Bind(ctx, l.attrs.ForRules(""), l.fetch); !errors.Is(err, context.Canceled) {
-		t.Errorf("the error is %v, want that of the context", err)
-	}
-}
-
 // Rules may be written while logins are decided, and while one of them waits for
 // the API server.
 func TestBindWhileRulesAreWritten(t *testing.T) {

@@ -157,11 +157,10 @@ func (p *parser) checkValue(c *comparison, t token) error {
 		if kind == kindEntry && c.ref.long {
 			weight = longWeight
 		}
-		compiled, err := compileRegexp(c.value, weight, &p.instructions)
-		if err != nil {
+		var err error
+		if c.regexp, c.instructions, err = compileRegexp(c.value, weight, &p.instructions); err != nil {
 			return p.errorf(t.start, "%s", err.Error())
 		}
-		c.regexp = compiled
 	}
 	if p.written {
 		if reason := mistakenValue(c); reason != "" {

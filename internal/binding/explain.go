@@ -64,6 +64,7 @@ func (s *RuleSet) ExplainConsul(ctx context.Context, attrs *RuleAttributes, fetc
 }
 
 func (b *binder) account(add func(rule Rule, name string)) ([]Explanation, error) {
+	defer b.attrs.plain.effort.giveBack()
 	entries := slices.DeleteFunc(b.rules.all(), func(e *entry) bool { return !b.class.has(e) })
 	if err := b.matchAll(entries); err != nil {
 		return nil, err
@@ -121,6 +122,9 @@ func (b *binder) explain(e *entry) (Explanation, error) {
 		return explanation, nil
 	}
 	explanation.BindType, explanation.UseServiceNameAnnotation = e.rule.rule.BindType, e.overriding
+	if err := b.pay(); err != nil {
+		return explanation, err
+	}
 	if reason := mismatch(e.root, b.viewOf(e)); reason != "" {
 		explanation.Outcome, explanation.Reason = NotMatched, reason
 		return explanation, nil

@@ -16,6 +16,14 @@ type node interface {
 	why(*view) string
 }
 
+// open is a verdict that counts once nothing is needed any more.
+func open(verdict Verdict, needs Sources) Verdict {
+	if needs != 0 {
+		return Verdict{Needs: needs}
+	}
+	return verdict
+}
+
 // all is the empty expression.
 type all struct{}
 
@@ -26,14 +34,16 @@ type and []node
 
 func (n and) eval(v *view) Verdict {
 	var needs Sources
+	unusable := false
 	for _, operand := range n {
 		verdict := operand.eval(v)
-		if !verdict.Matched && verdict.Needs == 0 {
-			return Verdict{}
+		if verdict == (Verdict{}) {
+			return verdict
 		}
 		needs |= verdict.Needs
+		unusable = unusable || verdict.Unusable
 	}
-	return Verdict{Matched: needs == 0, Needs: needs}
+	return open(Verdict{Matched: !unusable, Unusable: unusable}, needs)
 }
 
 // why gives the first operand that decided the outcome, if one did.
@@ -55,14 +65,16 @@ type or []node
 
 func (n or) eval(v *view) Verdict {
 	var needs Sources
+	unusable := false
 	for _, operand := range n {
 		verdict := operand.eval(v)
 		if verdict.Matched {
 			return verdict
 		}
 		needs |= verdict.Needs
+		unusable = unusable || verdict.Unusable
 	}
-	return Verdict{Needs: needs}
+	return open(Verdict{Unusable: unusable}, needs)
 }
 
 func (n or) why(v *view) string {
@@ -81,15 +93,18 @@ type not struct {
 
 func (n not) eval(v *view) Verdict {
 	verdict := n.operand.eval(v)
-	if verdict.Needs == 0 {
+	if verdict.Needs == 0 && !verdict.Unusable {
 		verdict.Matched = !verdict.Matched
 	}
 	return verdict
 }
 
 func (n not) why(v *view) string {
-	if n.operand.eval(v).Needs != 0 {
+	switch verdict := n.operand.eval(v); {
+	case verdict.Needs != 0:
 		return n.text + " is not known"
+	case verdict.Unusable:
+		return n.operand.why(v)
 	}
 	return n.text + " is false"
 }
@@ -113,6 +128,8 @@ type comparison struct {
 	negate bool
 	value  string
 	regexp *regexp.Regexp
+	// instructions are those that regexp compiles to.
+	instructions int
 	// text is the comparison as it was written.
 	text string
 }
@@ -121,7 +138,19 @@ func (c *comparison) eval(v *view) Verdict {
 	if needs := v.missing(c.ref.attribute); needs != 0 {
 		return Verdict{Needs: needs}
 	}
+	if c.tooLong(v) {
+		return Verdict{Unusable: true}
+	}
 	return Verdict{Matched: c.holds(v) != c.negate}
+}
+
+// tooLong tells whether the comparison would have to search a value that is not searched.
+func (c *comparison) tooLong(v *view) bool {
+	if !c.ref.keyed || c.test != matches && c.test != contains {
+		return false
+	}
+	text, _ := v.textOf(c.ref)
+	return len(text) > maxComparedBytes
 }
 
 // holds evaluates the test, before negation, on an attribute that is known.
@@ -142,6 +171,7 @@ func (c *comparison) holds(v *view) bool {
 		return slices.Contains(list, c.value)
 	}
 	text, present := v.textOf(c.ref)
+	v.effort.steps += len(text) * c.instructions
 	return c.passes(text, present)
 }
 
@@ -171,6 +201,8 @@ func (c *comparison) why(v *view) string {
 	}
 	text, present := v.textOf(c.ref)
 	switch {
+	case c.tooLong(v):
+		return fmt.Sprintf("%s is not decided: %s is %d bytes long, and no more than %d are searched", c.text, c.ref, len(text), maxComparedBytes)
 	case !present:
 		return fmt.Sprintf("%s is false: %s is absent", c.text, c.ref)
 	case len(text) > maxShown:

@@ -73,6 +73,9 @@ type Verdict struct {
 	// Needs are the sources that the outcome depends on. While there are any,
 	// the expression neither matched nor failed.
 	Needs Sources
+	// Unusable means that the outcome depends on a value that is too long to be
+	// searched: the expression does not match, and neither does its negation.
+	Unusable bool
 }
 
 // Evaluate tells whether the attributes match. Binding rules, which may see
@@ -84,8 +87,12 @@ func (s *Selector) Evaluate(attrs *Attributes) Verdict {
 // Match tells whether the attributes match, and fetches what the outcome depends
 // on. An error is fetch's.
 func (s *Selector) Match(ctx context.Context, attrs *Attributes, fetch Fetch) (bool, error) {
+	defer attrs.effort.giveBack()
 	for {
 		verdict := s.Evaluate(attrs)
+		if err := attrs.effort.pay(ctx); err != nil {
+			return false, err
+		}
 		if verdict.Needs == 0 {
 			return verdict.Matched, nil
 		}

@@ -59,6 +59,8 @@ type Options struct {
 	UserAgent string
 
 	Meter *kube.Meter
+	// Turn is waited for before a long answer is read; see kube.Options.
+	Turn func(ctx context.Context) (release func(), err error)
 	// Loaded, Reviewed and Looked are told that the configuration was read, how a review
 	// ended, and whether one was remembered.
 	Loaded   func()
@@ -133,5 +135,6 @@ func (o *Options) client(entry *config.Entry, ca string, credential func() strin
 		MaxConcurrent:  int64(entry.MaxConcurrentReviews),
 		UserAgent:      o.UserAgent,
 		Meter:          o.Meter,
+		Turn:           o.Turn,
 	})
 }

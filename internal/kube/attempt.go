@@ -3,6 +3,8 @@ package kube
 import (
 	"context"
 	"crypto/tls"
+	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"net/http/httptrace"
@@ -28,6 +30,8 @@ type attempt struct {
 	// back is how long the API server wants to be left alone; negative if it did not
 	// say.
 	back time.Duration
+	// giveBack gives back the turn to read a long answer; nil without one.
+	giveBack func()
 }
 
 // newAttempt begins one, within a context that knows it.
@@ -50,6 +54,13 @@ func (a *attempt) dial(c *conn) bool {
 	defer a.mu.Unlock()
 	a.dialed = c
 	return !a.ended
+}
+
+// connected tells whether the request has gone out already.
+func (a *attempt) connected() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.used != nil
 }
 
 func (a *attempt) shaken(err error) {
@@ -77,6 +88,19 @@ func (a *attempt) got(used net.Conn) {
 	}
 }
 
+// takeTurn waits for the turn to read what has come.
+func (a *attempt) takeTurn(turn func(context.Context) (func(), error)) (err error) {
+	if turn != nil && a.giveBack == nil {
+		if a.giveBack, err = turn(a.ctx); err != nil {
+			return fmt.Errorf("%w: %w", errNoTurn, err)
+		}
+	}
+	return nil
+}
+
+// errNoTurn is about an answer that came, and nobody had the time to read.
+var errNoTurn = errors.New("waiting for the turn to read a long answer")
+
 // end is called once the request is over. A connection that was made for it and is not
 // ready yet is given up: nobody waits for it.
 func (a *attempt) end() {
@@ -84,6 +108,9 @@ func (a *attempt) end() {
 	a.ended = true
 	dialed := a.dialed
 	a.mu.Unlock()
+	if a.giveBack != nil {
+		a.giveBack()
+	}
 	if dialed != nil && !dialed.established.Load() {
 		_ = dialed.Close()
 	}

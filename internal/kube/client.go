@@ -55,6 +55,10 @@ type Options struct {
 	// UserAgent is sent with every request; it shows in the API server's
 	// audit log.
 	UserAgent string
+	// Turn is waited for once a long answer has come, before it is decoded and looked
+	// through: an object can be a thousand times as long as others, and whoever may write
+	// one must not keep others waiting. Nil means at once.
+	Turn func(ctx context.Context) (release func(), err error)
 	// Now tells the time to what remembers how the API server does; nil means time.Now.
 	Now func() time.Time
 	// Meter is told of requests; nil is one of the client's own.

@@ -96,7 +96,7 @@ func (e *Error) Remedy() string {
 	case TLS:
 		return "check kubernetes_ca_cert against the API server's certificate, and that its name covers kubernetes_host"
 	case Busy:
-		return "look at how long the API server takes to answer; more logins are waiting than it answers in time"
+		return "look at how long the API server takes to answer; more logins are waiting than it answers in time, or than there is processor time for"
 	case Malformed:
 		return e.frontRemedy()
 	case Setup:
@@ -124,6 +124,8 @@ func classify(err error) Failure {
 	switch {
 	case errors.Is(err, context.Canceled):
 		return Canceled
+	case errors.Is(err, errNoTurn):
+		return Busy
 	case errors.Is(err, errUnsendable):
 		return Setup
 	case isTLS(err):

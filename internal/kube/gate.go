@@ -59,6 +59,11 @@ func (g *gate) dial(ctx context.Context, network, address string, conns *conns) 
 	if err := g.wait(ctx); err != nil {
 		return nil, fmt.Errorf("%w: %w", errNoConnection, err)
 	}
+	if a.connected() { // over one that was made for another meanwhile
+		g.opening.Release(1)
+		g.open.Release(1)
+		return nil, errNoConnection
+	}
 	down := g.circuit.State().Down && !insists(ctx)
 	if down {
 		ctx, cancel = context.WithTimeout(ctx, connectWhileDown)

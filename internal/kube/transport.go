@@ -141,7 +141,7 @@ func (b *endingBody) Close() error {
 
 func newHTTPClient(transport http.RoundTripper, o Options) *http.Client {
 	return &http.Client{
-		Transport: &authenticated{next: transport, credential: o.Credential, userAgent: o.UserAgent},
+		Transport: &authenticated{next: transport, credential: o.Credential, userAgent: o.UserAgent, turn: o.Turn},
 		// A redirect would take the credential, or the token under review, to
 		// a host that nobody configured. The 3xx itself becomes an error.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -172,6 +172,7 @@ type authenticated struct {
 	next       http.RoundTripper
 	credential func() string
 	userAgent  string
+	turn       func(ctx context.Context) (release func(), err error) // may be nil
 }
 
 func (a *authenticated) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -196,7 +197,9 @@ func (a *authenticated) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	observe(r.Context(), asked, response)
 	attemptIn(r.Context()).answered(response)
-	response.Body = &boundedBody{ReadCloser: response.Body, left: maxResponseBytes}
+	response.Body = &boundedBody{ReadCloser: response.Body, left: maxResponseBytes, whole: func() error {
+		return attemptIn(r.Context()).takeTurn(a.turn)
+	}}
 	if response.StatusCode < http.StatusOK || response.StatusCode >= http.StatusMultipleChoices {
 		response.Body = &clearedBody{ReadCloser: response.Body, known: known, header: response.Header}
 	}

@@ -44,6 +44,7 @@ func (d *decision) identify(id identity.Account, loginToken string) {
 	d.Attributes = binding.NewAttributes(id, binding.Context{
 		ClusterName:     d.Cluster.Config.ClusterName,
 		ConsulNamespace: d.Cluster.Config.ConsulNamespace(id.Namespace()),
+		Turn:            d.mount.Turn,
 	})
 }
 

@@ -11,6 +11,7 @@ import (
 	"vault-plugin-auth-kubernetes/internal/binding"
 	"vault-plugin-auth-kubernetes/internal/cluster"
 	"vault-plugin-auth-kubernetes/internal/identity"
+	"vault-plugin-auth-kubernetes/internal/kube"
 	"vault-plugin-auth-kubernetes/internal/metadata"
 	"vault-plugin-auth-kubernetes/internal/refusal"
 	"vault-plugin-auth-kubernetes/internal/role"
@@ -33,6 +34,9 @@ type Mount interface {
 	// Parse reads a token, of which it believes nothing.
 	Parse(jwt string) (*token.Unverified, error)
 	Now() time.Time
+	// Turn waits for the turn of the mount to do what takes long, and returns what gives
+	// it back. The error is that of the context.
+	Turn(ctx context.Context) (release func(), err error)
 }
 
 // Request is what a client sends to log in.
@@ -41,7 +45,8 @@ type Request struct {
 	Role   string
 	JWT    string
 	Source Source
-	// Anew asks for a review by the API server whatever is remembered.
+	// Anew asks the API server whatever is remembered: for a review, and although it may be
+	// known to be down.
 	Anew bool
 	// Observer is told how the login goes; Unobserved if nobody is.
 	Observer Observer
@@ -114,6 +119,9 @@ func LogIn(ctx context.Context, m Mount, r Request) (*Outcome, error) {
 		if a.Role, err = named(ctx, m, r.Role); err != nil {
 			return nil, err
 		}
+	}
+	if r.Anew {
+		ctx = kube.Insist(ctx)
 	}
 	err := a.logIn(ctx)
 	return &Outcome{Finding: a.Finding, Identity: a.identity}, err

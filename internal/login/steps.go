@@ -2,7 +2,9 @@ package login
 
 import (
 	"context"
+	"errors"
 
+	"vault-plugin-auth-kubernetes/internal/kube"
 	"vault-plugin-auth-kubernetes/internal/refusal"
 )
 
@@ -62,7 +64,10 @@ var renewalSteps = []step[*decision]{{refusal.StepRenewal, (*decision).checkAcco
 func run[T any](ctx context.Context, on T, observer Observer, steps []step[T]) error {
 	var refused error
 	for _, s := range steps {
-		err := s.run(on, ctx)
+		err := outOfTime(ctx)
+		if err == nil {
+			err = outOfTimeIn(ctx, s.run(on, ctx))
+		}
 		if err != nil && refused == nil {
 			refused = &refusal.StepError{Step: s.name, Err: err}
 		}
@@ -71,6 +76,29 @@ func run[T any](ctx context.Context, on T, observer Observer, steps []step[T]) e
 		}
 	}
 	return refused
+}
+
+// outOfTime is the refusal of who has no time left, or has hung up.
+func outOfTime(ctx context.Context) error {
+	switch err := ctx.Err(); {
+	case err == nil:
+		return nil
+	case errors.Is(err, context.Canceled):
+		return &refusal.Refusal{Kind: refusal.CouldNotAsk, Class: string(kube.Canceled), Reason: "the client went away", Err: err}
+	default:
+		return &refusal.Refusal{
+			Kind: refusal.CouldNotAsk, Operator: true, Class: string(kube.Busy), Reason: "there was no time left", Err: err,
+			Remedy: "look at what takes the time: the API server's answers, or selectors that search long annotations; request_timeout of the configuration says how much there is",
+		}
+	}
+}
+
+// outOfTimeIn sorts an error of the context's own, which ended a step.
+func outOfTimeIn(ctx context.Context, err error) error {
+	if err != nil && ctx.Err() != nil && errors.Is(err, ctx.Err()) && refusal.KindOf(err) == 0 {
+		return outOfTime(ctx)
+	}
+	return err
 }
 
 // Steps are those of a login in their order, under a role or by rules, for whoever lists
