@@ -83,7 +83,7 @@ func tokenMetadata(f *login.Finding, who identity.Account) map[string]string {
 	metadata.SetIfAny(own, metadata.Pod, who.Pod().Name)
 	metadata.SetIfAny(own, metadata.Node, who.Node().Name)
 	if f.Granted != nil {
-		own[metadata.Rules] = metadata.Joined(f.Granted.Rules)
+		own[metadata.Rules] = metadata.Listed(f.Granted.Rules)
 	}
 	return own
 }

@@ -3,10 +3,9 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"runtime"
+	"errors"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/hashicorp/vault/sdk/framework"
@@ -18,6 +17,7 @@ import (
 	"vault-plugin-auth-kubernetes/internal/cluster"
 	"vault-plugin-auth-kubernetes/internal/config"
 	"vault-plugin-auth-kubernetes/internal/consultoken"
+	"vault-plugin-auth-kubernetes/internal/contain"
 	"vault-plugin-auth-kubernetes/internal/kube"
 	"vault-plugin-auth-kubernetes/internal/login"
 	"vault-plugin-auth-kubernetes/internal/role"
@@ -129,6 +129,24 @@ func newBackend() *backend {
 // here as the host's storage would refuse it; its error would come back through the
 // plugin protocol as an internal one.
 func (b *backend) HandleRequest(ctx context.Context, req *logical.Request) (*logical.Response, error) {
+	response, err := b.handle(ctx, req)
+	return response, b.contained(req, err)
+}
+
+// errFault is what the caller of a request reads that came upon a panic.
+var errFault = errors.New("internal error: Vault's server log says where")
+
+// contained writes where a panic happened to the log, and says no more to whoever called.
+func (b *backend) contained(req *logical.Request, err error) error {
+	if fault := (*contain.Fault)(nil); errors.As(err, &fault) {
+		b.Logger().Error("a request ended by a fault of the plugin; please report it", "mount", req.MountPoint, "operation", req.Operation, "fault", fault.Error())
+		return errFault
+	}
+	return err
+}
+
+func (b *backend) handle(ctx context.Context, req *logical.Request) (response *logical.Response, err error) {
+	defer contain.Panics(&err)
 	numbersAsSent(req)
 	emptyPairsAsNone(req)
 	documentsAsSent(req)
@@ -143,12 +161,14 @@ func (b *backend) HandleRequest(ctx context.Context, req *logical.Request) (*log
 			return withoutSecrets(req, logical.ErrorResponse(err.Error()), nil)
 		}
 	}
-	response, err := b.Backend.HandleRequest(ctx, req)
+	response, err = b.Backend.HandleRequest(ctx, req)
 	return withoutSecrets(req, response, err)
 }
 
 // HandleExistenceCheck is called by the host before a write.
 func (b *backend) HandleExistenceCheck(ctx context.Context, req *logical.Request) (checkFound, exists bool, err error) {
+	defer func() { err = b.contained(req, err) }()
+	defer contain.Panics(&err)
 	if isRelative(req.Path) {
 		return false, false, nil // left to HandleRequest
 	}
@@ -197,7 +217,7 @@ func (b *backend) newCluster() *cluster.Current {
 		PodToken:  func() (string, error) { return b.podToken.Read() },
 		Reviewer:  newReviewer,
 		Now:       b.time,
-		Sleep:     b.sleep,
+		After:     func(d time.Duration) <-chan time.Time { return b.after(d) },
 		UserAgent: "vault-plugin-auth-kubernetes/" + version,
 		Meter:     &b.metrics.Meter,
 		Turn:      b.turnAtWork,
@@ -228,16 +248,6 @@ func (b *backend) newRules() *rules.Store {
 		},
 		Read: func() { b.metrics.RuleLoads.Inc() },
 	})
-}
-
-// sleep waits as b.after says, which tests replace.
-func (b *backend) sleep(ctx context.Context, d time.Duration) error {
-	select {
-	case <-b.after(d):
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
 
 // loadRole is the cache's loader; last is the role as it was read before.
@@ -315,10 +325,7 @@ func (v view) Now() time.Time                              { return v.b.now() }
 
 func (v view) Turn(ctx context.Context) (release func(), err error) { return v.b.turnAtWork(ctx) }
 
-// work are the turns of the mounts of this process at what takes long: one processor is
-// left for what does not.
-var work = sync.OnceValue(func() *turn.Shares { return turn.NewShares(max(1, runtime.GOMAXPROCS(0)-1)) })
-
+// turnAtWork is a turn of the mount at what takes long.
 func (b *backend) turnAtWork(ctx context.Context) (release func(), err error) {
-	return work().Take(ctx, b)
+	return turn.Work().Take(ctx, b)
 }

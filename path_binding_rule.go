@@ -80,11 +80,11 @@ func ruleFields() map[string]*framework.FieldSchema {
 	return map[string]*framework.FieldSchema{
 		"name": {
 			Type:        framework.TypeString,
-			Description: "Name of the rule; upper and lower case are the same.",
+			Description: "Name of the rule, of at most 256 bytes; upper and lower case are the same.",
 		},
 		"description": {
 			Type:        framework.TypeString,
-			Description: "What the rule is for.",
+			Description: "What the rule is for, in at most 4096 bytes.",
 		},
 		"selector": {
 			Type: framework.TypeString,
@@ -208,6 +208,13 @@ func (b *backend) ruleMerge(ctx context.Context, s logical.Storage, req *logical
 		r = &rules.Entry{}
 	}
 	before, named := *r, patched(data)
+	written := ""
+	if named("description") {
+		written = data.Get("description").(string)
+	}
+	if reason := rules.TooLong(name, written); reason != "" && (create || named("description")) {
+		return logical.ErrorResponse(reason), nil
+	}
 	// A rule without a selector is read with an empty one, and can be written as it was read.
 	saysItAgain := before.BindType != "" && before.Selector == ""
 	if selector := data.Get("selector").(string); named("selector") && strings.TrimSpace(selector) == "" && !saysItAgain {

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"vault-plugin-auth-kubernetes/internal/contain"
 )
 
 // ErrGaveUp is wrapped by the error of a caller whose own context ended while it
@@ -117,10 +119,17 @@ func (g *Group[K, T]) begin(key K, read Read[T]) *reading[T] {
 	g.readings[key] = r
 	go func() {
 		defer cancel()
-		value, err := read.From(ctx)
+		value, err := from(ctx, read)
 		g.end(key, r, value, err, read.Keep)
 	}()
 	return r
+}
+
+// from reads. A panic is an error for all who wait: nobody stands above this goroutine who
+// could keep it from ending the process.
+func from[T any](ctx context.Context, read Read[T]) (value T, err error) {
+	defer contain.Panics(&err)
+	return read.From(ctx)
 }
 
 func (g *Group[K, T]) context() (context.Context, context.CancelFunc) {

@@ -53,8 +53,8 @@ type Options struct {
 	// Reviewer makes the reviewer that asks the API server.
 	Reviewer func(c *Cluster) Reviewer
 	Now      func() time.Time
-	// Sleep waits, or fails as the context does.
-	Sleep func(ctx context.Context, d time.Duration) error
+	// After is time.After, or what tests replace it with.
+	After func(d time.Duration) <-chan time.Time
 	// UserAgent is how requests name the plugin.
 	UserAgent string
 
@@ -111,7 +111,7 @@ func (o *Options) make(ctx context.Context, entry *config.Entry) (c *Cluster, er
 		c.Reviewer = newRememberingReviewer(ctx, c.Anew, entry.TokenReviewCacheTTL, o.Now, o.Looked)
 	}
 	if entry.VerifyWithClusterKeys {
-		c.Signing = newSigningKeys(ctx, c.Client, c.SelfReview, o.Now, o.Sleep)
+		c.Signing = newSigningKeys(ctx, c.Client, c.SelfReview, o.Now, o.After)
 	}
 	return c, nil
 }

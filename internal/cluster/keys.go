@@ -22,16 +22,16 @@ type SigningKeys struct {
 	fetch      func(ctx context.Context, loginToken string) ([]byte, error)
 	selfReview func() bool
 	now        func() time.Time
-	sleep      func(ctx context.Context, d time.Duration) error
+	after      func(d time.Duration) <-chan time.Time
 	reading    *cache.Group[struct{}, struct{}]
 	ring       keyring
 	awaiting   atomic.Int64
 }
 
 // newSigningKeys makes keys whose readings end with ctx.
-func newSigningKeys(ctx context.Context, client *kube.Client, selfReview func() bool, now func() time.Time, sleep func(context.Context, time.Duration) error) *SigningKeys {
+func newSigningKeys(ctx context.Context, client *kube.Client, selfReview func() bool, now func() time.Time, after func(time.Duration) <-chan time.Time) *SigningKeys {
 	return &SigningKeys{
-		fetch: client.SigningKeys, selfReview: selfReview, now: now, sleep: sleep,
+		fetch: client.SigningKeys, selfReview: selfReview, now: now, after: after,
 		reading: cache.NewGroup[struct{}, struct{}](ctx, 0),
 	}
 }
@@ -91,7 +91,12 @@ func (s *SigningKeys) await(ctx context.Context, t *token.Unverified, came int) 
 // be one. An error is the caller's own deadline.
 func (s *SigningKeys) next(ctx context.Context, loginToken string) error {
 	if wait := s.ring.wait(s.now()); wait > 0 && !s.ring.state().Reading {
-		return s.sleep(ctx, wait) // and look again: somebody else may have read them
+		select {
+		case <-s.after(wait): // and look again: somebody else may have read them
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
 	_, err := s.reading.Do(ctx, struct{}{}, s.read(loginToken))
 	return err

@@ -4,6 +4,7 @@
 package metadata
 
 import (
+	"fmt"
 	"maps"
 	"strings"
 )
@@ -35,6 +36,21 @@ func Reserved() []string {
 		UID, Name, Namespace, SecretName,
 		Cluster, ConsulNamespace, ConsulService, ConsulNode,
 	}
+}
+
+// Listed is Joined in no more bytes than one value may have: of names that do not fit it
+// says how many there are. What it is for is to be read; nothing is decided by it.
+func Listed(names []string) string {
+	all := Joined(names)
+	if len(all) <= MaxValueBytes {
+		return all
+	}
+	const room = len(" and 1000000 more")
+	count, length := 0, 0
+	for ; count < len(names) && length+len(names[count])+1 <= MaxValueBytes-room; count++ {
+		length += len(names[count]) + 1
+	}
+	return fmt.Sprintf("%s and %d more", Joined(names[:count]), len(names)-count)
 }
 
 // Joined is how several services, nodes or rules stand in one value.

@@ -45,6 +45,24 @@ func (e *Entry) Rule(name string) binding.Rule {
 	}
 }
 
+// Bounds of what is written, in bytes. Names stand in the metadata of tokens and in the
+// log; a rule that was stored before goes on whatever it has.
+const (
+	MaxNameBytes        = 256
+	MaxDescriptionBytes = 4 << 10
+)
+
+// TooLong says what of a rule that is written is too long; "" if nothing is.
+func TooLong(name, description string) string {
+	switch {
+	case len(name) > MaxNameBytes:
+		return fmt.Sprintf("name: %d bytes long, more than the %d that are allowed", len(name), MaxNameBytes)
+	case len(description) > MaxDescriptionBytes:
+		return fmt.Sprintf("description: %d bytes long, more than the %d that are allowed", len(description), MaxDescriptionBytes)
+	}
+	return ""
+}
+
 // Key is where a rule is stored.
 func Key(name string) string { return Prefix + strings.ToLower(name) }
 
