@@ -46,7 +46,7 @@ func newTenancy(t *testing.T) *tenancy {
 	return &tenancy{mount: m, own: token("ci", "web"), others: map[string]string{
 		"an account of the same name, in a pod of such a name on the node": token("evil", "web"),
 		"an account of another name with the annotation":                   token("evil", "other"),
-		"a token that is bound to the node alone":                          m.api.Token("evil", "web", both, kubetest.BoundToNode("gpu-1")),
+		"a token that is bound to the node alone":                          m.api.Token("evil", "web", both, m.api.BoundToNode("gpu-1")),
 	}}
 }
 

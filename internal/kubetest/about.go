@@ -55,12 +55,13 @@ func (s *Server) serveAccess(w http.ResponseWriter, r *http.Request, caller *aut
 		return
 	}
 	asked := review.Spec.ResourceAttributes
-	verb := "get"
-	if Resource(asked.Resource) == TokenReviews {
-		verb = "create"
+	resource := Resource(asked.Resource)
+	if asked.Verb == "list" || asked.Verb == "watch" {
+		resource = "watch/" + resource
+	} else if asked.Verb != verbOf(resource) {
+		resource = ""
 	}
-	review.Status.Allowed = asked.Verb == verb && asked.Group == groupOf(Resource(asked.Resource)) &&
-		s.allows(caller.Username, Resource(asked.Resource))
+	review.Status.Allowed = asked.Group == groupOf(resource) && s.allows(caller.Username, resource)
 	writeObject(w, r, http.StatusCreated, authzv1.SchemeGroupVersion, review)
 }
 

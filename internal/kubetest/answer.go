@@ -34,24 +34,15 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, t target, caller 
 	switch t.resource {
 	case TokenReviews:
 		s.serveReview(w, r)
-	case ServiceAccounts:
-		s.mu.Lock()
-		account := s.serviceAccounts[objectKey{t.namespace, t.name}].DeepCopy()
-		s.mu.Unlock()
-		if account == nil {
-			writeStatus(w, r, apierrors.NewNotFound(corev1.Resource("serviceaccounts"), t.name))
+	case ServiceAccounts, Namespaces, Pods:
+		object := s.object(t)
+		if object == nil {
+			writeStatus(w, r, apierrors.NewNotFound(corev1.Resource(string(t.resource)), t.name))
 			return
 		}
-		writeObject(w, r, http.StatusOK, corev1.SchemeGroupVersion, account)
-	case Namespaces:
-		s.mu.Lock()
-		namespace := s.namespaces[t.name].DeepCopy()
-		s.mu.Unlock()
-		if namespace == nil {
-			writeStatus(w, r, apierrors.NewNotFound(corev1.Resource("namespaces"), t.name))
-			return
-		}
-		writeObject(w, r, http.StatusOK, corev1.SchemeGroupVersion, namespace)
+		writeObject(w, r, http.StatusOK, corev1.SchemeGroupVersion, object)
+	case PodWatch, ServiceAccountWatch:
+		s.serveCollection(w, r, t.resource)
 	case SigningKeys:
 		s.serveSigningKeys(w)
 	case SelfReviews, AccessReviews, Discovery, Version:
@@ -61,18 +52,51 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, t target, caller 
 	}
 }
 
-func (s *Server) serveSigningKeys(w http.ResponseWriter) {
+// object is a copy of the one that a request is about; nil if there is none.
+func (s *Server) object(t target) runtime.Object {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	key := objectKey{t.namespace, t.name}
+	if account := s.serviceAccounts[key]; t.resource == ServiceAccounts && account != nil {
+		return account.DeepCopy()
+	}
+	if pod := s.pods[key]; t.resource == Pods && pod != nil {
+		return pod.DeepCopy()
+	}
+	if namespace := s.namespaces[t.name]; t.resource == Namespaces && namespace != nil {
+		return namespace.DeepCopy()
+	}
+	return nil
+}
+
+// KeySet is the JSON Web Key Set that the server publishes.
+func (s *Server) KeySet() []byte {
 	var set jose.JSONWebKeySet
 	for _, key := range s.keys.all() {
 		set.Keys = append(set.Keys, jose.JSONWebKey{Key: key.signer().Public(), KeyID: key.ID, Use: "sig"})
 	}
 	body, err := json.Marshal(set)
 	if err != nil {
-		http.Error(w, err.Error(), http.StatusInternalServerError)
-		return
+		panic(err) // public keys always marshal
 	}
+	return body
+}
+
+func (s *Server) serveSigningKeys(w http.ResponseWriter) {
 	w.Header().Set("Content-Type", "application/jwk-set+json")
-	_, _ = w.Write(body) // the client may be gone
+	_, _ = w.Write(s.KeySet()) // the client may be gone
+}
+
+// Review is what the server finds of a token, as in the status of a TokenReview.
+func (s *Server) Review(token string, audiences []string) authv1.TokenReviewStatus {
+	if len(audiences) == 0 {
+		audiences = []string{s.Issuer}
+	}
+	user, valid, err := s.authenticate(token, audiences)
+	if err != nil {
+		return authv1.TokenReviewStatus{Error: err.Error()}
+	}
+	return authv1.TokenReviewStatus{Authenticated: true, User: *user, Audiences: valid}
 }
 
 func (s *Server) serveReview(w http.ResponseWriter, r *http.Request) {
@@ -81,15 +105,7 @@ func (s *Server) serveReview(w http.ResponseWriter, r *http.Request) {
 		writeStatus(w, r, err)
 		return
 	}
-	wanted := review.Spec.Audiences
-	if len(wanted) == 0 {
-		wanted = []string{s.Issuer}
-	}
-	if user, audiences, err := s.authenticate(review.Spec.Token, wanted); err != nil {
-		review.Status.Error = err.Error()
-	} else {
-		review.Status = authv1.TokenReviewStatus{Authenticated: true, User: *user, Audiences: audiences}
-	}
+	review.Status = s.Review(review.Spec.Token, review.Spec.Audiences)
 	s.mu.Lock()
 	change := s.onReview
 	s.mu.Unlock()

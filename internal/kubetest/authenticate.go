@@ -13,6 +13,7 @@ import (
 	authv1 "k8s.io/api/authentication/v1"
 	authzv1 "k8s.io/api/authorization/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
@@ -26,13 +27,9 @@ type claims struct {
 	Audience   jwt.Audience     `json:"aud"`
 	Expiry     *jwt.NumericDate `json:"exp"`
 	NotBefore  *jwt.NumericDate `json:"nbf"`
+	IssuedAt   *jwt.NumericDate `json:"iat"`
 	ID         string           `json:"jti"`
-	Kubernetes struct {
-		Namespace      string          `json:"namespace"`
-		ServiceAccount objectReference `json:"serviceaccount"`
-		Pod            objectReference `json:"pod"`
-		Node           objectReference `json:"node"`
-	} `json:"kubernetes.io"`
+	Kubernetes boundTo          `json:"kubernetes.io"`
 
 	LegacyNamespace string `json:"kubernetes.io/serviceaccount/namespace"`
 	LegacyName      string `json:"kubernetes.io/serviceaccount/service-account.name"`
@@ -44,6 +41,19 @@ type objectReference struct {
 	Name string `json:"name"`
 	UID  string `json:"uid"`
 }
+
+// boundTo is whose a projected token is, and what it ends with.
+type boundTo struct {
+	Namespace      string           `json:"namespace"`
+	ServiceAccount objectReference  `json:"serviceaccount"`
+	Secret         *objectReference `json:"secret"`
+	Pod            *objectReference `json:"pod"`
+	Node           *objectReference `json:"node"`
+}
+
+// leeway is what kube-apiserver allows clocks to differ, and how long it takes an object
+// whose deletionTimestamp has passed for one that is still there.
+const leeway = time.Minute
 
 // authenticate tells whose a token is, and for which of the wanted audiences it is
 // valid. The errors are the texts of kube-apiserver.
@@ -81,32 +91,31 @@ func (s *Server) verify(token string) (*claims, error) {
 	return nil, errInvalidBearerToken
 }
 
-// lookUp checks that all that the token is bound to is still there.
+// lookUp checks that all that the token is bound to is still there, in the order of
+// kube-apiserver.
 func (s *Server) lookUp(token string, c *claims) (*authv1.UserInfo, error) {
 	now := time.Now()
-	if c.Expiry != nil && now.After(c.Expiry.Time()) {
-		return nil, errors.New("service account token has expired")
-	}
-	if c.NotBefore != nil && now.Before(c.NotBefore.Time()) {
-		return nil, errors.New("service account token is not valid yet")
+	if err := checkTime(c, now); err != nil {
+		return nil, err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	extra := map[string]authv1.ExtraValue{}
 	namespace, account := c.Kubernetes.Namespace, c.Kubernetes.ServiceAccount
-	var err error
 	if c.Issuer == legacyIssuer {
 		namespace, account = c.LegacyNamespace, objectReference{c.LegacyName, c.LegacyUID}
-		err = s.checkSecret(token, namespace, c.LegacySecret)
-	} else {
+		if err := s.checkSecret(token, namespace, c.LegacySecret); err != nil {
+			return nil, err
+		}
+	}
+	if err := s.checkAccount(namespace, account, now); err != nil {
+		return nil, err
+	}
+	if c.Issuer != legacyIssuer {
+		if err := s.checkBound(&c.Kubernetes, extra, now); err != nil {
+			return nil, err
+		}
 		extra["authentication.kubernetes.io/credential-id"] = authv1.ExtraValue{"JTI=" + c.ID}
-		err = s.checkPod(c, extra)
-	}
-	if err != nil {
-		return nil, err
-	}
-	if err := s.checkAccount(namespace, account); err != nil {
-		return nil, err
 	}
 	return &authv1.UserInfo{
 		Username: username(namespace, account.Name),
@@ -116,13 +125,34 @@ func (s *Server) lookUp(token string, c *claims) (*authv1.UserInfo, error) {
 	}, nil
 }
 
-func (s *Server) checkAccount(namespace string, account objectReference) error {
-	found := s.serviceAccounts[objectKey{namespace, account.Name}]
-	if found == nil {
-		return fmt.Errorf("serviceaccounts %q not found", account.Name)
+func checkTime(c *claims, now time.Time) error {
+	switch {
+	case c.NotBefore != nil && now.Add(leeway).Before(c.NotBefore.Time()):
+		return errors.New("service account token is not valid yet")
+	case c.Expiry != nil && now.Add(-leeway).After(c.Expiry.Time()):
+		return errors.New("service account token has expired")
+	case c.IssuedAt != nil && now.Add(leeway).Before(c.IssuedAt.Time()):
+		return errors.New("service account token is issued in the future")
 	}
-	if string(found.UID) != account.UID {
+	return nil
+}
+
+// isOver tells whether an object that is being deleted counts as gone: its
+// deletionTimestamp, which holds a pod's grace period already, has passed.
+func isOver(object metav1.Object, now time.Time) bool {
+	at := object.GetDeletionTimestamp()
+	return at != nil && at.Time.Before(now.Add(-leeway))
+}
+
+func (s *Server) checkAccount(namespace string, account objectReference, now time.Time) error {
+	found := s.serviceAccounts[objectKey{namespace, account.Name}]
+	switch {
+	case found == nil:
+		return fmt.Errorf("serviceaccounts %q not found", account.Name)
+	case string(found.UID) != account.UID:
 		return fmt.Errorf("service account UID (%s) does not match claim (%s)", found.UID, account.UID)
+	case isOver(found, now):
+		return fmt.Errorf("service account %s/%s has been deleted", namespace, account.Name)
 	}
 	return nil
 }
@@ -138,27 +168,46 @@ func (s *Server) checkSecret(token, namespace, name string) error {
 	return nil
 }
 
-func (s *Server) checkPod(c *claims, extra map[string]authv1.ExtraValue) error {
-	reportNode := func() {
-		if node := c.Kubernetes.Node; node.Name != "" {
-			extra["authentication.kubernetes.io/node-name"] = authv1.ExtraValue{node.Name}
-			if node.UID != "" { // that of a node that was there
-				extra["authentication.kubernetes.io/node-uid"] = authv1.ExtraValue{node.UID}
-			}
+// checkBound looks at the secret, then the pod, then the node. That of a pod is copied
+// and not looked at.
+func (s *Server) checkBound(to *boundTo, extra map[string]authv1.ExtraValue, now time.Time) error {
+	errGone := errors.New("service account token has been invalidated")
+	if to.Secret != nil {
+		secret := s.secrets[objectKey{to.Namespace, to.Secret.Name}]
+		switch {
+		case secret == nil || isOver(secret, now):
+			return errGone
+		case string(secret.UID) != to.Secret.UID:
+			return fmt.Errorf("secret UID (%s) does not match service account secret ref claim (%s)", secret.UID, to.Secret.UID)
 		}
 	}
-	bound := c.Kubernetes.Pod
-	if bound.Name == "" {
-		reportNode()
+	if to.Pod != nil {
+		pod := s.pods[objectKey{to.Namespace, to.Pod.Name}]
+		switch {
+		case pod == nil || isOver(pod, now):
+			return errGone
+		case string(pod.UID) != to.Pod.UID:
+			return fmt.Errorf("pod UID (%s) does not match service account pod ref claim (%s)", pod.UID, to.Pod.UID)
+		}
+		extra["authentication.kubernetes.io/pod-name"] = authv1.ExtraValue{to.Pod.Name}
+		extra["authentication.kubernetes.io/pod-uid"] = authv1.ExtraValue{to.Pod.UID}
+	}
+	if to.Node == nil {
 		return nil
 	}
-	pod := s.pods[objectKey{c.Kubernetes.Namespace, bound.Name}]
-	if pod == nil || string(pod.UID) != bound.UID {
-		return errors.New("service account token has been invalidated")
+	if to.Pod == nil {
+		node := s.nodes[to.Node.Name]
+		switch {
+		case node == nil || isOver(node, now):
+			return errGone
+		case string(node.UID) != to.Node.UID:
+			return fmt.Errorf("node UID (%s) does not match service account node ref claim (%s)", node.UID, to.Node.UID)
+		}
 	}
-	extra["authentication.kubernetes.io/pod-name"] = authv1.ExtraValue{bound.Name}
-	extra["authentication.kubernetes.io/pod-uid"] = authv1.ExtraValue{bound.UID}
-	reportNode()
+	extra["authentication.kubernetes.io/node-name"] = authv1.ExtraValue{to.Node.Name}
+	if to.Node.UID != "" { // that of a node that was there
+		extra["authentication.kubernetes.io/node-uid"] = authv1.ExtraValue{to.Node.UID}
+	}
 	return nil
 }
 
@@ -185,11 +234,11 @@ func (s *Server) authorize(user string, t target) *apierrors.StatusError {
 		return nil
 	}
 	resource := schema.GroupResource{Group: groupOf(t.resource), Resource: string(t.resource)}
-	verb, scope := "get", "at the cluster scope"
+	verb, scope := verbOf(t.resource), "at the cluster scope"
 	switch t.resource {
-	case TokenReviews, SelfReviews, AccessReviews:
-		verb = "create"
-	case ServiceAccounts:
+	case TokenReviews, SelfReviews, AccessReviews, PodWatch, ServiceAccountWatch:
+		resource.Resource = nameOf(t.resource)
+	case ServiceAccounts, Pods:
 		scope = fmt.Sprintf("in the namespace %q", t.namespace)
 	case Namespaces:
 		scope = fmt.Sprintf("in the namespace %q", t.name)

@@ -96,11 +96,33 @@ type keyring struct {
 	mu    sync.Mutex
 	ecdsa Key
 	rsa   *Key
+	// retired are keys that tokens are no longer signed with and still accepted by.
+	retired []Key
 }
 
 // ECDSAKey is the key that the server's tokens are signed with unless they ask for
 // another.
-func (s *Server) ECDSAKey() Key { return s.keys.ecdsa }
+func (s *Server) ECDSAKey() Key {
+	s.keys.mu.Lock()
+	defer s.keys.mu.Unlock()
+	return s.keys.ecdsa
+}
+
+// RotateKey makes a new key, with which tokens are signed from now on. Those of the key
+// before it are accepted until RetireKeys.
+func (s *Server) RotateKey() {
+	s.keys.mu.Lock()
+	defer s.keys.mu.Unlock()
+	s.keys.retired = append(s.keys.retired, s.keys.ecdsa)
+	s.keys.ecdsa = NewECDSAKey()
+}
+
+// RetireKeys takes away all keys from before the last rotation; what they signed is void.
+func (s *Server) RetireKeys() {
+	s.keys.mu.Lock()
+	defer s.keys.mu.Unlock()
+	s.keys.retired = nil
+}
 
 // RSAKey is a second key whose tokens the server accepts.
 func (s *Server) RSAKey() Key {
@@ -117,10 +139,11 @@ func (s *Server) RSAKey() Key {
 func (k *keyring) all() []Key {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	keys := append([]Key{k.ecdsa}, k.retired...)
 	if k.rsa == nil {
-		return []Key{k.ecdsa}
+		return keys
 	}
-	return []Key{k.ecdsa, *k.rsa}
+	return append(keys, *k.rsa)
 }
 
 func (k *keyring) public() (public []any) {

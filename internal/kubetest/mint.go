@@ -70,16 +70,40 @@ func (s *Server) BoundToPod(name string) Change {
 		pod := s.pods[objectKey{own["namespace"].(string), name}]
 		own["pod"] = ref(pod.Name, string(pod.UID))
 		if pod.Spec.NodeName != "" {
-			own["node"] = ref(pod.Spec.NodeName, "uid-of-"+pod.Spec.NodeName)
+			own["node"] = ref(pod.Spec.NodeName, string(s.ensureNode(pod.Spec.NodeName).UID))
 		}
 	}
 }
 
 // BoundToNode binds a projected token to a node alone, as kubectl create token
-// --bound-object-kind=Node does. Any node will do.
-func BoundToNode(name string) Change {
+// --bound-object-kind=Node does. The node is made if need be.
+func (s *Server) BoundToNode(name string) Change {
 	return func(d *Draft) {
-		d.Claims["kubernetes.io"].(map[string]any)["node"] = ref(name, "uid-of-"+name)
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		d.Claims["kubernetes.io"].(map[string]any)["node"] = ref(name, string(s.ensureNode(name).UID))
+	}
+}
+
+// BoundToSecret binds a projected token to a secret, which is made if need be.
+func (s *Server) BoundToSecret(name string) Change {
+	return func(d *Draft) {
+		own := d.Claims["kubernetes.io"].(map[string]any)
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		key := objectKey{own["namespace"].(string), name}
+		if s.secrets[key] == nil {
+			s.secrets[key] = &corev1.Secret{ObjectMeta: s.meta(key.namespace, name)}
+		}
+		own["secret"] = ref(name, string(s.secrets[key].UID))
+	}
+}
+
+// Lifetime sets iat, nbf and exp to a token that is issued now.
+func Lifetime(d time.Duration) Change {
+	return func(draft *Draft) {
+		now := time.Now()
+		draft.Claims["iat"], draft.Claims["nbf"], draft.Claims["exp"] = now.Unix(), now.Unix(), now.Add(d).Unix()
 	}
 }
 
@@ -90,7 +114,7 @@ func ref(name, uid string) map[string]any { return map[string]any{"name": name, 
 func (s *Server) Token(namespace, name string, changes ...Change) string {
 	now := time.Now()
 	d := &Draft{
-		Key: s.keys.ecdsa,
+		Key: s.ECDSAKey(),
 		Claims: map[string]any{
 			"iss": s.Issuer,
 			"sub": username(namespace, name),
@@ -113,7 +137,7 @@ func (s *Server) Token(namespace, name string, changes ...Change) string {
 func (s *Server) LegacyToken(namespace, name, secret string, changes ...Change) string {
 	const prefix = "kubernetes.io/serviceaccount/"
 	d := &Draft{
-		Key: s.keys.ecdsa,
+		Key: s.ECDSAKey(),
 		Claims: map[string]any{
 			"iss":                           legacyIssuer,
 			"sub":                           username(namespace, name),
@@ -127,7 +151,7 @@ func (s *Server) LegacyToken(namespace, name, secret string, changes ...Change) 
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.secrets[objectKey{namespace, secret}] = &corev1.Secret{
-		ObjectMeta: meta(namespace, secret),
+		ObjectMeta: s.meta(namespace, secret),
 		Type:       corev1.SecretTypeServiceAccountToken,
 		Data:       map[string][]byte{corev1.ServiceAccountTokenKey: []byte(token)},
 	}

@@ -4,10 +4,12 @@ import (
 	"maps"
 	"strconv"
 	"sync/atomic"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/watch"
 )
 
 // objectKey finds an object within its kind.
@@ -22,8 +24,13 @@ func newUID() types.UID {
 	return types.UID("00000000-0000-4000-8000-000000000000"[:36-len(digits)] + digits)
 }
 
-func meta(namespace, name string) metav1.ObjectMeta {
-	return metav1.ObjectMeta{Namespace: namespace, Name: name, UID: newUID(), ResourceVersion: "1", CreationTimestamp: metav1.Now()}
+// meta is that of a new object. s.mu is held.
+func (s *Server) meta(namespace, name string) metav1.ObjectMeta {
+	s.version++
+	return metav1.ObjectMeta{
+		Namespace: namespace, Name: name, UID: newUID(),
+		ResourceVersion: strconv.FormatUint(s.version, 10), CreationTimestamp: metav1.Now(),
+	}
 }
 
 // AddNamespace makes a namespace, or replaces the labels of one that exists. As in
@@ -41,7 +48,7 @@ func (s *Server) ensureNamespace(name string) {
 	if s.namespaces[name] == nil {
 		s.namespaces[name] = &corev1.Namespace{
 			TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Namespace"},
-			ObjectMeta: meta("", name),
+			ObjectMeta: s.meta("", name),
 			Spec:       corev1.NamespaceSpec{Finalizers: []corev1.FinalizerName{corev1.FinalizerKubernetes}},
 			Status:     corev1.NamespaceStatus{Phase: corev1.NamespaceActive},
 		}
@@ -66,9 +73,14 @@ func (s *Server) AddServiceAccount(namespace, name string) (uid string) {
 	s.ensureNamespace(namespace)
 	account := &corev1.ServiceAccount{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "ServiceAccount"},
-		ObjectMeta: meta(namespace, name),
+		ObjectMeta: s.meta(namespace, name),
 	}
-	s.serviceAccounts[objectKey{namespace, name}] = account
+	key := objectKey{namespace, name}
+	if before := s.serviceAccounts[key]; before != nil {
+		s.deleted(ServiceAccountWatch, &before.ObjectMeta)
+	}
+	s.serviceAccounts[key] = account
+	s.happened(ServiceAccountWatch, watch.Added, &account.ObjectMeta)
 	return string(account.UID)
 }
 
@@ -76,21 +88,29 @@ func (s *Server) AddServiceAccount(namespace, name string) (uid string) {
 func (s *Server) Annotate(namespace, name string, annotations map[string]string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.serviceAccounts[objectKey{namespace, name}].Annotations = maps.Clone(annotations)
+	account := s.serviceAccounts[objectKey{namespace, name}]
+	account.Annotations = maps.Clone(annotations)
+	s.changed(ServiceAccountWatch, &account.ObjectMeta)
 }
 
 // Label replaces the labels of a service account that exists.
 func (s *Server) Label(namespace, name string, labels map[string]string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.serviceAccounts[objectKey{namespace, name}].Labels = maps.Clone(labels)
+	account := s.serviceAccounts[objectKey{namespace, name}]
+	account.Labels = maps.Clone(labels)
+	s.changed(ServiceAccountWatch, &account.ObjectMeta)
 }
 
 // DeleteServiceAccount removes a service account; its tokens are void from then on.
 func (s *Server) DeleteServiceAccount(namespace, name string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.serviceAccounts, objectKey{namespace, name})
+	key := objectKey{namespace, name}
+	if account := s.serviceAccounts[key]; account != nil {
+		s.deleted(ServiceAccountWatch, &account.ObjectMeta)
+		delete(s.serviceAccounts, key)
+	}
 }
 
 // AddPod makes a pod and returns its uid. node is the name of the node that it
@@ -98,8 +118,13 @@ func (s *Server) DeleteServiceAccount(namespace, name string) {
 func (s *Server) AddPod(namespace, name, node string) (uid string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	pod := &corev1.Pod{ObjectMeta: meta(namespace, name), Spec: corev1.PodSpec{NodeName: node}}
-	s.pods[objectKey{namespace, name}] = pod
+	pod := &corev1.Pod{ObjectMeta: s.meta(namespace, name), Spec: corev1.PodSpec{NodeName: node}}
+	key := objectKey{namespace, name}
+	if before := s.pods[key]; before != nil {
+		s.deleted(PodWatch, &before.ObjectMeta)
+	}
+	s.pods[key] = pod
+	s.happened(PodWatch, watch.Added, &pod.ObjectMeta)
 	return string(pod.UID)
 }
 
@@ -107,7 +132,42 @@ func (s *Server) AddPod(namespace, name, node string) (uid string) {
 func (s *Server) DeletePod(namespace, name string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.pods, objectKey{namespace, name})
+	key := objectKey{namespace, name}
+	if pod := s.pods[key]; pod != nil {
+		s.deleted(PodWatch, &pod.ObjectMeta)
+		delete(s.pods, key)
+	}
+}
+
+// BeginDeletion gives an object a deletionTimestamp, as the deletion of one with
+// finalizers does, or that of a pod with a grace period, which is added to now.
+func (s *Server) BeginDeletion(resource Resource, namespace, name string, grace time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	at := metav1.NewTime(time.Now().Add(grace))
+	key := objectKey{namespace, name}
+	if account := s.serviceAccounts[key]; resource == ServiceAccounts && account != nil {
+		account.DeletionTimestamp = &at
+		s.changed(ServiceAccountWatch, &account.ObjectMeta)
+	}
+	if pod := s.pods[key]; resource == Pods && pod != nil {
+		pod.DeletionTimestamp = &at
+		s.changed(PodWatch, &pod.ObjectMeta)
+	}
+}
+
+// DeleteNode removes a node; tokens that are bound to it alone are void from then on.
+func (s *Server) DeleteNode(name string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.nodes, name)
+}
+
+func (s *Server) ensureNode(name string) *corev1.Node {
+	if s.nodes[name] == nil {
+		s.nodes[name] = &corev1.Node{ObjectMeta: s.meta("", name)}
+	}
+	return s.nodes[name]
 }
 
 // DeleteSecret removes the secret of a legacy token, which is void from then on.

@@ -16,6 +16,10 @@ const (
 	TokenReviews    Resource = "tokenreviews"
 	ServiceAccounts Resource = "serviceaccounts"
 	Namespaces      Resource = "namespaces"
+	Pods            Resource = "pods"
+	// PodWatch and ServiceAccountWatch are the lists and watches of all of them.
+	PodWatch            Resource = "watch/pods"
+	ServiceAccountWatch Resource = "watch/serviceaccounts"
 	// SigningKeys is the published key set, which every service account may read.
 	SigningKeys Resource = "jwks"
 	// Discovery is the document that names the issuer, with the same readers.
@@ -35,6 +39,8 @@ var wellKnown = map[string]Resource{
 	"GET /openid/v1/jwks":                   SigningKeys,
 	"GET /.well-known/openid-configuration": Discovery,
 	"GET /version":                          Version,
+	"GET /api/v1/pods":                      PodWatch,
+	"GET /api/v1/serviceaccounts":           ServiceAccountWatch,
 }
 
 // Request is a request that reached the server.
@@ -112,6 +118,8 @@ func parseTarget(r *http.Request) target {
 		return target{resource: Namespaces, name: parts[4]}
 	case len(parts) == 7 && parts[5] == "serviceaccounts":
 		return target{resource: ServiceAccounts, namespace: parts[4], name: parts[6]}
+	case len(parts) == 7 && parts[5] == "pods":
+		return target{resource: Pods, namespace: parts[4], name: parts[6]}
 	}
 	return target{}
 }

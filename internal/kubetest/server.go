@@ -1,7 +1,7 @@
 // Package kubetest is a Kubernetes API server for tests. It speaks TLS and HTTP/2
 // on a loopback port, has its own CA and its own signing keys, and answers
-// TokenReview, GET serviceaccount and GET namespace as kube-apiserver 1.36 does,
-// Status objects included, and what a client asks about itself and the server. Every request is recorded, and any can be made to fail
+// TokenReview, GET of a service account, a pod and a namespace, and the lists and watches
+// of pods and service accounts as kube-apiserver 1.36 does, Status objects included, and what a client asks about itself and the server. Every request is recorded, and any can be made to fail
 // in the ways in which API servers, and what stands before them, fail.
 //
 // It is for tests only: nothing of it is secure.
@@ -73,6 +73,8 @@ type Server struct {
 	granted         map[string]map[Resource]bool // by user name
 	revoked         map[string]map[Resource]bool // of what everybody has
 	ahead           time.Duration                // of the server's clock
+	nodes           map[string]*corev1.Node
+	history
 }
 
 // The service account of Server.Reviewer.
@@ -99,24 +101,34 @@ func StartWith(t testing.TB, o Options) *Server {
 	if err != nil {
 		t.Fatalf("kubetest: %v", err)
 	}
+	s := newServer()
+	s.CAPEM, s.options, s.ca = ca.pem, o, ca
+	s.certificate.Store(&certificate)
+	s.listen(o)
+	t.Cleanup(s.Close)
+	return s
+}
+
+// Unserved is a server that listens nowhere: what it would answer is had from Review,
+// List, Follow and KeySet. It may be made in a bubble of testing/synctest, where no
+// connection can be.
+func Unserved() *Server { return newServer() }
+
+func newServer() *Server {
 	s := &Server{
-		CAPEM:           ca.pem,
-		options:         o,
-		ca:              ca,
 		Issuer:          DefaultIssuer,
 		keys:            keyring{ecdsa: NewECDSAKey()},
 		namespaces:      map[string]*corev1.Namespace{},
 		serviceAccounts: map[objectKey]*corev1.ServiceAccount{},
 		pods:            map[objectKey]*corev1.Pod{},
 		secrets:         map[objectKey]*corev1.Secret{},
+		nodes:           map[string]*corev1.Node{},
 		granted:         map[string]map[Resource]bool{},
 		revoked:         map[string]map[Resource]bool{},
+		history:         newHistory(),
 	}
-	s.certificate.Store(&certificate)
-	s.listen(o)
-	t.Cleanup(s.Close)
 	s.AddServiceAccount(ReviewerNamespace, ReviewerName)
-	s.Grant(ReviewerNamespace, ReviewerName, TokenReviews, ServiceAccounts, Namespaces)
+	s.Grant(ReviewerNamespace, ReviewerName, TokenReviews, ServiceAccounts, Namespaces, Pods, PodWatch, ServiceAccountWatch)
 	s.Reviewer = s.Token(ReviewerNamespace, ReviewerName)
 	return s
 }

@@ -95,7 +95,7 @@ func TestReviewRefuses(t *testing.T) {
 	for name, token := range map[string]string{
 		"garbage":                  "garbage",
 		"another cluster's":        other.Token("apps", "web"),
-		"expired":                  s.Token("apps", "web", kubetest.Expiry(now.Add(-time.Minute))),
+		"expired":                  s.Token("apps", "web", kubetest.Expiry(now.Add(-2*time.Minute))),
 		"not valid yet":            s.Token("apps", "web", kubetest.Claim("nbf", now.Add(time.Hour).Unix())),
 		"wrong issuer":             s.Token("apps", "web", kubetest.Claim("iss", "https://example.com")),
 		"wrong audience":           s.Token("apps", "web", kubetest.Audience("vault")),
