@@ -1,8 +1,7 @@
-// Package identity holds the identity of a service account as a Kubernetes API
-// server confirmed it. An Identity can only be made from the status of an
-// authenticated TokenReview, so code that is handed one need not ask whether it
-// may be trusted. The package knows nothing of Vault, of the network, or of the
-// token that was reviewed.
+// Package identity holds the identity of a service account that somebody vouched for.
+// An Identity can only be made from the status of an authenticated TokenReview, or from
+// the claims of a token that internal/token verified, so code that is handed one need not
+// ask whether it may be trusted. The package knows nothing of Vault or of the network.
 package identity
 
 import (
@@ -13,6 +12,8 @@ import (
 
 	authv1 "k8s.io/api/authentication/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
+
+	"vault-plugin-auth-kubernetes/internal/token"
 )
 
 // Keys of status.user.extra in which the API server reports what a token is
@@ -49,7 +50,19 @@ type Identity struct {
 	audiences []string
 	pod       Object
 	node      Object
+	by        Means
 }
+
+// Means is by what an identity was verified. The words are fixed, and stand in logs,
+// metrics and the metadata of tokens.
+type Means string
+
+// The means. The zero value is for identities that come from a lease.
+const (
+	ByReview Means = "review" // the API server said so
+	ByKeys   Means = "keys"   // a key of the cluster signed it, and nobody was asked
+	ByLive   Means = "live"   // the same, and a watch knows that what it ends with is there
+)
 
 // FromReview makes the identity that a TokenReview confirmed. wantAudiences are
 // the audiences that were asked for in the review's spec; when there are any, at
@@ -88,6 +101,30 @@ func FromReview(status *authv1.TokenReviewStatus, wantAudiences []string) (Ident
 		audiences: slices.Clone(status.Audiences),
 		pod:       pod,
 		node:      nodeOf(pod, objectOf(one(status, extraNodeName), one(status, extraNodeUID))),
+		by:        ByReview,
+	}, nil
+}
+
+// FromVerified makes the identity of a token that a key of the cluster signed, under the
+// terms that whoever calls it asked of the token. The error wraps ErrNotServiceAccount.
+func FromVerified(v token.Verified, by Means) (Identity, error) {
+	account := v.ServiceAccount()
+	namespace, name, err := splitUsername(usernamePrefix + v.Namespace() + ":" + account.Name)
+	if err != nil {
+		return Identity{}, err
+	}
+	if account.UID == "" {
+		return Identity{}, fmt.Errorf("%w: the token holds no uid", ErrNotServiceAccount)
+	}
+	pod := objectOf(v.Pod().Name, v.Pod().UID)
+	return Identity{
+		namespace: namespace,
+		name:      name,
+		uid:       account.UID,
+		audiences: slices.Clone(v.Audiences()),
+		pod:       pod,
+		node:      nodeOf(pod, objectOf(v.Node().Name, v.Node().UID)),
+		by:        by,
 	}, nil
 }
 
@@ -131,6 +168,9 @@ func (i Identity) Pod() Object { return i.pod }
 // Node is the node of the pod that the token is bound to; empty for a token that is
 // not bound to a pod, or whose node was not there when the token was issued.
 func (i Identity) Node() Object { return i.node }
+
+// By is by what the identity was verified at this login; empty for one from a lease.
+func (i Identity) By() Means { return i.by }
 
 // splitUsername takes system:serviceaccount:NAMESPACE:NAME apart. The parts are
 // checked by Kubernetes' own rules for names because they end up in request

@@ -37,7 +37,10 @@ func FromLease(text string) (Identity, error) {
 		return Identity{}, errIncomplete
 	}
 	pod := objectOf(l.Pod.Name, l.Pod.UID)
-	return Identity{l.Namespace, l.Name, l.UID, l.Audiences, pod, nodeOf(pod, objectOf(l.Node.Name, l.Node.UID))}, nil
+	return Identity{
+		namespace: l.Namespace, name: l.Name, uid: l.UID, audiences: l.Audiences,
+		pod: pod, node: nodeOf(pod, objectOf(l.Node.Name, l.Node.UID)),
+	}, nil
 }
 
 // FromLeaseMetadata returns the identity of a token that was issued with these
