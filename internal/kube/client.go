@@ -87,6 +87,7 @@ func connectionsOf(descriptors int64) int64 {
 // connections open between requests until Close.
 type Client struct {
 	auth, authz, core rest.Interface // by API group
+	metadata          rest.Interface // of objects of which nothing else is wanted
 	host              *url.URL
 	serverName        string // empty means that of host
 	makeTransport     func() *transport
@@ -158,10 +159,15 @@ func New(o Options) (*Client, error) {
 	if err != nil {
 		return nil, &Error{Op: "set up the client", Failure: Setup, Err: err}
 	}
+	partial, err := newMetadataClient(config, httpClient)
+	if err != nil {
+		return nil, &Error{Op: "set up the client", Failure: Setup, Err: err}
+	}
 	return &Client{
 		auth:          auth.RESTClient(),
 		authz:         authz.RESTClient(),
 		core:          core.RESTClient(),
+		metadata:      partial,
 		host:          o.Host,
 		serverName:    o.ServerName,
 		makeTransport: maker,

@@ -49,6 +49,7 @@ const (
 	OpReview         = "create TokenReview"
 	OpNamespace      = "get Namespace"
 	OpServiceAccount = "get ServiceAccount"
+	OpPod            = "get Pod"
 	OpSigningKeys    = "get /openid/v1/jwks"
 )
 

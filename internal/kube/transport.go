@@ -197,7 +197,7 @@ func (a *authenticated) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	observe(r.Context(), asked, response)
 	attemptIn(r.Context()).answered(response)
-	response.Body = &boundedBody{ReadCloser: response.Body, left: maxResponseBytes, whole: func() error {
+	response.Body = &boundedBody{ReadCloser: response.Body, left: bodyLimit(r.Context()), whole: func() error {
 		return attemptIn(r.Context()).takeTurn(a.turn)
 	}}
 	if response.StatusCode < http.StatusOK || response.StatusCode >= http.StatusMultipleChoices {

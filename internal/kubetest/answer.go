@@ -40,6 +40,10 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, t target, caller 
 			writeStatus(w, r, apierrors.NewNotFound(corev1.Resource(string(t.resource)), t.name))
 			return
 		}
+		if pod, ok := object.(*corev1.Pod); ok && strings.Contains(r.Header.Get("Accept"), "as=PartialObjectMetadata") {
+			writeMetadata(w, r, pod.ObjectMeta)
+			return
+		}
 		writeObject(w, r, http.StatusOK, corev1.SchemeGroupVersion, object)
 	case PodWatch, ServiceAccountWatch:
 		s.serveCollection(w, r, t.resource)

@@ -215,12 +215,16 @@ func (s *Server) serveCollection(w http.ResponseWriter, r *http.Request, resourc
 	w.WriteHeader(http.StatusOK)
 	w.(http.Flusher).Flush()
 	tell := func(e watch.Event) error {
-		raw, err := runtime.Encode(metadataCodecs.EncoderForVersion(info.Serializer, metav1.SchemeGroupVersion), e.Object)
+		version := metav1.SchemeGroupVersion
+		if e.Type == watch.Error {
+			version = coreVersion // that of Status
+		}
+		raw, err := runtime.Encode(metadataCodecs.EncoderForVersion(info.Serializer, version), e.Object)
 		if err != nil {
 			return err
 		}
 		outer := &metav1.WatchEvent{Type: string(e.Type), Object: runtime.RawExtension{Raw: raw}}
-		if err := metadataCodecs.EncoderForVersion(info.StreamSerializer.Serializer, metav1.SchemeGroupVersion).Encode(outer, framer); err != nil {
+		if err := metadataCodecs.EncoderForVersion(info.StreamSerializer.Serializer, coreVersion).Encode(outer, framer); err != nil {
 			return err
 		}
 		w.(http.Flusher).Flush()
@@ -249,8 +253,19 @@ func (s *Server) serveList(w http.ResponseWriter, r *http.Request, resource Reso
 		list.Items = list.Items[:limit]
 		list.Continue = strconv.Itoa(begin + limit)
 	}
+	encodeMetadata(w, r, list)
+}
+
+// writeMetadata answers with an object of which nothing else is asked for.
+func writeMetadata(w http.ResponseWriter, r *http.Request, meta metav1.ObjectMeta) {
+	object := &metav1.PartialObjectMetadata{ObjectMeta: meta}
+	object.SetGroupVersionKind(metav1.SchemeGroupVersion.WithKind("PartialObjectMetadata"))
+	encodeMetadata(w, r, object)
+}
+
+func encodeMetadata(w http.ResponseWriter, r *http.Request, object runtime.Object) {
 	info := negotiateMetadata(r)
-	body, err := runtime.Encode(metadataCodecs.EncoderForVersion(info.Serializer, metav1.SchemeGroupVersion), list)
+	body, err := runtime.Encode(metadataCodecs.EncoderForVersion(info.Serializer, metav1.SchemeGroupVersion), object)
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
@@ -279,10 +294,13 @@ func nameOf(resource Resource) string {
 	return name
 }
 
+// coreVersion is the one of Status and WatchEvent.
+var coreVersion = schema.GroupVersion{Version: "v1"}
+
 // metadataCodecs are for objects of which no more than the metadata is asked for.
 var metadataCodecs = func() codecs.CodecFactory {
 	scheme := runtime.NewScheme()
-	metav1.AddToGroupVersion(scheme, schema.GroupVersion{Version: "v1"})
+	metav1.AddToGroupVersion(scheme, coreVersion)
 	if err := metav1.AddMetaToScheme(scheme); err != nil {
 		panic(err) // only for types that are registered twice
 	}
