@@ -60,10 +60,11 @@ type Terms struct {
 	Unbound bool
 	// UnknownClaims takes tokens with keys below kubernetes.io that are not known here.
 	UnknownClaims bool
-	// Now is the time. It has to be Margin after nbf and iat, and Margin before exp; a
-	// margin that is negative allows clocks to differ.
-	Now    time.Time
-	Margin time.Duration
+	// Now is the time. Left is how much has to be left until exp, and Early by how much
+	// nbf and iat may be ahead, since clocks differ; a Left that is negative allows for
+	// that, too.
+	Now         time.Time
+	Left, Early time.Duration
 }
 
 // Object names what a token belongs or is bound to.
@@ -172,11 +173,11 @@ func (t *Unverified) timeUnder(terms Terms, issued *jwt.NumericDate) error {
 		return doubt(DoubtLifetime, "the token does not say how long it is valid")
 	case terms.MaxLifetime > 0 && expiry.Time().Sub(issued.Time()) > terms.MaxLifetime:
 		return doubt(DoubtLifetime, "the token is valid for %s, more than %s", expiry.Time().Sub(issued.Time()), terms.MaxLifetime)
-	case !terms.Now.Add(terms.Margin).Before(expiry.Time()):
+	case !terms.Now.Add(terms.Left).Before(expiry.Time()):
 		return doubt(DoubtTime, "the token expires at %s", stamp(expiry))
-	case begin != nil && terms.Now.Add(-terms.Margin).Before(begin.Time()):
+	case begin != nil && terms.Now.Add(terms.Early).Before(begin.Time()):
 		return doubt(DoubtTime, "the token is valid from %s on", stamp(begin))
-	case terms.Now.Add(-terms.Margin).Before(issued.Time()):
+	case terms.Now.Add(terms.Early).Before(issued.Time()):
 		return doubt(DoubtTime, "the token was issued at %s", stamp(issued))
 	}
 	return nil

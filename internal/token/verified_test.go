@@ -13,7 +13,7 @@ import (
 func terms() Terms {
 	return Terms{
 		Issuer: kubetest.DefaultIssuer, Audiences: []string{"vault", "other"},
-		MaxLifetime: time.Hour, Now: now.Add(30 * time.Minute), Margin: time.Minute,
+		MaxLifetime: time.Hour, Now: now.Add(30 * time.Minute), Left: time.Minute,
 	}
 }
 
@@ -73,15 +73,17 @@ func TestVouch(t *testing.T) {
 		"expired":                         {change: kubetest.Claim("exp", at(-time.Second)), doubt: DoubtTime},
 		"expires within the margin":       {change: kubetest.Claim("exp", at(time.Minute)), doubt: DoubtTime},
 		"expires after the margin":        {change: kubetest.Claim("exp", at(time.Minute+time.Second))},
-		"valid since within the margin":   {change: kubetest.Claim("nbf", at(-59*time.Second)), doubt: DoubtTime},
-		"issued within the margin":        {change: kubetest.Claim("iat", at(-59*time.Second)), doubt: DoubtTime},
+		"valid since now":                 {change: kubetest.Claim("nbf", at(0))},
+		"not valid yet":                   {change: kubetest.Claim("nbf", at(time.Second)), doubt: DoubtTime},
+		"issued now":                      {change: kubetest.Claim("iat", at(0))},
+		"not issued yet":                  {change: kubetest.Claim("iat", at(time.Second)), doubt: DoubtTime},
 		"issued long ago":                 {change: kubetest.Claim("iat", at(-time.Hour)), doubt: DoubtLifetime},
 		"issued long ago, any lifetime":   {change: kubetest.Claim("iat", at(-time.Hour)), terms: func(t *Terms) { t.MaxLifetime = 0 }},
 		"never issued":                    {change: kubetest.WithoutClaim("iat"), doubt: DoubtLifetime},
 		"never expires":                   {change: kubetest.WithoutClaim("exp"), terms: func(t *Terms) { t.MaxLifetime = 0 }, doubt: DoubtLifetime},
-		"leeway before":                   {change: kubetest.Claim("nbf", at(59*time.Second)), terms: func(t *Terms) { t.Margin = -time.Minute }},
-		"leeway after":                    {change: kubetest.Claim("exp", at(-59*time.Second)), terms: func(t *Terms) { t.Margin = -time.Minute }},
-		"past the leeway":                 {change: kubetest.Claim("exp", at(-time.Minute)), terms: func(t *Terms) { t.Margin = -time.Minute }, doubt: DoubtTime},
+		"leeway before":                   {change: kubetest.Claim("nbf", at(59*time.Second)), terms: func(t *Terms) { t.Left, t.Early = -time.Minute, time.Minute }},
+		"leeway after":                    {change: kubetest.Claim("exp", at(-59*time.Second)), terms: func(t *Terms) { t.Left, t.Early = -time.Minute, time.Minute }},
+		"past the leeway":                 {change: kubetest.Claim("exp", at(-time.Minute)), terms: func(t *Terms) { t.Left, t.Early = -time.Minute, time.Minute }, doubt: DoubtTime},
 		"bound to nothing":                {change: own("pod", nil), doubt: DoubtBound},
 		"bound to nothing, accepted":      {change: own("pod", nil), terms: func(t *Terms) { t.Unbound = true }},
 		"bound to a node":                 {change: replaced("pod", "node"), doubt: DoubtBound},
