@@ -82,6 +82,10 @@ func tokenMetadata(f *login.Finding, who identity.Account) map[string]string {
 	own := map[string]string{}
 	metadata.SetIfAny(own, metadata.Pod, who.Pod().Name)
 	metadata.SetIfAny(own, metadata.Node, who.Node().Name)
+	if id, ok := who.(identity.Identity); ok && f.Cluster.Config.VerifiesLocally() {
+		// Else it is always the same, and Vault's own method has no such key.
+		metadata.SetIfAny(own, metadata.VerifiedBy, string(id.By()))
+	}
 	if f.Granted != nil {
 		own[metadata.Rules] = metadata.Listed(f.Granted.Rules)
 	}

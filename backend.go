@@ -18,7 +18,9 @@ import (
 	"vault-plugin-auth-kubernetes/internal/config"
 	"vault-plugin-auth-kubernetes/internal/consultoken"
 	"vault-plugin-auth-kubernetes/internal/contain"
+	"vault-plugin-auth-kubernetes/internal/identity"
 	"vault-plugin-auth-kubernetes/internal/kube"
+	"vault-plugin-auth-kubernetes/internal/live"
 	"vault-plugin-auth-kubernetes/internal/login"
 	"vault-plugin-auth-kubernetes/internal/role"
 	"vault-plugin-auth-kubernetes/internal/rules"
@@ -210,20 +212,30 @@ func (b *backend) clean(context.Context) {
 	b.consul.Close()
 }
 
+// liveSessions are those of the process: mounts that follow the same cluster share one.
+var liveSessions live.Shared
+
+// liveJitter is within which time the sessions of a Vault that was restarted begin.
+var liveJitter = time.Second
+
 // newCluster is the cluster of the mount, as it is configured.
 func (b *backend) newCluster() *cluster.Current {
 	return cluster.NewCurrent(b.ctx, change.ReadTimeout, cluster.Options{
-		PodCA:     func() (string, error) { return b.podCA.Read() },
-		PodToken:  func() (string, error) { return b.podToken.Read() },
-		Reviewer:  newReviewer,
-		Now:       b.time,
-		After:     func(d time.Duration) <-chan time.Time { return b.after(d) },
-		UserAgent: "vault-plugin-auth-kubernetes/" + version,
-		Meter:     &b.metrics.Meter,
-		Turn:      b.turnAtWork,
-		Loaded:    b.metrics.ConfigLoads.Inc,
-		Reviewed:  b.metrics.Reviewed,
-		Looked:    b.metrics.CacheLookup,
+		PodCA:       func() (string, error) { return b.podCA.Read() },
+		PodToken:    func() (string, error) { return b.podToken.Read() },
+		Reviewer:    newReviewer,
+		Now:         b.time,
+		After:       func(d time.Duration) <-chan time.Time { return b.after(d) },
+		UserAgent:   "vault-plugin-auth-kubernetes/" + version,
+		Meter:       &b.metrics.Meter,
+		Turn:        b.turnAtWork,
+		Loaded:      b.metrics.ConfigLoads.Inc,
+		Reviewed:    b.metrics.Reviewed,
+		Looked:      b.metrics.CacheLookup,
+		Verified:    func(by identity.Means, result string) { b.metrics.Verified(string(by), result) },
+		NotFollowed: func(err error) { b.log.NotFollowed(b.Logger(), err) },
+		Live:        &liveSessions,
+		Jitter:      liveJitter,
 	})
 }
 

@@ -137,6 +137,48 @@ environment that Vault runs in. A password in it is never returned: xxxxx stands
 it, and keeps it where the URL is written as it was read.`,
 			DisplayAttrs: &framework.DisplayAttributes{Name: "Proxy URL"},
 		},
+		"verification": {
+			Type: framework.TypeString,
+			Description: `How a login's token is verified. review, the default: the API server is asked about
+each. keys: by the cluster's keys alone, and nobody is asked; a token is then good until it
+expires, whatever is deleted in the cluster. live: by the keys and a watch on pods and
+service accounts, which refuses what was deleted at once; whatever is in doubt is a
+TokenReview. The reviewer then needs to list and watch pods and service accounts.`,
+		},
+		"verification_accept": {
+			Type: framework.TypeCommaStringSlice,
+			Description: `What verification=keys is to accept that it refuses by default: any_issuer, no_audience
+(roles without one), not_pod_bound, long_lived (more than max_token_lifetime),
+unknown_claims (below kubernetes.io). Tokens from secrets it never accepts.`,
+		},
+		"max_token_lifetime": {
+			Type: framework.TypeDurationSecond,
+			Description: `The longest time between issue and expiry of a token that verification=keys accepts.
+Tokens that Kubernetes mounts by itself are valid for a year: project one with
+expirationSeconds. Whole seconds, 10m to 7d. Default 1h5m.`,
+		},
+		"live_staleness": {
+			Type: framework.TypeDurationSecond,
+			Description: `How old what verification=live knows may be for it to count; the API server is asked
+from then on. Whole seconds, 6s to 60s. Default 10s.`,
+		},
+		"jwks_url": {
+			Type: framework.TypeString,
+			Description: `https address of the cluster's key set, for verification=keys or live, in place of the
+API server's own. It needs issuer.`,
+			DisplayAttrs: &framework.DisplayAttributes{Name: "JWKS URL"},
+		},
+		"oidc_discovery_url": {
+			Type: framework.TypeString,
+			Description: `The cluster's issuer, whose discovery document says where the key set is, in place of
+jwks_url.`,
+			DisplayAttrs: &framework.DisplayAttributes{Name: "OIDC discovery URL"},
+		},
+		"jwks_ca_pem": {
+			Type:         framework.TypeString,
+			Description:  `PEM bundle of the certificates that may have signed that of jwks_url or oidc_discovery_url; not set, the system's.`,
+			DisplayAttrs: &framework.DisplayAttributes{Name: "JWKS CA PEM"},
+		},
 		"verify_with_cluster_keys": {
 			Type: framework.TypeBool,
 			Description: `Fetch the keys with which the cluster signs tokens, and refuse a token that none of

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -29,11 +30,49 @@ func added() fields {
 	}
 }
 
+// addedLocally are the same of ways to verify, which exclude each other.
+func addedLocally(m *mount) []fields {
+	return []fields{
+		{"verification": "live", "live_staleness": int64(20)},
+		{"verification": "keys", "verification_accept": []string{"not_pod_bound"}, "max_token_lifetime": int64(7200)},
+		{"verification": "keys", "max_token_lifetime": int64(3900), "oidc_discovery_url": "https://issuer.example", "jwks_ca_pem": m.api.CAPEM},
+		{"verification": "live", "live_staleness": int64(10), "jwks_url": "https://keys.example", "issuer": "https://issuer.example"},
+	}
+}
+
+// The same for how tokens are verified: no write may switch it back by saying nothing.
+func TestConfigWriteKeepsTheVerification(t *testing.T) {
+	m := newMount(t)
+	for _, set := range addedLocally(m) {
+		m.do(logical.DeleteOperation, "config", nil)
+		m.write("config", m.config(set))
+		wantData(t, m.read("config"), asRead(m.config(set)))
+		again := fields{}
+		if issuer, ok := set["issuer"]; ok {
+			again["issuer"] = issuer
+		}
+		m.write("config", m.config(again))
+		wantData(t, m.read("config"), asRead(m.config(set)))
+		reset := fields{"issuer": ""}
+		for field := range set {
+			reset[field] = ""
+		}
+		m.write("config", m.config(reset))
+		wantData(t, m.read("config"), asRead(m.config(nil)))
+	}
+}
+
 // Whoever writes Vault's fields knows of no others, and switches none of them off.
 func TestConfigWriteKeepsWhatVaultDoesNotHave(t *testing.T) {
 	m := newMount(t)
+	locally := fields{}
+	for _, set := range addedLocally(m) {
+		maps.Copy(locally, set)
+	}
 	for _, field := range config.AddedFields() {
-		if _, ok := added()[field]; !ok {
+		_, here := added()[field]
+		_, there := locally[field]
+		if !here && !there {
 			t.Errorf("%s has no value here", field)
 		}
 	}

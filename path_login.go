@@ -69,6 +69,7 @@ func (b *backend) loginWrite(ctx context.Context, req *logical.Request, data *fr
 	b.log.Allowed(b.Logger(), req.MountPoint, data.Get("role").(string), telemetry.Allowed{
 		Namespace: auth.Metadata[metadata.Namespace], ServiceAccount: auth.Metadata[metadata.Name], UID: auth.Metadata[metadata.UID],
 		Services: auth.Metadata[metadata.ConsulService], Nodes: auth.Metadata[metadata.ConsulNode], Rules: auth.Metadata[metadata.Rules],
+		VerifiedBy: auth.Metadata[metadata.VerifiedBy],
 	})
 	response := &logical.Response{Auth: auth}
 	if data.Get("role") == "" && namedIn(req, "role") {

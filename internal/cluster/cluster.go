@@ -11,7 +11,9 @@ import (
 	"time"
 
 	"vault-plugin-auth-kubernetes/internal/config"
+	"vault-plugin-auth-kubernetes/internal/identity"
 	"vault-plugin-auth-kubernetes/internal/kube"
+	"vault-plugin-auth-kubernetes/internal/live"
 	"vault-plugin-auth-kubernetes/internal/refusal"
 	"vault-plugin-auth-kubernetes/internal/token"
 )
@@ -28,6 +30,14 @@ type Cluster struct {
 	// Reviewer is asked whose a token is. It may remember what it was told a moment ago;
 	// Anew never does.
 	Reviewer, Anew Reviewer
+	// Asking is the reviewer that asks the API server, whatever the configuration says
+	// of how tokens are verified.
+	Asking Reviewer
+	// NeedsAudience is whether tokens are verified in a way that takes no role without an
+	// audience.
+	NeedsAudience bool
+	// Live is what knows who is gone; nil unless the configuration asks for it.
+	Live *live.Session
 	// SelfReview tells whether reviews and look-ups are made with the login token's own
 	// authority, since there is no other credential.
 	SelfReview func() bool
@@ -37,6 +47,8 @@ type Cluster struct {
 	// not use the pod's.
 	PodCA string
 
+	// leave ends what the cluster shares with others.
+	leave func()
 	// stored is the digest of the entry that it was made of.
 	stored [sha256.Size]byte
 }
@@ -66,6 +78,13 @@ type Options struct {
 	Loaded   func()
 	Reviewed func(err error)
 	Looked   func(hit bool)
+	// Verified is told how a token was judged without asking, and NotFollowed why nobody
+	// knows of late who is gone.
+	Verified    func(by identity.Means, result string)
+	NotFollowed func(error)
+	// Live are the sessions of the process, which begin after Jitter at most.
+	Live   *live.Shared
+	Jitter time.Duration
 }
 
 // Credential returns the source of the reviewer's token: the configured
@@ -110,10 +129,22 @@ func (o *Options) make(ctx context.Context, entry *config.Entry) (c *Cluster, er
 	if entry.TokenReviewCacheTTL > 0 {
 		c.Reviewer = newRememberingReviewer(ctx, c.Anew, entry.TokenReviewCacheTTL, o.Now, o.Looked)
 	}
+	c.Asking = c.Reviewer
 	if entry.VerifyWithClusterKeys {
-		c.Signing = newSigningKeys(ctx, c.Client, c.SelfReview, o.Now, o.After)
+		c.Signing = newSigningKeys(ctx, c.Client.SigningKeys, c.SelfReview, o.Now, o.After)
+	}
+	if err := o.verifyBy(ctx, c, ca); err != nil {
+		return nil, refusal.Misconfigured("no source of the cluster's keys can be made", "write the configuration anew", err)
 	}
 	return c, nil
+}
+
+// close drops what the cluster holds. Logins in flight end on it.
+func (c *Cluster) close() {
+	c.Client.Close()
+	if c.leave != nil {
+		c.leave()
+	}
 }
 
 func (o *Options) client(entry *config.Entry, ca string, credential func() string) (*kube.Client, error) {

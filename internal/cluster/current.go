@@ -65,7 +65,7 @@ func (c *Current) Close() { c.replace(nil) }
 
 func (c *Current) replace(with *Cluster) {
 	if before := c.made.Swap(with); before != nil {
-		before.Client.Close()
+		before.close()
 	}
 }
 

@@ -29,9 +29,9 @@ type SigningKeys struct {
 }
 
 // newSigningKeys makes keys whose readings end with ctx.
-func newSigningKeys(ctx context.Context, client *kube.Client, selfReview func() bool, now func() time.Time, after func(time.Duration) <-chan time.Time) *SigningKeys {
+func newSigningKeys(ctx context.Context, fetch func(ctx context.Context, loginToken string) ([]byte, error), selfReview func() bool, now func() time.Time, after func(time.Duration) <-chan time.Time) *SigningKeys {
 	return &SigningKeys{
-		fetch: client.SigningKeys, selfReview: selfReview, now: now, after: after,
+		fetch: fetch, selfReview: selfReview, now: now, after: after,
 		reading: cache.NewGroup[struct{}, struct{}](ctx, 0),
 	}
 }
@@ -43,20 +43,32 @@ func (s *SigningKeys) State() KeysState { return s.ring.state() }
 // cluster's is known only from a reading that began after the token came: without one it
 // cannot say, and that is not a denial.
 func (s *SigningKeys) Verify(ctx context.Context, t *token.Unverified) error {
-	keys, came, old := s.ring.come(s.now())
-	if old {
-		s.reading.Begin(struct{}{}, s.read(t.Raw()))
-	}
-	// A token that names no key may be signed with one that is not known, too.
-	if keys.Knows(t) && (keys.Verify(t) == nil || t.NamesKey()) {
-		return s.judge(keys, t)
-	}
-	keys, err := s.await(ctx, t, came)
+	keys, err := s.For(ctx, t)
 	if err != nil {
 		return err
 	}
 	return s.judge(keys, t)
 }
+
+// KeptFor is how long keys are used that cannot be read anew. It bounds for how long a key
+// is believed that was withdrawn meanwhile.
+const KeptFor = 24 * time.Hour
+
+// For returns the keys by which Verify judges a token, once they are known.
+func (s *SigningKeys) For(ctx context.Context, t *token.Unverified) (token.Keys, error) {
+	keys, came, old := s.ring.come(s.now())
+	if old {
+		s.reading.Begin(struct{}{}, s.read(t.Raw()))
+	}
+	// A token that names no key may be signed with one that is not known, too.
+	if s.areKept() && keys.Knows(t) && (t.NamesKey() || keys.Verify(t) == nil) {
+		return keys, nil
+	}
+	return s.await(ctx, t, came)
+}
+
+// areKept tells whether the keys that are known are from no longer ago than they are kept.
+func (s *SigningKeys) areKept() bool { return s.now().Sub(s.State().Since) < KeptFor }
 
 func (s *SigningKeys) judge(keys token.Keys, t *token.Unverified) error {
 	if err := keys.Verify(t); err != nil {
@@ -76,7 +88,7 @@ func (s *SigningKeys) await(ctx context.Context, t *token.Unverified, came int) 
 	for {
 		keys, found, failed := s.ring.after(came)
 		switch {
-		case found || keys.Knows(t) && keys.Verify(t) == nil:
+		case found || s.areKept() && keys.Knows(t) && keys.Verify(t) == nil:
 			return keys, nil
 		case failed != nil:
 			return keys, s.unread(failed)

@@ -61,6 +61,16 @@ func (c *Entry) shown() Entry {
 	shown := *c
 	shown.RequestTimeout = c.Timeout()
 	shown.MaxConcurrentReviews = cmp.Or(c.MaxConcurrentReviews, kube.DefaultMaxConcurrent)
+	shown.Verification = cmp.Or(c.Verification, VerifyReview)
+	if c.Verification == VerifyKeys {
+		shown.MaxTokenLifetime = c.LongestLifetime()
+	}
+	if c.Verification == VerifyLive {
+		shown.LiveStaleness = c.Staleness()
+	}
+	if shown.VerificationAccept == nil {
+		shown.VerificationAccept = []string{}
+	}
 	shown.RenewalCheck = cmp.Or(c.RenewalCheck, renewalCheckAccount)
 	if shown.ConsulNamespaceOverrides == nil {
 		shown.ConsulNamespaceOverrides = map[string]string{}

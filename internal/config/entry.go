@@ -30,6 +30,13 @@ const (
 	RenewalCheckNone    = "none"
 )
 
+// Values of verification; not set, it is the first.
+const (
+	VerifyReview = "review"
+	VerifyKeys   = "keys"
+	VerifyLive   = "live"
+)
+
 // DefaultIssuer is the issuer that is asked for when validation is on and no
 // issuer is configured: that of the secret-based tokens.
 const DefaultIssuer = "kubernetes/serviceaccount"
@@ -71,6 +78,14 @@ type Entry struct {
 	// ReviewerDropped is no field of the path either: settleReviewer says what it is for.
 	ReviewerDropped bool `json:"reviewer_dropped,omitempty"`
 
+	Verification       string        `json:"verification,omitempty"`
+	VerificationAccept []string      `json:"verification_accept,omitempty"`
+	MaxTokenLifetime   time.Duration `json:"max_token_lifetime,omitempty"` // nanoseconds; 0 is the default
+	LiveStaleness      time.Duration `json:"live_staleness,omitempty"`     // nanoseconds; 0 is the default
+	JWKSURL            string        `json:"jwks_url,omitempty"`
+	OIDCDiscoveryURL   string        `json:"oidc_discovery_url,omitempty"`
+	JWKSCA             string        `json:"jwks_ca_pem,omitempty"`
+
 	VerifyWithClusterKeys bool          `json:"verify_with_cluster_keys,omitempty"`
 	TokenReviewCacheTTL   time.Duration `json:"token_review_cache_ttl,omitempty"` // nanoseconds
 }
@@ -111,6 +126,13 @@ var fields = []field{
 	{"renewal_check", added, func(c *Entry) any { return &c.RenewalCheck }},
 	{"tls_server_name", added, func(c *Entry) any { return &c.TLSServerName }},
 	{"proxy_url", added, func(c *Entry) any { return &c.ProxyURL }},
+	{"verification", added, func(c *Entry) any { return &c.Verification }},
+	{"verification_accept", added, func(c *Entry) any { return &c.VerificationAccept }},
+	{"max_token_lifetime", added, func(c *Entry) any { return &c.MaxTokenLifetime }},
+	{"live_staleness", added, func(c *Entry) any { return &c.LiveStaleness }},
+	{"jwks_url", added, func(c *Entry) any { return &c.JWKSURL }},
+	{"oidc_discovery_url", added, func(c *Entry) any { return &c.OIDCDiscoveryURL }},
+	{"jwks_ca_pem", added, func(c *Entry) any { return &c.JWKSCA }},
 	{"verify_with_cluster_keys", added, func(c *Entry) any { return &c.VerifyWithClusterKeys }},
 	{"token_review_cache_ttl", added, func(c *Entry) any { return &c.TokenReviewCacheTTL }},
 	{"binding_rule_audiences", added, func(c *Entry) any { return &c.BindingRuleAudiences }},

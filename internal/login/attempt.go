@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"vault-plugin-auth-kubernetes/internal/identity"
+	"vault-plugin-auth-kubernetes/internal/keys"
 	"vault-plugin-auth-kubernetes/internal/refusal"
 	"vault-plugin-auth-kubernetes/internal/token"
 )
@@ -89,12 +90,21 @@ func (a *attempt) checkSignature(ctx context.Context) error {
 }
 
 func (a *attempt) review(ctx context.Context) error {
-	audiences, err := a.audiences()
+	audiences, whichever, err := a.audiencesAskedFor()
 	if err != nil {
 		return err
 	}
+	if whichever {
+		audiences = a.unverified.UnverifiedAudiences()
+	}
 	reviewer := a.Cluster.Reviewer
-	if a.anew {
+	switch {
+	case whichever:
+		// Nobody says whom the token has to be for, so nothing but the API server will do.
+		if reviewer = a.Cluster.Asking; a.anew && !a.Cluster.Config.VerifiesLocally() {
+			reviewer = a.Cluster.Anew
+		}
+	case a.anew:
 		reviewer = a.Cluster.Anew
 	}
 	id, err := reviewer.Review(ctx, a.unverified, audiences)
@@ -107,21 +117,12 @@ func (a *attempt) review(ctx context.Context) error {
 	return nil
 }
 
-// audiences are the ones to review the token for. A role without an audience
-// takes a token for any, so the API server is asked about the token's own: left
-// to itself it would insist on its own audience and refuse tokens meant for Vault.
-// Not so by rules, where no role says whom it is for: a token that was made for
-// somebody else would be good for whatever rules grant.
-func (a *attempt) audiences() ([]string, error) {
-	want, whichever, err := a.audiencesAskedFor()
-	if whichever {
-		want = a.unverified.UnverifiedAudiences()
-	}
-	return want, err
-}
-
 // audiencesAskedFor are those of which a token must have one; with none, the API server's
-// own, unless a token for any audience will do.
+// own, unless a token for any audience will do. A role without an audience takes a token
+// for any, so the review is then for the token's own: left to itself the API server would
+// insist on its own audience and refuse tokens meant for Vault. Not so by rules, where no
+// role says whom it is for: a token that was made for somebody else would be good for
+// whatever rules grant.
 func (d *decision) audiencesAskedFor() (want []string, whichever bool, err error) {
 	if d.ByRules {
 		return d.RuleAudiences(), false, nil
@@ -134,6 +135,13 @@ func (d *decision) audiencesAskedFor() (want []string, whichever bool, err error
 			Kind: refusal.Denied, Operator: true, Class: refusal.ClassConfiguration,
 			Reason: "the configuration has require_audience set, and the role has no audience",
 			Remedy: "give the role an audience",
+		}
+	}
+	if d.Cluster.NeedsAudience {
+		return nil, false, &refusal.Refusal{
+			Kind: refusal.Denied, Operator: true, Class: refusal.ClassConfiguration,
+			Reason: "verification=keys takes no role without an audience",
+			Remedy: "give the role an audience, or, where any audience is to do, set verification_accept=" + keys.AcceptNoAudience,
 		}
 	}
 	return nil, true, nil

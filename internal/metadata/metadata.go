@@ -28,6 +28,8 @@ const (
 	Pod   = "pod_name"
 	Node  = "node_name"
 	Rules = "binding_rules"
+	// VerifiedBy is by what the identity was verified: review, keys or live.
+	VerifiedBy = "verified_by"
 )
 
 // Reserved are the keys of alias metadata that annotations must not set.

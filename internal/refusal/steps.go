@@ -50,6 +50,8 @@ const (
 	StepSupposed Step = "supposed account"
 	// StepRenewal is the renewal of a token.
 	StepRenewal Step = "renewal"
+	// StepFollowing is what verification=live does beside logins.
+	StepFollowing Step = "following"
 	// StepSeveralNames is a warning about a login that was allowed.
 	StepSeveralNames Step = "several names"
 )

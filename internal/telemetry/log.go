@@ -14,6 +14,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 	"golang.org/x/time/rate"
 
+	"vault-plugin-auth-kubernetes/internal/kube"
 	"vault-plugin-auth-kubernetes/internal/refusal"
 	"vault-plugin-auth-kubernetes/internal/scrub"
 )
@@ -101,6 +102,8 @@ type Allowed struct {
 	Namespace, ServiceAccount, UID string
 	// Services, Nodes and Rules are as they stand in metadata, joined with commas.
 	Services, Nodes, Rules string
+	// VerifiedBy is by what; empty where each token is reviewed.
+	VerifiedBy string
 }
 
 // Allowed logs a login that was allowed, and nothing but names that were confirmed.
@@ -111,8 +114,14 @@ func (l *Log) Allowed(logger hclog.Logger, mount, role string, a Allowed) {
 	if !l.Logins {
 		return
 	}
-	logger.Debug("login allowed", "mount", mount, "role", role, "outcome", "allowed",
-		"namespace", a.Namespace, "service_account", a.ServiceAccount, "uid", a.UID)
+	fields := []any{
+		"mount", mount, "role", role, "outcome", "allowed",
+		"namespace", a.Namespace, "service_account", a.ServiceAccount, "uid", a.UID,
+	}
+	if a.VerifiedBy != "" {
+		fields = append(fields, "verified_by", a.VerifiedBy)
+	}
+	logger.Debug("login allowed", fields...)
 }
 
 // ConsulToken is what the log has of a Consul token that was handed out.
@@ -176,6 +185,26 @@ func (l *Log) Unchecked(logger hclog.Logger, mount, role string, err error) {
 			fields = append(fields, "suppressed", suppressed)
 		}
 		logger.Warn("tokens are renewed without a look at their service accounts", fields...)
+	})
+}
+
+// NotFollowed logs why verification=live does not know of late who is gone. Logins go on:
+// the API server is asked about each.
+func (l *Log) NotFollowed(logger hclog.Logger, err error) {
+	class, remedy := refusal.ClassConfiguration, ""
+	var failed *kube.Error
+	if errors.As(err, &failed) {
+		class, remedy = string(failed.Failure), failed.Remedy()
+		if failed.Op == kube.OpFollow && failed.Failure == kube.Forbidden {
+			remedy = "let the reviewer list and watch pods and serviceaccounts (deploy/components/live)"
+		}
+	}
+	fields := []any{"step", string(refusal.StepFollowing), "class", class, "reason", shorten(err.Error()), "remedy", remedy}
+	l.sometimes(troubleKind{step: refusal.StepFollowing, class: class}, "", func(suppressed int64) {
+		if suppressed > 0 {
+			fields = append(fields, "suppressed", suppressed)
+		}
+		logger.Warn("the cluster cannot be followed, and the API server is asked about each login", fields...)
 	})
 }
 

@@ -41,6 +41,8 @@ var requestWords = map[string]string{
 	kube.OpNamespace:      "namespace",
 	kube.OpServiceAccount: "service_account",
 	kube.OpSigningKeys:    "signing_keys",
+	kube.OpPod:            "pod",
+	kube.OpFollow:         "follow",
 }
 
 // Metrics are the numbers of one mount, since its plugin process began to serve it.
@@ -61,6 +63,7 @@ type Metrics struct {
 	answered      map[string]prometheus.Counter // requests by what was asked for
 	requests      *prometheus.CounterVec        // all, answered or not
 	lookups       map[bool]prometheus.Counter
+	verified      *prometheus.CounterVec
 
 	ConfigLoads, RoleLoads, RuleLoads prometheus.Counter
 
@@ -123,6 +126,7 @@ func (m *Metrics) countReviews() {
 	})
 	m.Registry.MustRegister(m.reviewSeconds)
 	lookups := m.counterVec("review_cache_lookups_total", "Reviews that token_review_cache_ttl could save: hit, or miss. Logins that share one review are misses.", "result")
+	m.verified = m.counterVec("verifications_total", "Tokens judged with verification=keys or live, by the way and the result: confirmed, refused as wrong_signature or deleted, or the doubt, which is a refusal with keys and a TokenReview with live.", "by", "result")
 	m.lookups = map[bool]prometheus.Counter{true: lookups.WithLabelValues(resultHit), false: lookups.WithLabelValues(resultMiss)}
 }
 
@@ -171,6 +175,10 @@ func requestLabels(op string, failure kube.Failure) []string {
 	}
 	return []string{request, Other}
 }
+
+// Verified is told how a token was judged without a review, or why it could not be. Both
+// are fixed words.
+func (m *Metrics) Verified(by, result string) { m.verified.WithLabelValues(by, word(result)).Inc() }
 
 // CacheLookup is told whether a review was remembered.
 func (m *Metrics) CacheLookup(hit bool) { m.lookups[hit].Inc() }

@@ -1,0 +1,92 @@
+package config
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"vault-plugin-auth-kubernetes/internal/keys"
+	"vault-plugin-auth-kubernetes/internal/live"
+	"vault-plugin-auth-kubernetes/internal/pemtext"
+)
+
+// The bounds of max_token_lifetime. Kubernetes issues no token for less than ten minutes.
+const (
+	minTokenLifetime = 10 * time.Minute
+	maxTokenLifetime = 7 * 24 * time.Hour
+)
+
+// VerifiesLocally tells whether tokens are verified by the cluster's keys, and not by a
+// review of each.
+func (c *Entry) VerifiesLocally() bool {
+	return c.Verification == VerifyKeys || c.Verification == VerifyLive
+}
+
+// LongestLifetime is max_token_lifetime, or its default.
+func (c *Entry) LongestLifetime() time.Duration {
+	return cmp.Or(c.MaxTokenLifetime, keys.DefaultMaxLifetime)
+}
+
+// Staleness is live_staleness, or its default.
+func (c *Entry) Staleness() time.Duration { return cmp.Or(c.LiveStaleness, live.DefaultStaleness) }
+
+// validateVerification checks how tokens are verified. What counts only for another way
+// is refused: it would look as if it guarded something.
+func (c *Entry) validateVerification() error {
+	if !slices.Contains([]string{"", VerifyReview, VerifyKeys, VerifyLive}, c.Verification) {
+		return fmt.Errorf("verification: it must be %s, %s or %s", VerifyReview, VerifyKeys, VerifyLive)
+	}
+	for _, accepted := range c.VerificationAccept {
+		if !slices.Contains(keys.Accepts, accepted) {
+			return fmt.Errorf("verification_accept: it may hold %s", strings.Join(keys.Accepts, ", "))
+		}
+	}
+	switch {
+	case c.Verification != VerifyKeys && (len(c.VerificationAccept) > 0 || c.MaxTokenLifetime != 0):
+		return errors.New("verification_accept and max_token_lifetime need verification=keys; take them back with empty values")
+	case c.Verification != VerifyLive && c.LiveStaleness != 0:
+		return errors.New("live_staleness needs verification=live; take it back with 0")
+	case !c.VerifiesLocally() && (c.JWKSURL != "" || c.OIDCDiscoveryURL != "" || c.JWKSCA != ""):
+		return errors.New("jwks_url, oidc_discovery_url and jwks_ca_pem need verification=keys or live; take them back with empty values")
+	case c.VerifiesLocally() && (c.VerifyWithClusterKeys || c.TokenReviewCacheTTL != 0):
+		return errors.New("verify_with_cluster_keys and token_review_cache_ttl are for verification=review; take them back with empty values")
+	case c.MaxTokenLifetime != 0 && (c.MaxTokenLifetime < minTokenLifetime || c.MaxTokenLifetime > maxTokenLifetime):
+		return fmt.Errorf("max_token_lifetime: it must be between %s and %s, or 0 for the default", minTokenLifetime, maxTokenLifetime)
+	case c.LiveStaleness != 0 && (c.LiveStaleness < live.MinStaleness || c.LiveStaleness > live.MaxStaleness):
+		return fmt.Errorf("live_staleness: it must be between %s and %s, or 0 for the default", live.MinStaleness, live.MaxStaleness)
+	}
+	return c.validateSources()
+}
+
+// validateSources checks where keys come from: one place, and an issuer where that does
+// not tell it.
+func (c *Entry) validateSources() error {
+	for field, text := range map[string]string{"jwks_url": c.JWKSURL, "oidc_discovery_url": c.OIDCDiscoveryURL} {
+		if parsed, err := url.Parse(text); text != "" && (err != nil || parsed.Scheme != "https" || parsed.Host == "" || parsed.User != nil || parsed.Fragment != "") {
+			return fmt.Errorf("%s: not an https URL without a user", field)
+		}
+	}
+	sources := 0
+	for _, set := range []bool{c.JWKSURL != "", c.OIDCDiscoveryURL != "", c.VerifiesLocally() && len(c.PEMKeys) > 0} {
+		if set {
+			sources++
+		}
+	}
+	switch {
+	case sources > 1:
+		return errors.New("jwks_url, oidc_discovery_url, pem_keys: with verification=keys or live, one of them at most")
+	case c.JWKSURL != "" && c.Issuer == "":
+		return errors.New("jwks_url: a key set does not tell the issuer that tokens must have; set issuer too")
+	case c.OIDCDiscoveryURL != "" && c.Issuer != "" && c.Issuer != c.OIDCDiscoveryURL:
+		return errors.New("oidc_discovery_url: it is the issuer, and issuer is another")
+	case c.JWKSCA != "" && c.JWKSURL == "" && c.OIDCDiscoveryURL == "":
+		return errors.New("jwks_ca_pem: it is for jwks_url and oidc_discovery_url")
+	case c.JWKSCA != "" && !pemtext.HasCertificate(c.JWKSCA):
+		return errors.New("jwks_ca_pem: no certificate in PEM form")
+	}
+	return nil
+}
