@@ -74,6 +74,7 @@ const (
 	checkMayAccounts   = "permission_serviceaccounts"
 	checkMayNamespaces = "permission_namespaces"
 	checkClusterKeys   = "cluster_keys"
+	checkVerification  = "verification"
 	checkIssuer        = "issuer"
 	checkPEMKeys       = "pem_keys"
 )
@@ -82,7 +83,7 @@ const (
 // that of failed and warned in the answer.
 var Names = []string{
 	checkConfiguration, checkRules, checkReachable, checkTLS, checkServer, checkClock, checkReviewer, checkReviewerToken,
-	checkMayReview, checkMayAccounts, checkMayNamespaces, checkClusterKeys, checkIssuer, checkPEMKeys,
+	checkMayReview, checkMayAccounts, checkMayNamespaces, checkClusterKeys, checkVerification, checkIssuer, checkPEMKeys,
 	checkConsul, checkMayMint, checkConsulNames,
 }
 
@@ -180,7 +181,7 @@ func (c *checker) run(ctx context.Context) error {
 		return serverVersion{gitVersion, seen, err}
 	})
 	var group errgroup.Group
-	for _, check := range []func(context.Context){c.checkServer, c.checkReviewer, c.checkKeys, c.checkIssuer} {
+	for _, check := range []func(context.Context){c.checkServer, c.checkReviewer, c.checkKeys, c.checkVerification, c.checkIssuer} {
 		group.Go(func() error {
 			check(ctx)
 			return nil

@@ -12,6 +12,7 @@ import (
 
 	"vault-plugin-auth-kubernetes/internal/config"
 	"vault-plugin-auth-kubernetes/internal/identity"
+	"vault-plugin-auth-kubernetes/internal/keys"
 	"vault-plugin-auth-kubernetes/internal/kube"
 	"vault-plugin-auth-kubernetes/internal/live"
 	"vault-plugin-auth-kubernetes/internal/refusal"
@@ -36,6 +37,9 @@ type Cluster struct {
 	// NeedsAudience is whether tokens are verified in a way that takes no role without an
 	// audience.
 	NeedsAudience bool
+	// Source is where the cluster's keys come from, and the issuer that tokens must have;
+	// nil where each token is reviewed.
+	Source keys.Source
 	// Live is what knows who is gone; nil unless the configuration asks for it.
 	Live *live.Session
 	// SelfReview tells whether reviews and look-ups are made with the login token's own

@@ -27,6 +27,7 @@ func (o *Options) verifyBy(ctx context.Context, c *Cluster, ca string) error {
 	if err != nil {
 		return err
 	}
+	c.Source = source
 	if c.Config.Verification == config.VerifyLive {
 		return o.verifyLive(c, ca, now)
 	}

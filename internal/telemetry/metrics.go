@@ -127,6 +127,9 @@ func (m *Metrics) countReviews() {
 	m.Registry.MustRegister(m.reviewSeconds)
 	lookups := m.counterVec("review_cache_lookups_total", "Reviews that token_review_cache_ttl could save: hit, or miss. Logins that share one review are misses.", "result")
 	m.verified = m.counterVec("verifications_total", "Tokens judged with verification=keys or live, by the way and the result: confirmed, refused as wrong_signature or deleted, or the doubt, which is a refusal with keys and a TokenReview with live.", "by", "result")
+	for _, by := range []string{"keys", "live"} {
+		m.verified.WithLabelValues(by, Confirmed)
+	}
 	m.lookups = map[bool]prometheus.Counter{true: lookups.WithLabelValues(resultHit), false: lookups.WithLabelValues(resultMiss)}
 }
 

@@ -1,0 +1,72 @@
+package check
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"vault-plugin-auth-kubernetes/internal/cluster"
+	"vault-plugin-auth-kubernetes/internal/config"
+	"vault-plugin-auth-kubernetes/internal/kube"
+	"vault-plugin-auth-kubernetes/internal/shell"
+)
+
+// checkVerification asks for what verification=keys or live needs, and says what a
+// deletion in the cluster means to tokens under it.
+func (c *checker) checkVerification(ctx context.Context) {
+	c.note(checkVerification, c.verification(ctx))
+}
+
+func (c *checker) verification(ctx context.Context) finding {
+	settings, source := c.cluster.Config, c.cluster.Source
+	if source == nil {
+		return skipped("verification is %s: the API server is asked about each token", config.VerifyReview)
+	}
+	if c.cluster.Keys.Empty() {
+		if _, err := cluster.FetchKeys(ctx, source.KeySet, ""); err != nil {
+			return failed(shell.Commented(readDiscovery, "or say where they are published: jwks_url, oidc_discovery_url"),
+				"verification is %s, and the cluster's keys cannot be read: %v", settings.Verification, err)
+		}
+	}
+	if source.Issuer(ctx) == "" {
+		return failed(c.patch("issuer=ISSUER"), "verification is %s, and the cluster does not tell the issuer that tokens must have", settings.Verification)
+	}
+	if settings.Verification == config.VerifyLive {
+		return c.live(ctx)
+	}
+	return passed("verification is keys: a token is good until it expires, %s after its issue at most, whatever is deleted in the cluster; "+
+		"keys are used for %s while they cannot be read anew", settings.LongestLifetime(), cluster.KeptFor)
+}
+
+const watchRole = "kubectl create clusterrole vault-live --verb=list,watch --resource=pods,serviceaccounts; " +
+	"kubectl create clusterrolebinding vault-live-" + anySuffix + " --clusterrole=vault-live " + anySubject
+
+func (c *checker) live(ctx context.Context) finding {
+	if c.credential == "" {
+		return failed("set token_reviewer_jwt", "verification is live, and there is no reviewer who could watch: the API server is asked about each token")
+	}
+	var missing []string
+	for _, kind := range []kube.Kind{kube.Pods, kube.ServiceAccounts} {
+		for _, verb := range []string{"list", "watch"} {
+			allowed, err := c.cluster.Client.Allowed(ctx, kube.Access{Verb: verb, Resource: string(kind)})
+			if err != nil {
+				return skipped("verification is live, and whether the reviewer may watch cannot be found out: %v", err)
+			}
+			if !allowed {
+				missing = append(missing, fmt.Sprintf("%s %s", verb, kind))
+			}
+		}
+	}
+	if len(missing) > 0 {
+		return failed(watchRole, "verification is live, and the reviewer may not %s: the API server is asked about each token", strings.Join(missing, ", "))
+	}
+	switch state := c.cluster.Live.State(); {
+	case !state.Following:
+		return passed("verification is live; the next login begins to follow the cluster")
+	case !state.Known:
+		return warned("look at the log for why the cluster cannot be followed", "verification is live, and not all is known yet: the API server is asked about each token")
+	default:
+		return passed("verification is live; %d service accounts and %d pods are known, as of %s ago; from %s on the API server is asked about each token",
+			state.ServiceAccounts, state.Pods, state.Age.Round(100_000_000), c.cluster.Config.Staleness())
+	}
+}
