@@ -1,8 +1,6 @@
 package main
 
 import (
-	"maps"
-
 	"github.com/hashicorp/vault/sdk/logical"
 
 	"vault-plugin-auth-kubernetes/internal/identity"
@@ -33,9 +31,8 @@ func tokenOf(f *login.Finding, who identity.Account, roleName string) *logical.A
 		f.Role.PopulateTokenAuth(auth)
 		return auth
 	}
-	if f.Role != nil && len(f.Role.AliasMetadata) > 0 {
-		auth.Alias.CustomMetadata = maps.Clone(f.Role.AliasMetadata)
-	}
+	auth.Alias.CustomMetadata = f.CustomMetadata()
+	metadata.SetIfAny(auth.Metadata, metadata.Role, roleName)
 	auth.Policies = f.Granted.Policies
 	auth.Renewable = true
 	auth.GroupAliases = groupAliases(f.Granted.Groups)

@@ -35,14 +35,15 @@ type issued struct {
 	// ofRole tells that the alias is that of roles' logins: under one, or by rules
 	// that go through one.
 	ofRole   bool
+	team     string // custom metadata that its roles give
 	entity   *entity
 	metadata map[string]string // of the alias, as its login brought it
 	granted  []string          // groups
 	existed  []string          // of them, at login
 }
 
-func (e *entities) login(auth *logical.Auth, ofRole bool) *issued {
-	i := &issued{auth: auth, ofRole: ofRole, metadata: auth.Alias.Metadata}
+func (e *entities) login(auth *logical.Auth, ofRole bool, team string) *issued {
+	i := &issued{auth: auth, ofRole: ofRole, team: team, metadata: auth.Alias.Metadata}
 	for _, group := range auth.GroupAliases {
 		i.granted = append(i.granted, group.Name)
 	}
@@ -96,7 +97,7 @@ func (i *issued) fault() string {
 			return fmt.Sprintf("%s is %q and was %q", key, i.entity.metadata[key], i.metadata[key])
 		}
 	}
-	if team := i.entity.custom["team"]; (team != "") != i.ofRole {
+	if i.entity.custom["team"] != i.team {
 		return fmt.Sprintf("custom metadata is %v", i.entity.custom)
 	}
 	return ""
@@ -142,6 +143,9 @@ func newWorld(t *testing.T, seed uint64, gate bool) *world {
 	for _, name := range []string{"a", "b"} {
 		w.write("role/"+name, merge(maps.Clone(everybody), fields{"token_policies": name, "alias_metadata": map[string]any{"team": "ops"}}))
 	}
+	// Two under which rules decide; one of them gives aliases custom metadata.
+	w.write("role/plain", fields{"use_binding_rules": true, "token_policies": "plain"})
+	w.write("role/ornate", fields{"use_binding_rules": true, "alias_metadata": map[string]any{"team": "ornate"}})
 	if gate {
 		w.do(logical.PatchOperation, "config", fields{"binding_rule_role": "b"})
 	}
@@ -169,7 +173,15 @@ func (w *world) logIn(by, account, pod string) {
 		w.t.Fatalf("%s: %d %s; logged: %v", w.log, o.status, o.message, w.logs.Take())
 	}
 	w.log = append(w.log, fmt.Sprintf("#%d is %s/%s by %s", len(w.tokens), account, pod, by))
-	w.tokens = append(w.tokens, w.entities.login(o.auth, w.gate || by != "rules"))
+	byRules := by == "rules" || by == "plain" || by == "ornate"
+	team := ""
+	switch {
+	case w.gate || !byRules:
+		team = "ops"
+	case by == "ornate":
+		team = "ornate"
+	}
+	w.tokens = append(w.tokens, w.entities.login(o.auth, !byRules || w.gate && by != "ornate", team))
 }
 
 func (w *world) renewOne() {
@@ -186,7 +198,7 @@ func (w *world) renewOne() {
 func (w *world) act() {
 	switch w.IntN(10) {
 	case 0, 1, 2:
-		w.logIn("rules", pick(w.Rand, worldAccounts), pick(w.Rand, worldPods))
+		w.logIn(pick(w.Rand, []string{"rules", "plain", "ornate"}), pick(w.Rand, worldAccounts), pick(w.Rand, worldPods))
 	case 3, 4:
 		w.logIn(pick(w.Rand, []string{"a", "b"}), pick(w.Rand, worldAccounts), pick(w.Rand, worldPods))
 	case 5, 6:
@@ -233,6 +245,8 @@ func TestLoginsInTurnWriteNoEntity(t *testing.T) {
 	round := func() {
 		for _, pod := range []string{"", "front-1", "front-2", "runner-1"} {
 			w.logIn("rules", "web", pod)
+			w.logIn("plain", "web", pod)
+			w.logIn("ornate", "web", pod)
 			w.logIn("a", "web", pod)
 		}
 	}

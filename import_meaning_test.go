@@ -62,6 +62,9 @@ func (m *mount) meanings() map[string]string {
 			if err != nil {
 				m.t.Fatal(err)
 			}
+			if r.Selector == nil { // the one that the import made
+				continue
+			}
 			said["role "+name+" of "+id.UID()] = fmt.Sprint(r.Selector.Evaluate(attributes).Matched)
 		}
 	}

@@ -273,7 +273,7 @@ func (b *backend) ruleRoleWarnings(ctx context.Context, s logical.Storage, c *co
 		return nil // that a role cannot be read now is no fault of the configuration's
 	case problem != "":
 		return []string{problem}
-	case named && !r.OnlyByBindingRules:
+	case named && !r.StandsForRules():
 		return []string{config.CanBeNamed(c.BindingRuleRole)}
 	}
 	return nil

@@ -25,9 +25,10 @@ dry_run=true the answer says what would be written, and nothing is.
 
 The rules give Consul tokens, as they did; consul/config says which Consul, and the answer
 which of its settings are those of the auth method. With tokens=vault they become rules for
-Vault tokens: policies and roles of Vault's, and metadata.
+Vault tokens: policies and roles of Vault's, and metadata; a role with the name of the auth
+method comes along, with use_binding_rules, for clients that have to name one.
 
-Configuration and rules are written all or none. If a rule cannot be taken over, or
+Configuration, rules and role are written all or none. If a rule cannot be taken over, or
 the import would change what the mount's other rules mean, the answer is a 400 that
 says so of each, and nothing is written. What has no counterpart here and is no rule
 is named in the answer, a line each.
@@ -186,6 +187,7 @@ func (b *backend) importConsul(ctx context.Context, req *logical.Request, data *
 			"dry_run":           options.DryRun,
 			"config":            plan.Config.Data(),
 			"rules":             plan.Rules,
+			"role":              plan.Role,
 			"not_carried_over":  plan.Left,
 			"consul_config":     nonNil(imported.Settings),
 			"missing_in_consul": plan.Missing,

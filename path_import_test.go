@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/hashicorp/vault/sdk/logical"
 
@@ -411,5 +412,54 @@ func TestImportPutsBack(t *testing.T) {
 	}
 	if auth := m.mustLoginByRules(m.api.Token("apps", "web")); !slices.Equal(auth.Policies, []string{"before"}) {
 		t.Errorf("policies %q", auth.Policies)
+	}
+}
+
+// Clients that named the auth method in Consul name the role that the import makes.
+func TestImportMakesARoleOfTheMethod(t *testing.T) {
+	rule := consulRule("r1", "", "policy", "base")
+	for name, row := range map[string]struct {
+		before fields // the role k8s
+		rules  []string
+		role   string
+		left   string // what is said where none is made
+	}{
+		"none there":            {nil, []string{rule}, "create k8s", ""},
+		"there, and uses rules": {fields{"use_binding_rules": true, "token_ttl": "5m"}, []string{rule}, "unchanged k8s", ""},
+		"there, and decides": {fields{"bound_service_account_names": "web", "bound_service_account_namespaces": "apps", "token_policies": "own"},
+			[]string{rule}, "", "the mount has a role of that name"},
+		"a rule binds it": {nil, []string{rule, consulRule("r2", "", "role", "K8S")}, "", "consul-r2 binds a role of that name"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := newMount(t)
+			m.do(logical.PatchOperation, "config", fields{"binding_rule_audiences": ""})
+			if row.before != nil {
+				m.write("role/k8s", row.before)
+			}
+			before := m.storage.text(t, "role/k8s")
+			planned := m.importConsul(true, row.rules...)
+			if got := m.storage.text(t, "role/k8s"); got != before {
+				t.Errorf("a dry run wrote %s", got)
+			}
+			done := m.importConsul(false, row.rules...)
+			for _, o := range []outcome{planned, done} {
+				if o.data["role"] != row.role || !strings.Contains(fmt.Sprint(o.data["not_carried_over"]), row.left) {
+					t.Errorf("%d %s %v", o.status, o.message, o.data)
+				}
+			}
+			if row.before != nil || row.role == "" {
+				if got := m.storage.text(t, "role/k8s"); got != before {
+					t.Errorf("it was %s and is %s", before, got)
+				}
+				return
+			}
+			auth := m.login("k8s", m.own()).auth
+			if auth == nil || !slices.Equal(auth.Policies, []string{"base"}) || auth.MaxTTL != time.Hour {
+				t.Errorf("a login that names the method: %+v", auth)
+			}
+			if again := m.importConsul(false, row.rules...); again.data["role"] != "unchanged k8s" {
+				t.Errorf("once more: %v", again.data)
+			}
+		})
 	}
 }

@@ -20,9 +20,9 @@ const (
 	loginHelpDescription = `
 Send the token as jwt and the name of a role as role. The Kubernetes API server is
 asked whose the token is; the role says whether that service account may use it.
-Without a role, the binding rules of the mount decide what it gets; the token then
-has to be for one of binding_rule_audiences of the configuration, by default for the
-API server's own audience.
+Without a role, or with one that has use_binding_rules, the binding rules of the mount
+decide what it gets; the token then has to be for one of binding_rule_audiences of the
+configuration, by default for the audience of that role or the API server's own.
 
 A refusal that depends on the token is always "permission denied"; the reason is
 in Vault's server log, at the debug level where a client caused it and as a warning
@@ -36,7 +36,7 @@ func (b *backend) pathLogin() *framework.Path {
 		Fields: map[string]*framework.FieldSchema{
 			"role": {
 				Type:        framework.TypeString,
-				Description: "Name of the role to log in under. Without it, or where it is empty, the binding rules decide.",
+				Description: "Name of the role to log in under. Without it, or where it is empty or has use_binding_rules, the binding rules decide.",
 			},
 			"jwt": {
 				Type:        framework.TypeString,

@@ -30,8 +30,10 @@ listed, and its namespace is listed or has labels that the namespace selector
 matches; or if both are one of the pairs in bound_service_accounts. Names and
 namespaces may hold * as a wildcard. If there is a selector, it must hold as well.
 
-With only_by_binding_rules no login can name the role; binding rules give it, and it
-may then leave names and namespaces empty.
+With use_binding_rules a login that names the role goes by the binding rules, within the
+bounds of the role: for clients that cannot log in without a role. With
+only_by_binding_rules no login can name the role; binding rules give it. Either may leave
+names and namespaces empty.
 
 A write to a role that exists changes only the fields that it names. Where an empty
 value takes a bound or a limit away, or a value is kept as another than was written,
@@ -122,6 +124,13 @@ well, such as pod.name matches "^runner-" and namespace.labels.team == "ci".`,
 			Description: `Only binding rules give the role: a login that names it is refused. It may then
 leave names and namespaces empty, and holds for whoever a rule gives it to.`,
 		},
+		"use_binding_rules": {
+			Type: framework.TypeBool,
+			Description: `Logins that name the role go by the binding rules, as those that name none do. They
+have to be within the bounds of the role, which may leave names and namespaces empty;
+its policies join what rules grant and are no grant by themselves; its token settings
+and those of roles that rules bind count as the strictest of them.`,
+		},
 		"alias_name_source": {
 			Type:    framework.TypeString,
 			Default: role.AliasNameSourceUID,
@@ -188,6 +197,7 @@ func roleData(r *role.Entry) map[string]any {
 	d["bound_service_accounts"] = append([]string{}, r.BoundServiceAccounts...)
 	d["selector"] = r.Selector
 	d["only_by_binding_rules"] = r.OnlyByBindingRules
+	d["use_binding_rules"] = r.UseBindingRules
 	if len(r.AliasMetadata) == 0 {
 		d["alias_metadata"] = map[string]string{}
 	}
@@ -280,7 +290,7 @@ func (b *backend) roleChange(ctx context.Context, s logical.Storage, req *logica
 	if err != nil && r.LacksAudience() {
 		return nil, err // otherwise it only serves for warnings
 	}
-	if r.LacksAudience() && c != nil && c.RequireAudience {
+	if r.LacksAudience() && c != nil && c.RequireAudience && !r.UseBindingRules {
 		return logical.ErrorResponse("the configuration has require_audience set: give the role an audience"), nil
 	}
 	entry, err := logical.StorageEntryJSON(role.StorageKey(name), r)
@@ -295,6 +305,9 @@ func (b *backend) roleChange(ctx context.Context, s logical.Storage, req *logica
 	widened := r.WidenedFrom(&before, emptied(req))
 	if !before.OnlyByBindingRules && !r.OnlyByBindingRules && slices.Contains(emptyBooleans(req, data), "only_by_binding_rules") {
 		widened = append(widened, config.EmptyIsFalse("only_by_binding_rules")+" Whoever the bounds of the role allow can log in by naming it.")
+	}
+	if !before.UseBindingRules && !r.UseBindingRules && slices.Contains(emptyBooleans(req, data), "use_binding_rules") {
+		widened = append(widened, config.EmptyIsFalse("use_binding_rules")+" Whoever the bounds of the role allow gets its policies, and no binding rule counts.")
 	}
 	return answerWrite(req, data, slices.Concat(warnings, c.RoleUseWarnings(name, r, create), widened), nil), nil
 }
@@ -368,6 +381,9 @@ func setBounds(r *role.Entry, data *framework.FieldData) {
 	if only, ok := data.GetOk("only_by_binding_rules"); ok {
 		r.OnlyByBindingRules = only.(bool)
 	}
+	if use, ok := data.GetOk("use_binding_rules"); ok {
+		r.UseBindingRules = use.(bool)
+	}
 }
 
 // setAliasNameSource takes over the field. A role that has none, from before the
@@ -393,7 +409,7 @@ func roleWarnings(r *role.Entry, name string, system logical.SystemView) []strin
 	if r.TokenMaxTTL > 0 && r.TokenMaxTTL > system.MaxLeaseTTL() {
 		warnings = append(warnings, "max_ttl is greater than the system or backend mount's maximum TTL value; issued tokens' max TTL value will be truncated")
 	}
-	if r.LacksAudience() && !r.OnlyByBindingRules { // by rules, the mount's audiences count
+	if r.LacksAudience() && !r.StandsForRules() { // by rules, the mount's audiences count
 		warnings = append(warnings, fmt.Sprintf("Role %s does not have an audience configured. While audiences are not required, consider specifying one if your use case would benefit from additional JWT claim verification.", name))
 	}
 	return warnings

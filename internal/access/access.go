@@ -78,13 +78,16 @@ type Account struct{ Who identity.Supposed }
 func (a Account) OfRole(_ string, r *role.Role, byRules bool) string {
 	named := r.BindsName(a.Who) && (r.BindsNamespace(a.Who) || r.NamespaceSelector != nil)
 	switch {
-	case r.Unusable != nil || !named && !r.BindsPair(a.Who):
+	case r.Unusable != nil || !named && !r.BindsPair(a.Who) && !r.LeavesBoundsToRules():
 		return ""
 	case r.OnlyByBindingRules:
 		return "" // the rules that bind it are asked
 	}
 	var conditions []string
-	if !r.BindsPair(a.Who) && !r.BindsNamespace(a.Who) {
+	if r.UseBindingRules {
+		conditions = append(conditions, "binding rules grant it something")
+	}
+	if !r.BindsPair(a.Who) && !r.BindsNamespace(a.Who) && !r.LeavesBoundsToRules() {
 		conditions = append(conditions, "the labels of its namespace match "+r.ServiceAccountNamespaceSelector)
 	}
 	gives := "policies " + list(r.TokenPolicies)
@@ -142,6 +145,9 @@ func whom(r *role.Role) string {
 		who = append(who, fmt.Sprintf("names %s in %s", list(r.ServiceAccountNames), where))
 	}
 	to := strings.Join(who, ", and ")
+	if r.UseBindingRules {
+		to = strings.TrimSuffix("whoever names it and is granted something by binding rules, within "+to, ", within ")
+	}
 	if r.OnlyByBindingRules {
 		to = strings.TrimSuffix("whoever binding rules bind it to, within "+to, ", within ")
 	}

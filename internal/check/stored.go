@@ -184,11 +184,13 @@ func (c *checker) examineRole(name string, r *role.Role) (problem string) {
 		return ""
 	case r.Unusable != nil:
 		return "its selector cannot be read: " + r.Unusable.Error()
-	case c.cluster.Config.RequireAudience && r.LacksAudience():
+	case c.cluster.Config.RequireAudience && r.LacksAudience() && !r.UseBindingRules:
 		return "it has no audience, and the configuration has require_audience set"
 	}
 	if policy := r.ReservedPolicy(); policy != "" {
 		problem = "it " + role.PolicyRefused(policy)
+	} else if named := c.cluster.Config.NamedRoleProblem(r.Entry); named != "" {
+		problem = named
 	}
 	var sources binding.Sources
 	if r.Selector != nil {

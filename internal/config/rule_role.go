@@ -22,9 +22,11 @@ func (c *Entry) RoleUseWarnings(name string, r *role.Entry, isNew bool) []string
 	if c.GoesThrough(name) {
 		if problem := c.RuleRoleProblem(&role.Role{Entry: r}); problem != "" {
 			warnings = append(warnings, problem)
-		} else if isNew && !r.OnlyByBindingRules {
+		} else if isNew && !r.StandsForRules() {
 			warnings = append(warnings, CanBeNamed(name))
 		}
+	} else if problem := c.NamedRoleProblem(r); problem != "" {
+		warnings = append(warnings, fmt.Sprintf("Role %s: %s", name, problem))
 	}
 	return warnings
 }
@@ -33,5 +35,5 @@ func (c *Entry) RoleUseWarnings(name string, r *role.Entry, isNew bool) []string
 // said by the writes that make it so, and not by those of other settings.
 func CanBeNamed(name string) string {
 	return fmt.Sprintf("The role %q can also be had by naming it, with its policies, whatever rules match, "+
-		"and by tokens that are for none of binding_rule_audiences; only_by_binding_rules=true on the role ends that.", name)
+		"and by tokens that are for none of binding_rule_audiences; use_binding_rules=true on the role ends that.", name)
 }

@@ -138,11 +138,26 @@ func (c *Entry) RuleRoleProblem(r *role.Role) string {
 		return fmt.Sprintf("there is no role %q, which binding_rule_role names; logins by rules are refused until there is", name)
 	case r.ReservedPolicy() != "":
 		return fmt.Sprintf("the role %q, which binding_rule_role names, %s; so is each login by rules", name, role.PolicyRefused(r.ReservedPolicy()))
-	case len(c.BindingRuleAudiences) > 0 && len(r.Audiences()) > 0 &&
-		!slices.ContainsFunc(r.Audiences(), func(a string) bool { return slices.Contains(c.BindingRuleAudiences, a) }):
+	case c.excludesAudiences(r.Entry):
 		return fmt.Sprintf("binding_rule_audiences has none of the audiences %q of the role %q, which binding_rule_role names; logins by rules are refused", r.Audiences(), name)
 	}
 	return ""
+}
+
+// NamedRoleProblem says why no login that names a role with use_binding_rules can succeed,
+// or "" if nothing is known against it.
+func (c *Entry) NamedRoleProblem(r *role.Entry) string {
+	if c == nil || !r.UseBindingRules || !c.excludesAudiences(r) {
+		return ""
+	}
+	return fmt.Sprintf("it has use_binding_rules, and binding_rule_audiences has none of its audiences %q; logins that name it are refused", r.Audiences())
+}
+
+// excludesAudiences tells whether no token can be for an audience of the role and, as by
+// rules it has to, for one of the mount's.
+func (c *Entry) excludesAudiences(r *role.Entry) bool {
+	return len(c.BindingRuleAudiences) > 0 && len(r.Audiences()) > 0 &&
+		!slices.ContainsFunc(r.Audiences(), func(a string) bool { return slices.Contains(c.BindingRuleAudiences, a) })
 }
 
 // maxClusterNameBytes bounds cluster_name, which is in the metadata of every token.

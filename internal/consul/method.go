@@ -10,6 +10,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 )
 
 // ServiceNameAnnotation is the annotation of a service account with which Consul
@@ -54,8 +55,10 @@ const (
 type Import struct {
 	// Method is the name of the auth method.
 	Method string
-	Config Config
-	Rules  []Rule
+	// MaxTokenTTL is how long a token lives at most; 0 if the method does not say.
+	MaxTokenTTL time.Duration
+	Config      Config
+	Rules       []Rule
 	// Listed are the names of all rules of the auth method, in order, those included
 	// that do not carry over.
 	Listed []string
@@ -122,6 +125,9 @@ func Read(authMethod, bindingRules []byte, tokens Tokens) (*Import, error) {
 	return i, nil
 }
 
+// ForVault tells whether the rules are to give tokens of Vault.
+func (i *Import) ForVault() bool { return i.tokens == VaultTokens }
+
 func (i *Import) left(format string, args ...any) {
 	i.Left = append(i.Left, fmt.Sprintf(format, args...))
 }
@@ -150,7 +156,13 @@ func (i *Import) readMethod(m *method) error {
 		return nil
 	}
 	if set(m.MaxTokenTTL) {
-		i.left("auth method, MaxTokenTTL %s: Vault's mount has it, see vault auth tune -max-lease-ttl", strings.Trim(string(m.MaxTokenTTL), `"`))
+		text := strings.Trim(string(m.MaxTokenTTL), `"`)
+		ttl, err := time.ParseDuration(text)
+		if err != nil || ttl < time.Second {
+			return fmt.Errorf("MaxTokenTTL is %.32q, and no duration that consul prints", text)
+		}
+		i.MaxTokenTTL = ttl
+		i.left("auth method, MaxTokenTTL %s, for logins that do not name it: Vault's mount has one for all, see vault auth tune -max-lease-ttl", text)
 	}
 	if m.TokenLocality != "" && m.TokenLocality != "local" {
 		i.left("auth method, TokenLocality %s: Vault replicates mounts that were not enabled with -local", m.TokenLocality)

@@ -122,18 +122,26 @@ func (a *Answer) clientSees() string {
 
 // addSteps adds one key a step, in the order of the login.
 func (a *Answer) addSteps(data map[string]any) {
-	throughRole := a.Outcome != nil && a.Outcome.Role != nil
-	steps := login.Steps(a.Role == "", throughRole)
+	throughRole := a.Role != "" || a.Outcome != nil && len(a.Outcome.Through) > 0
+	steps := login.Steps(a.byRules(), throughRole)
 	switch {
 	case a.Consul:
 		steps = login.ConsulSteps(throughRole)
 	case a.Supposed:
-		steps = login.SupposedSteps(a.Role == "", throughRole)
+		steps = login.SupposedSteps(a.byRules(), throughRole)
 	}
 	for i, step := range steps {
 		key := fmt.Sprintf("step_%02d_%s", i+1, strings.ReplaceAll(string(step), " ", "_"))
 		data[key] = a.verdict(step)
 	}
+}
+
+// byRules tells whether binding rules decide about the login.
+func (a *Answer) byRules() bool {
+	if a.Outcome == nil {
+		return a.Role == ""
+	}
+	return a.Outcome.ByRules
 }
 
 func (a *Answer) verdict(name refusal.Step) string {
@@ -197,7 +205,7 @@ func (a *Answer) addAttributes(data map[string]any) {
 	}
 	known := a.Outcome.Attributes.Known()
 	const name = "serviceaccount.name"
-	if a.Role == "" {
+	if a.byRules() {
 		forRules := a.Outcome.Attributes.ForRules(a.Outcome.Cluster.Config.ServiceNameAnnotation).Known()
 		if override, ok := forRules[name]; ok && override != known[name] {
 			known[name+" (where a rule has use_service_name_annotation)"] = override

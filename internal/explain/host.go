@@ -19,7 +19,11 @@ import (
 func RefusedByHost(ctx context.Context, m login.Mount, o *login.Finding, mount, roleName string) error {
 	policies, names := []string(nil), []string{roleName}
 	if o.Granted != nil {
-		policies, names = o.Granted.Policies, slices.Concat([]string{o.Cluster.Config.BindingRuleRole}, o.Granted.Roles)
+		policies, names = o.Granted.Policies, nil
+		for _, r := range o.Through {
+			names = append(names, r.Name)
+		}
+		names = append(names, o.Granted.Roles...)
 	} else {
 		policies = o.Role.TokenPolicies
 	}

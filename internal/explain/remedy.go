@@ -50,7 +50,7 @@ func (a *Answer) remedy() string {
 	case refusal.StepRequest:
 		return a.remedyForRequest()
 	case refusal.StepAddress:
-		return "log in from an address in token_bound_cidrs, or change it: vault read " + a.path("role/"+a.roleName())
+		return "log in from an address in token_bound_cidrs, or change it: vault read " + a.rolePaths()
 	case refusal.StepConfiguration:
 		return fmt.Sprintf("vault write %s kubernetes_host=…", a.path("config"))
 	case refusal.StepTokenForm:
@@ -67,9 +67,13 @@ func (a *Answer) remedy() string {
 		if errors.Is(a.Err, identity.ErrNotServiceAccount) {
 			return "use the token of a service account: " + a.newToken()
 		}
-		if a.Role == "" && a.Outcome != nil && len(a.Outcome.RuleAudiences()) == 0 {
-			return fmt.Sprintf("without a role, and with no binding_rule_audiences, use a token for the API server's own audience: %s; or name the audience of such tokens: vault patch %s binding_rule_audiences=…",
-				a.newToken(), a.path("config"))
+		if a.byRules() && a.Outcome != nil && len(a.Outcome.RuleAudiences()) == 0 {
+			by := "without a role"
+			if a.Role != "" {
+				by = "by binding rules"
+			}
+			return fmt.Sprintf("%s, and with no binding_rule_audiences, use a token for the API server's own audience: %s; or name the audience of such tokens: vault patch %s binding_rule_audiences=…",
+				by, a.newToken(), a.path("config"))
 		}
 		return "see that the service account, and what the token is bound to, still exist, and that the token is of this cluster; a new one: " + a.newToken()
 	case refusal.StepSupposed:
@@ -78,7 +82,7 @@ func (a *Answer) remedy() string {
 		return fmt.Sprintf("take the annotation away: kubectl annotate serviceaccount %s -n %s %sKEY-",
 			a.Outcome.Who.Name(), a.Outcome.Who.Namespace(), metadata.AnnotationPrefix)
 	case refusal.StepRuleRole:
-		return "see whom the role is for that every login by rules goes through: vault read " + a.path("role/"+a.roleName())
+		return "see whom the role is for that the login goes through: vault read " + a.rolePaths()
 	case refusal.StepRules:
 		return "see which rules there are: vault list -detailed " + a.path("binding-rule")
 	}
@@ -119,7 +123,7 @@ func (a *Answer) remedyForBounds() string {
 	case refusal.StepAudience:
 		return "use a token for the role's audience: " + a.newToken()
 	case refusal.StepName:
-		if r.OnlyByBindingRules && a.Role != "" {
+		if r.OnlyByBindingRules {
 			return "log in without naming a role: a binding rule gives this one; see which there are: vault list -detailed " + a.path("binding-rule")
 		}
 		if onlyPairs(r) {
@@ -186,13 +190,16 @@ func (a *Answer) audiencesAskedFor() []string {
 	return nil
 }
 
-// roleName is that of the role of the login, which by rules is the one that all such
-// logins go through.
-func (a *Answer) roleName() string {
-	if a.Outcome.ByRules {
-		return a.Outcome.Cluster.Config.BindingRuleRole
+// rolePaths are those of the roles whose bounds the login has to be within.
+func (a *Answer) rolePaths() string {
+	if !a.Outcome.ByRules {
+		return a.path("role/" + a.Role)
 	}
-	return a.Role
+	var paths []string
+	for _, r := range a.Outcome.Through {
+		paths = append(paths, a.path("role/"+r.Name))
+	}
+	return strings.Join(paths, " && vault read ")
 }
 
 // path is a path of the mount as it is given to the vault command.

@@ -21,6 +21,7 @@ type Plan struct {
 	stored *readOnce
 	Config *config.Entry
 	Rules  []string // what happens to each, a line
+	Role   string   // what happens to the one with the name of the auth method; "" if none is made
 	writes []plannedWrite
 	// Left is what has no counterpart and is no rule.
 	Left []string
@@ -53,6 +54,9 @@ func (m *Mount) Plan(ctx context.Context, imported *consul.Import, options Optio
 		if err := m.planRule(ctx, plan, rule); err != nil {
 			return nil, err
 		}
+	}
+	if err := m.planRole(ctx, plan, imported); err != nil {
+		return nil, err
 	}
 	if err := m.planMissing(ctx, plan, imported.Listed); err != nil {
 		return nil, err

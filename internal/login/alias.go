@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"slices"
 
 	"vault-plugin-auth-kubernetes/internal/metadata"
 )
@@ -12,13 +13,13 @@ import (
 // nameAlias finds what the entity alias is called and which metadata it has.
 func (d *decision) nameAlias(ctx context.Context) (err error) {
 	d.Alias = d.Who.UID()
-	if d.Role != nil {
-		if d.Alias, err = d.Role.AliasName(d.Who); err != nil {
+	if roles := d.roles(); len(roles) > 0 {
+		if d.Alias, err = roles[0].AliasName(d.Who); err != nil {
 			return err
 		}
 	}
 	if d.ByRules {
-		d.Alias = d.borne().aliasName(d.Alias, d.Role != nil)
+		d.Alias = d.borne().aliasName(d.Alias, len(d.Through) > 0 && d.Through[0].OfMount)
 	}
 	if !d.Cluster.Config.UseAnnotationsAsAliasMetadata {
 		return nil
@@ -42,6 +43,9 @@ type borneByEntity struct {
 	// Custom is custom metadata of the alias, which Vault sets when it creates it, and
 	// never again.
 	Custom map[string]string
+	// Named tells that some of Custom is of the role that the login names, and not of the
+	// one that all logins by rules go through.
+	Named bool `json:",omitempty"`
 }
 
 func (d *decision) borne() borneByEntity {
@@ -49,25 +53,39 @@ func (d *decision) borne() borneByEntity {
 		Groups: d.Granted.Groups, Services: d.Granted.Services, Nodes: d.Granted.Nodes,
 		Secret: d.SecretName,
 	}
-	if d.Role != nil {
-		b.Custom = d.Role.AliasMetadata
+	b.Custom = d.CustomMetadata()
+	for _, r := range d.Through {
+		b.Named = b.Named || !r.OfMount && len(r.AliasMetadata) > 0
 	}
 	return b
+}
+
+// CustomMetadata is what the roles that a login by rules goes through add to its alias;
+// what the mount's says comes before.
+func (o *Finding) CustomMetadata() map[string]string {
+	var custom map[string]string
+	for _, r := range slices.Backward(o.Through) {
+		if len(r.AliasMetadata) > 0 {
+			custom = metadata.Merged(custom, r.AliasMetadata)
+		}
+	}
+	return custom
 }
 
 // aliasName is the alias of a login by rules, made of the name that the mount gives
 // to aliases. The colon keeps it apart from the aliases of roles, which have none: no
 // uid, name or namespace of Kubernetes has one.
 //
-// Where logins by rules go through a role and get nothing that the entity bears, they
-// have the very alias of that role. Without such a role they do not: the alias could
-// have custom metadata from any role.
-func (b borneByEntity) aliasName(base string, throughRole bool) string {
-	granted := len(b.Groups)+len(b.Services)+len(b.Nodes) > 0
+// Where the mount has all logins by rules go through a role, those that get nothing that
+// the entity bears have the very alias of that role. Without such a role they do not: the
+// alias could have custom metadata from any role. That of a role with use_binding_rules
+// is for the logins that name it.
+func (b borneByEntity) aliasName(base string, throughRoleOfMount bool) string {
+	apart := len(b.Groups)+len(b.Services)+len(b.Nodes) > 0 || b.Named
 	switch {
-	case throughRole && !granted:
+	case throughRoleOfMount && !apart:
 		return base
-	case !granted && b.Secret == "":
+	case !apart && b.Secret == "":
 		return base + aliasByRules
 	}
 	text, err := json.Marshal(b) //nolint:gosec // Secret is the name of one

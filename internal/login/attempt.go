@@ -30,7 +30,7 @@ func (a *attempt) logIn(ctx context.Context) error {
 	if err := run(ctx, &a.decision, a.observer, begin); err != nil {
 		return err
 	}
-	if a.ByRules && a.Role == nil {
+	if a.ByRules && len(a.Through) == 0 {
 		decide = decide[1:] // there is no role to go through
 	}
 	ctx, cancel := a.Cluster.Deadline(ctx)
@@ -66,12 +66,11 @@ func (a *attempt) checkClaims(context.Context) error {
 	if want := a.Cluster.Config.BindingRuleAudiences; a.ByRules && len(want) > 0 && a.unverified.CheckAudience(want...) != nil {
 		return refusal.Deny(fmt.Sprintf("the token's audiences are %q, and binding_rule_audiences asks for one of %q", a.unverified.UnverifiedAudiences(), want))
 	}
-	if a.Role == nil {
-		return nil
-	}
-	if want := a.Role.Audiences(); len(want) > 0 {
-		if err := a.unverified.CheckAudience(want...); err != nil {
-			return refusal.DenyFor(err)
+	for _, r := range a.roles() {
+		if want := r.Audiences(); len(want) > 0 {
+			if err := a.unverified.CheckAudience(want...); err != nil {
+				return refusal.DenyFor(err)
+			}
 		}
 	}
 	return nil
@@ -148,11 +147,16 @@ func (d *decision) audiencesAskedFor() (want []string, whichever bool, err error
 }
 
 // RuleAudiences are those of which a token must have one to log in by rules: the
-// mount's, else those of the role that these logins go through. With none, the review
-// names no audience, and the API server asks for its own.
+// mount's, else those of the roles that the login goes through, each of which then asks
+// for one of its own. With none, the review names no audience, and the API server asks
+// for its own.
 func (o *Finding) RuleAudiences() []string {
-	if want := o.Cluster.Config.BindingRuleAudiences; len(want) > 0 || o.Role == nil {
+	if want := o.Cluster.Config.BindingRuleAudiences; len(want) > 0 {
 		return want
 	}
-	return o.Role.Audiences()
+	var want []string
+	for _, r := range o.Through {
+		want = append(want, r.Audiences()...)
+	}
+	return want
 }

@@ -16,23 +16,25 @@ import (
 // checkAddress has nothing to check where there is no role; those that binding rules
 // bind are checked then.
 func (d *decision) checkAddress(context.Context) error {
-	if d.Role == nil || len(d.Role.TokenBoundCIDRs) == 0 {
-		return nil
-	}
-	switch address, known := d.Source.Address(); {
-	case d.Source.open:
-		d.observer.NotJudged(d.Role)
-	case !known:
-		return refusal.NotBound("the role has token_bound_cidrs and the host reported no source address")
-	case !cidrutil.RemoteAddrIsOk(address, d.Role.TokenBoundCIDRs):
-		return refusal.NotBound("the source address is not in the role's token_bound_cidrs")
+	for _, r := range d.roles() {
+		if len(r.TokenBoundCIDRs) == 0 {
+			continue
+		}
+		switch address, known := d.Source.Address(); {
+		case d.Source.open:
+			d.observer.NotJudged(r)
+		case !known:
+			return refusal.NotBound("the role has token_bound_cidrs and the host reported no source address")
+		case !cidrutil.RemoteAddrIsOk(address, r.TokenBoundCIDRs):
+			return refusal.NotBound("the source address is not in the role's token_bound_cidrs")
+		}
 	}
 	return nil
 }
 
 // checkAudience looks at the verified audiences. For the role of a login the
-// review was asked for the same; a role that binding rules bind, or that all logins
-// by rules go through, has its own. The latter needs none: the mount says which count.
+// review was asked for the same; a role that binding rules bind, or that a login by
+// rules goes through, has its own. The latter needs none: the mount says which count.
 func (d *decision) checkAudience(context.Context) error {
 	want := d.Role.Audiences()
 	if len(want) == 0 && d.Cluster.Config.RequireAudience && !d.ByRules {
@@ -111,17 +113,4 @@ func (d *decision) checkSelector(ctx context.Context) error {
 		return refusal.NotBound("the role's selector does not match: " + d.Role.Selector.Mismatch(d.Attributes))
 	}
 	return nil
-}
-
-// checkRuleRole refuses a login by rules that the mount's binding_rule_role is not
-// meant for. Its addresses are a step of their own.
-func (d *decision) checkRuleRole(ctx context.Context) error {
-	if d.Role == nil {
-		return nil
-	}
-	err := run(ctx, d, Unobserved, boundSteps)
-	if !refusal.IsMismatch(err) {
-		return err
-	}
-	return refusal.Deny(fmt.Sprintf("the bounds of the role %q, which every login by rules goes through, do not hold: %v", d.Cluster.Config.BindingRuleRole, err))
 }

@@ -66,7 +66,7 @@ func (a *consulAttempt) decide(ctx context.Context) error {
 	if err := a.identifyEither(ctx); err != nil {
 		return err
 	}
-	if a.Role != nil {
+	if len(a.Through) > 0 {
 		if err := run(ctx, &a.decision, a.observer, grantSteps[:1]); err != nil {
 			return err
 		}

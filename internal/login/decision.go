@@ -17,7 +17,9 @@ type decision struct {
 	observer Observer
 	// roleOfRule tells that the role is one that a binding rule binds.
 	roleOfRule bool
-	objects    *cluster.Objects
+	// named is the role that was named, by rules; nil if none was.
+	named   *Through
+	objects *cluster.Objects
 }
 
 func (d *decision) findCluster(ctx context.Context) error {
@@ -30,9 +32,9 @@ func (d *decision) findCluster(ctx context.Context) error {
 	}
 	d.Cluster = c
 	if d.ByRules {
-		d.Role, err = ruleRole(ctx, d.mount, c.Config.BindingRuleRole)
+		return d.goThrough(ctx)
 	}
-	return err
+	return nil
 }
 
 // identify is where a decision learns who it is about. All that later steps may look at

@@ -73,11 +73,13 @@ func (s Source) Address() (address string, known bool) { return s.address, s.kno
 
 // Finding is what roles and rules say of a service account, as far as that got.
 type Finding struct {
-	// ByRules is whether no role was named.
+	// ByRules is whether binding rules decide: no role was named, or one that has
+	// use_binding_rules.
 	ByRules bool
-	// Role is the one that was named. By rules it is the mount's binding_rule_role,
-	// and nil if the mount has none.
-	Role    *role.Role
+	// Role is the one that was named; nil by rules.
+	Role *role.Role
+	// Through are the roles that a login by rules goes through.
+	Through []Through
 	Cluster *cluster.Cluster
 	// Who it is about is known from when Attributes are set. It need not be verified.
 	Who        identity.Account
@@ -115,8 +117,7 @@ func LogIn(ctx context.Context, m Mount, r Request) (*Outcome, error) {
 		return nil, refusal.Missing("jwt")
 	}
 	if !a.ByRules {
-		var err error
-		if a.Role, err = named(ctx, m, r.Role); err != nil {
+		if err := a.name(ctx, r.Role); err != nil {
 			return nil, err
 		}
 	}

@@ -40,19 +40,16 @@ func named(ctx context.Context, m Mount, name string) (*role.Role, error) {
 	return r, nil
 }
 
-// ruleRole is the role that every login by rules goes through; nil if the
-// configuration names none. One that is not there must not let everybody pass.
-func ruleRole(ctx context.Context, m Mount, name string) (*role.Role, error) {
-	if name == "" {
-		return nil, nil
+// name finds the role that a login names, which decides, or says that binding rules do.
+func (d *decision) name(ctx context.Context, name string) error {
+	r, err := named(ctx, d.mount, name)
+	switch {
+	case err != nil:
+		return err
+	case r.UseBindingRules:
+		d.ByRules, d.named = true, &Through{Role: r, Name: role.Key(name)}
+	default:
+		d.Role = r
 	}
-	r, err := m.Role(ctx, name)
-	if err == nil && r == nil {
-		err = &refusal.Refusal{
-			Kind: refusal.Denied, Operator: true, Class: refusal.ClassConfiguration,
-			Reason: fmt.Sprintf("there is no role %q, which binding_rule_role names", name),
-			Remedy: "write the role, or patch binding_rule_role in the configuration",
-		}
-	}
-	return r, err
+	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"vault-plugin-auth-kubernetes/internal/identity"
 	"vault-plugin-auth-kubernetes/internal/metadata"
 	"vault-plugin-auth-kubernetes/internal/refusal"
+	"vault-plugin-auth-kubernetes/internal/role"
 )
 
 // Renewed is what the renewal of a token came to.
@@ -30,6 +31,7 @@ const (
 	accountGone refusal.RenewalOver = "the service account of this token was deleted, or created anew; log in again"
 	nothingLeft refusal.RenewalOver = "the binding rules no longer grant this token anything; log in again"
 	otherGrants refusal.RenewalOver = "the binding rules grant something else than when this token was issued; log in again"
+	roleGone    refusal.RenewalOver = "the role of this token was deleted, or goes by binding rules no longer; log in again"
 )
 
 // Renew decides on the renewal of a token: what was true at login has to be true still. A
@@ -129,6 +131,8 @@ func (r *renewal) renewByRules(ctx context.Context, id identity.Identity) error 
 	r.ByRules, r.Groups = true, r.lease.groups()
 	g, err := r.grantedNow(ctx, id)
 	switch {
+	case errors.Is(err, roleGone):
+		return err
 	case err != nil && refusal.CouldNotLook(err):
 		r.Unchecked = append(r.Unchecked, err)
 		return nil
@@ -144,10 +148,20 @@ func (r *renewal) renewByRules(ctx context.Context, id identity.Identity) error 
 	return nil
 }
 
-// grantedNow is what the binding rules of today grant to an identity, if the role that
-// logins by rules go through lets it pass.
+// grantedNow is what the binding rules of today grant to an identity, if the roles that
+// its login went through let it pass still.
 func (r *renewal) grantedNow(ctx context.Context, id identity.Identity) (*Granted, error) {
 	d := &decision{mount: r.mount, observer: Unobserved, Finding: Finding{ByRules: true, Source: r.lease.source()}}
+	if name := r.lease.Role(); name != "" {
+		now, err := r.mount.Role(ctx, name)
+		if err == nil && (now == nil || !now.UseBindingRules) {
+			err = roleGone
+		}
+		if err != nil {
+			return nil, err
+		}
+		d.named = &Through{Role: now, Name: role.Key(name)}
+	}
 	if err := d.findCluster(ctx); err != nil {
 		return nil, err
 	}

@@ -32,8 +32,8 @@ func (d *decision) applyRules(ctx context.Context) error {
 	if g.Empty() {
 		return refusal.Deny("no binding rule grants anything")
 	}
-	if d.Role != nil {
-		g.join(d.Role)
+	for _, r := range d.Through {
+		g.join(r.Role)
 	}
 	if err := d.checkAddresses(g); err != nil {
 		return err

@@ -22,8 +22,8 @@ var beginSteps = []step[*decision]{
 	{refusal.StepConfiguration, (*decision).findCluster},
 }
 
-// ruleBeginSteps are those of a login without a role: it is the configuration that
-// names the role whose addresses count.
+// ruleBeginSteps are those of a login by rules: it is the configuration that names a
+// role whose addresses count.
 var ruleBeginSteps = []step[*decision]{beginSteps[1], beginSteps[0]}
 
 // identifySteps find out whose the token is. What stands before the review may

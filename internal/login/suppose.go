@@ -54,11 +54,8 @@ func Suppose(ctx context.Context, m Mount, q Question) (*Supposition, error) {
 		if err := requireRules(ctx, m); err != nil {
 			return nil, err
 		}
-	} else {
-		var err error
-		if s.Role, err = named(ctx, m, q.Role); err != nil {
-			return nil, err
-		}
+	} else if err := s.name(ctx, q.Role); err != nil {
+		return nil, err
 	}
 	err := s.decide(ctx)
 	return &Supposition{Finding: s.Finding, Assumed: s.assumed}, err
@@ -72,7 +69,7 @@ func (s *supposition) decide(ctx context.Context) error {
 	if err := run(ctx, &s.decision, s.observer, begin); err != nil {
 		return err
 	}
-	if s.ByRules && s.Role == nil {
+	if s.ByRules && len(s.Through) == 0 {
 		decide = decide[1:]
 	}
 	ctx, cancel := s.Cluster.Deadline(ctx)
@@ -86,7 +83,7 @@ func (s *supposition) decide(ctx context.Context) error {
 	if err := run(ctx, &s.decision, s.observer, aliasSteps); err != nil {
 		return err
 	}
-	if s.Who.UID() == "" && (s.Role == nil || s.Role.AliasNameSource != role.AliasNameSourceName) {
+	if roles := s.roles(); s.Who.UID() == "" && (len(roles) == 0 || roles[0].AliasNameSource != role.AliasNameSourceName) {
 		s.Alias = "" // it is made of the uid
 	}
 	return nil

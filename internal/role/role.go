@@ -46,6 +46,7 @@ type Entry struct {
 	BoundServiceAccounts []string `json:"bound_service_accounts,omitempty"` // namespace/name, globs
 	Selector             string   `json:"selector,omitempty"`
 	OnlyByBindingRules   bool     `json:"only_by_binding_rules,omitempty"`
+	UseBindingRules      bool     `json:"use_binding_rules,omitempty"`
 
 	// What roles had before the token_* fields (Vault before 1.2), and what is
 	// still accepted in place of them.
@@ -87,10 +88,15 @@ func PolicyRefused(policy string) string {
 	return fmt.Sprintf("has the policy %q in token_policies, which Vault gives to no token of an auth method: each login is refused with a 400", policy)
 }
 
-// LeavesBoundsToRules tells whether whoever a binding rule gives the role to may have
-// it: it can be had in no other way, and says nothing of names and namespaces itself.
+// StandsForRules tells whether binding rules stand behind the role: they give it, or decide
+// about the logins that name it.
+func (r *Entry) StandsForRules() bool { return r.OnlyByBindingRules || r.UseBindingRules }
+
+// LeavesBoundsToRules tells whether the role is for whoever binding rules are for: they
+// give it, or decide about the logins that name it, and it says nothing of names and
+// namespaces itself.
 func (r *Entry) LeavesBoundsToRules() bool {
-	return r.OnlyByBindingRules && len(r.BoundServiceAccounts) == 0 && len(r.ServiceAccountNames) == 0 &&
+	return r.StandsForRules() && len(r.BoundServiceAccounts) == 0 && len(r.ServiceAccountNames) == 0 &&
 		len(r.ServiceAccountNamespaces) == 0 && r.ServiceAccountNamespaceSelector == ""
 }
 

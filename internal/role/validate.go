@@ -19,6 +19,9 @@ func (r *Entry) Validate(writesSelector bool) error {
 	if err := r.validateBounds(writesSelector); err != nil {
 		return err
 	}
+	if r.UseBindingRules && r.OnlyByBindingRules {
+		return errors.New(`"use_binding_rules" is for logins that name the role, and "only_by_binding_rules" refuses these: one must be false`)
+	}
 	for _, pair := range r.BoundServiceAccounts {
 		namespace, name, ok := strings.Cut(pair, "/")
 		if !ok || namespace == "" || name == "" || strings.Contains(name, "/") {
@@ -36,11 +39,9 @@ func (r *Entry) Validate(writesSelector bool) error {
 }
 
 // validateBounds checks the bounds that Vault's own method has. A role that binds
-// pairs needs none of them, nor does one that only binding rules give.
+// pairs needs none of them, nor does one that binding rules stand behind.
 func (r *Entry) validateBounds(writesSelector bool) error {
-	onlyPairs := len(r.BoundServiceAccounts) > 0 && len(r.ServiceAccountNames) == 0 &&
-		len(r.ServiceAccountNamespaces) == 0 && r.ServiceAccountNamespaceSelector == ""
-	if onlyPairs || r.LeavesBoundsToRules() {
+	if r.bindsPairsAlone() || r.LeavesBoundsToRules() {
 		return nil
 	}
 	if len(r.ServiceAccountNames) == 0 {
@@ -61,6 +62,12 @@ func (r *Entry) validateBounds(writesSelector bool) error {
 		return errMixedStar
 	}
 	return nil
+}
+
+// bindsPairsAlone tells whether bound_service_accounts is the one bound of the role.
+func (r *Entry) bindsPairsAlone() bool {
+	return len(r.BoundServiceAccounts) > 0 && len(r.ServiceAccountNames) == 0 &&
+		len(r.ServiceAccountNamespaces) == 0 && r.ServiceAccountNamespaceSelector == ""
 }
 
 var errMixedStar = errors.New(`can not mix "*" with values`)

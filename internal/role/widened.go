@@ -20,6 +20,9 @@ func (r *Entry) WidenedFrom(before *Entry, emptied func(field string) bool) []st
 	if !before.LacksAudience() && r.LacksAudience() {
 		widened = append(widened, r.anyAudience(bounded(strings.Join(before.Audiences(), ", "))))
 	}
+	if before.UseBindingRules && !r.UseBindingRules {
+		widened = append(widened, "use_binding_rules is off now: whoever is within the bounds of the role gets its policies, whatever binding rules say.")
+	}
 	if len(before.TokenBoundCIDRs) > 0 && len(r.TokenBoundCIDRs) == 0 {
 		addresses := make([]string, len(before.TokenBoundCIDRs))
 		for i, address := range before.TokenBoundCIDRs {
@@ -39,7 +42,7 @@ func (r *Entry) WidenedFrom(before *Entry, emptied func(field string) bool) []st
 // anyAudience says what the loss of the role's audience means. A role that only binding
 // rules give takes no other tokens than the mount does.
 func (r *Entry) anyAudience(before string) string {
-	if r.OnlyByBindingRules {
+	if r.StandsForRules() {
 		return fmt.Sprintf("The role no longer asks for an audience of its own; before, for %s only. It takes the tokens that log in by binding rules.", before)
 	}
 	return fmt.Sprintf("The role now takes tokens for any audience; before, for %s only.", before)

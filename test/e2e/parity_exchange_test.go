@@ -184,7 +184,7 @@ var (
 	}
 	addedRoleFields = map[string]any{
 		"alias_metadata": map[string]any{}, "bound_audiences": []any{}, "bound_service_accounts": []any{}, "selector": "",
-		"only_by_binding_rules": false,
+		"only_by_binding_rules": false, "use_binding_rules": false,
 	}
 )
 

@@ -71,6 +71,7 @@ func roleWholeRows() []parityRow {
 		"bound_audiences": []string{"a", "b"}, "bound_service_accounts": []string{"default/web-*"}, "selector": `pod.name matches "^web-"`,
 		"only_by_binding_rules": true,
 	}
+	byRules := map[string]any{"use_binding_rules": true, "audience": nil, "token_policies": []string{"a"}}
 	return []parityRow{
 		row("read and delete what is not there", read("role/r"), remove("role/r"), read("role/r")),
 		roleRow("least", nil),
@@ -103,6 +104,9 @@ func roleWholeRows() []parityRow {
 			write("role/r", role(map[string]any{"bound_audiences": "", "bound_service_accounts": "", "selector": "", "only_by_binding_rules": false})).
 				differing("widened", warning("selector is empty now, …", "only_by_binding_rules is false now, …")),
 			read("role/r")),
+		row("a role that uses binding rules",
+			write("role/r", role(byRules)).differing("use-binding-rules", noContent()),
+			read("role/r").differing("use-binding-rules", withData(map[string]any{"use_binding_rules": true}))),
 		row("unknown fields",
 			write("role/r", role(map[string]any{"bound_names": "x", "policy": []string{"a"}})).
 				differing("unknown-fields", warning(unrecognized("bound_names", "policy"))),
