@@ -4,6 +4,9 @@
 #              both with WEB=1: a web page that shows the bed, see docs/web.md
 # make test    unit tests, race detector on, and the end-to-end suite
 # make test-consul  the same rules and logins given to a real Consul
+# make test-clients  the clients of Vault that people use, by role and by binding rules
+# make test-monitoring  the alerts of deploy/monitoring raised by their symptoms, with promtool
+# make test-matrix  logins, renewals and parity on each Kubernetes version there is a module of
 # make test-web     the web page in a real Chromium, installed where it is missing
 # make test-faults  the same processes with faults injected, 8 minutes
 # make bench   this plugin beside Vault's own method, 20 minutes; BENCH_FLAGS=-short: a minute
@@ -25,7 +28,7 @@ TESTBED := $(BUILD)/testbed
 # Modules with code of this project; the ones under tools/ only pin programs.
 MODULES := . test test/browser bench scripts/sbom
 
-.PHONY: build release test-release demo dev test test-unit test-e2e test-consul test-web test-faults bench fuzz check fmt clean testbed
+.PHONY: build release test-release demo dev test test-unit test-e2e test-consul test-clients test-matrix test-monitoring test-web test-faults bench fuzz check fmt clean testbed
 
 # VERSION=v0.1.0-mine.1 for another version than the one in main.go: two builds of one
 # version cannot both be registered.
@@ -71,6 +74,24 @@ test-unit:
 test-e2e: testbed
 	$(TESTBED) tools
 	$(GO) test -C test -race -count=1 -p 1 -timeout 30m ./testbed/... ./cmd/... ./e2e
+
+# The clients that people use, installed or built on the first run, 2 to 4 minutes.
+test-clients: testbed
+	$(TESTBED) tools
+	$(TESTBED) clients
+	$(GO) test -C test -count=1 -timeout 20m ./clients
+
+# The first run on a machine builds promtool, 5 to 15 minutes.
+test-monitoring:
+	$(GO) build -C tools/promtool -trimpath -ldflags "-s -w" -o $(BUILD)/tools/promtool github.com/prometheus/prometheus/cmd/promtool
+	$(BUILD)/tools/promtool check rules deploy/monitoring/alerts.yaml
+	$(BUILD)/tools/promtool test rules deploy/monitoring/alerts_test.yaml
+
+# Builds the kube-apiserver of each version once, some 5 minutes each, and writes the table
+# in the README.
+test-matrix: testbed
+	$(TESTBED) tools
+	scripts/test-matrix.sh
 
 # The first run on a machine builds Consul, which takes 4 to 6 minutes.
 test-consul: testbed

@@ -46,7 +46,7 @@ func TestResolve(t *testing.T) {
 		t.Fatal(err)
 	}
 	seen := map[string]string{}
-	for _, tool := range []tool{etcd, kubeAPIServer, kubectl, vault} {
+	for _, tool := range []tool{etcd, kubeAPIServer, kubeAPIServerOf("1.34"), kubeAPIServerOf("1.35"), kubeAPIServerOf("1.37"), kubectl, vault, consulTemplate} {
 		b := toolBuild{tool: tool, moduleDir: filepath.Join(root, "tools", tool.module), cache: "/cache"}
 		if err := b.resolve(t.Context()); err != nil {
 			t.Errorf("%s: %v", tool.name, err)

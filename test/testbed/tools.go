@@ -28,7 +28,9 @@ type Tools struct {
 //   - vault: VAULT_BINARY, else the one in PATH if it is of the pinned version or a later
 //     one of the same minor release, else a build; progress is told which, and why
 //   - etcd, kube-apiserver, kubectl: the directory KUBEBUILDER_ASSETS, else a
-//     build. One in PATH is not used, for it may be of any age.
+//     build. One in PATH is not used, for it may be of any age. The variable
+//     TESTBED_KUBERNETES, 1.35 say, has kube-apiserver built from
+//     tools/kube-apiserver-1.35 instead.
 //
 // A variable that is set but leads to no executable file is an error, since
 // whoever set it does not want another program. KUBEBUILDER_ASSETS may lack
@@ -44,7 +46,7 @@ func FindTools(ctx context.Context, progress io.Writer) (Tools, error) {
 		tool tool
 	}{
 		{&tools.Etcd, etcd},
-		{&tools.KubeAPIServer, kubeAPIServer},
+		{&tools.KubeAPIServer, kubeAPIServerOf(os.Getenv("TESTBED_KUBERNETES"))},
 		{&tools.Kubectl, kubectl},
 		{&tools.Vault, vault},
 	} {
@@ -115,6 +117,18 @@ var (
 		version:   vaultVersion,
 	}
 )
+
+// kubeAPIServerOf is that of another version, by its major and minor numbers.
+func kubeAPIServerOf(version string) tool {
+	if version == "" {
+		return kubeAPIServer
+	}
+	other := kubeAPIServer
+	other.name += "-" + version
+	other.module += "-" + version
+	other.lookup = func() (string, error) { return "", nil }
+	return other
+}
 
 // fromAssets looks into KUBEBUILDER_ASSETS, where the ecosystem's test tools
 // keep the programs of a control plane.

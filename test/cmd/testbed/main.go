@@ -3,6 +3,7 @@
 //
 //	testbed tools                 find or build all programs, print their paths
 //	testbed consul                the same for the Consul of make test-consul
+//	testbed clients               the same for the clients of Vault in make test-e2e
 //	testbed run [--] CMD [ARG…]   run CMD with the bed's environment added
 //	testbed dev                   run scripts/dev.sh
 //	testbed web                   serve the web page for the Vault at VAULT_ADDR
@@ -30,6 +31,7 @@ import (
 
 const usage = `usage: testbed tools
        testbed consul
+       testbed clients
        testbed run [-keep] [-log-level LEVEL] [-web] [--] CMD [ARG...]
        testbed dev [-keep] [-log-level LEVEL] [-web]
        testbed web [-listen ADDRESS]
@@ -63,6 +65,8 @@ func dispatch(signals <-chan os.Signal, args []string) (status int, err error) {
 		return printTools(signals)
 	case "consul":
 		return printConsul(signals)
+	case "clients":
+		return printClients(signals)
 	case "run", "dev":
 		return runCommand(signals, args[0], args[1:])
 	case "web":
@@ -93,6 +97,19 @@ func printConsul(signals <-chan os.Signal) (int, error) {
 		return 1, err
 	}
 	fmt.Println(path)
+	return 0, nil
+}
+
+func printClients(signals <-chan os.Signal) (int, error) {
+	ctx, stop := untilSignal(signals)
+	defer stop()
+	clients, err := testbed.FindClients(ctx, os.Stderr)
+	if err != nil {
+		return 1, err
+	}
+	for _, path := range []string{clients.ConsulTemplate, clients.NodeModules, clients.Node, clients.Python} {
+		fmt.Println(path)
+	}
 	return 0, nil
 }
 
