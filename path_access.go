@@ -8,6 +8,7 @@ import (
 	"github.com/hashicorp/vault/sdk/logical"
 
 	"vault-plugin-auth-kubernetes/internal/access"
+	"vault-plugin-auth-kubernetes/internal/binding"
 	"vault-plugin-auth-kubernetes/internal/identity"
 	"vault-plugin-auth-kubernetes/internal/role"
 	"vault-plugin-auth-kubernetes/internal/scrub"
@@ -85,55 +86,71 @@ func (b *backend) accessRead(ctx context.Context, req *logical.Request, data *fr
 		ruleRole = role.Key(c.Config.BindingRuleRole)
 	}
 	page := &accessPage{limit: limit, after: data.Get("after").(string), found: map[string]any{}}
-	names, err := req.Storage.List(ctx, role.Prefix)
-	if err != nil {
+	if err := b.accessOfRoles(ctx, req.Storage, page, question, ruleRole); err != nil {
 		return nil, err
-	}
-	slices.Sort(names)
-	reads := 0
-	load := func(name string) (*role.Role, error) {
-		reads++
-		r, err := b.loadRole(ctx, req.Storage, role.Key(name), nil)
-		if err != nil {
-			if _, ofStorage := req.Storage.Get(ctx, role.StorageKey(name)); ofStorage == nil {
-				return nil, nil // damaged: no login can use it, and check says so
-			}
-		}
-		return r, err
-	}
-	for _, name := range names {
-		if !page.wants("role/"+name, reads) {
-			continue
-		}
-		r, err := load(name)
-		if err != nil {
-			return nil, err
-		}
-		if r != nil {
-			page.add("role/"+name, question.OfRole(name, r, name == ruleRole))
-		}
 	}
 	set, err := mount.Rules(ctx)
 	if err != nil {
 		return nil, err
 	}
+	if err := b.accessOfRules(ctx, req.Storage, page, question, set); err != nil {
+		return nil, err
+	}
+	return page.response()
+}
+
+func (b *backend) accessOfRoles(ctx context.Context, s logical.Storage, page *accessPage, question access.Question, ruleRole string) error {
+	names, err := s.List(ctx, role.Prefix)
+	if err != nil {
+		return err
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		if !page.wants("role/" + name) {
+			continue
+		}
+		r, err := b.accessRole(ctx, s, page, name)
+		if err != nil {
+			return err
+		}
+		if r != nil {
+			page.add("role/"+name, question.OfRole(name, r, name == ruleRole))
+		}
+	}
+	return nil
+}
+
+func (b *backend) accessOfRules(ctx context.Context, s logical.Storage, page *accessPage, question access.Question, set *binding.RuleSet) error {
 	for _, name := range set.Names() {
 		key := "binding-rule/" + name
 		// Rules come after roles, whatever the letters.
-		if !page.wants("~"+key, reads) {
+		if !page.wants("~" + key) {
 			continue
 		}
 		rule, found := set.Get(name)
 		if !found {
 			continue
 		}
-		line, err := question.OfRule(rule, load)
+		line, err := question.OfRule(rule, func(name string) (*role.Role, error) { return b.accessRole(ctx, s, page, name) })
 		if err != nil {
-			return nil, err
+			return err
 		}
 		page.add(key, line)
 	}
-	return page.response()
+	return nil
+}
+
+// accessRole reads a role past the cache, which is for roles that logins use; nil if there
+// is none, or it is damaged: no login can use it then, and check says so.
+func (b *backend) accessRole(ctx context.Context, s logical.Storage, page *accessPage, name string) (*role.Role, error) {
+	page.reads++
+	r, err := b.loadRole(ctx, s, role.Key(name), nil)
+	if err != nil {
+		if _, ofStorage := s.Get(ctx, role.StorageKey(name)); ofStorage == nil {
+			return nil, nil
+		}
+	}
+	return r, err
 }
 
 // accessPage is a page that is being filled.
@@ -141,17 +158,18 @@ type accessPage struct {
 	limit int
 	after string
 	found map[string]any
+	reads int // of roles
 	// last is what was looked at last, and full tells that there is more.
 	last string
 	full bool
 }
 
 // wants tells whether what has the key belongs to this page.
-func (p *accessPage) wants(key string, reads int) bool {
+func (p *accessPage) wants(key string) bool {
 	if key <= p.after || p.full {
 		return false
 	}
-	if len(p.found) >= p.limit || reads >= maxAccessRoles {
+	if len(p.found) >= p.limit || p.reads >= maxAccessRoles {
 		p.full = true
 		return false
 	}

@@ -191,6 +191,27 @@ func (b *backend) ruleChange(ctx context.Context, req *logical.Request, data *fr
 	})
 }
 
+// setRule takes over the fields that are named.
+func setRule(r *rules.Entry, data *framework.FieldData, named func(field string) bool) (err error) {
+	for field, target := range map[string]*string{
+		"description": &r.Description,
+		"selector":    &r.Selector,
+		"bind_type":   &r.BindType,
+		"bind_name":   &r.BindName,
+	} {
+		if named(field) {
+			*target = data.Get(field).(string)
+		}
+	}
+	if named("use_service_name_annotation") {
+		r.UseServiceNameAnnotation = data.Get("use_service_name_annotation").(bool)
+	}
+	if named("bind_vars") {
+		r.BindVarName, err = bindVarName(data.Get("bind_vars").(map[string]string))
+	}
+	return err
+}
+
 // ruleMerge changes the fields of a rule that are named.
 func (b *backend) ruleMerge(ctx context.Context, s logical.Storage, req *logical.Request, data *framework.FieldData, create bool) (*logical.Response, error) {
 	name := strings.ToLower(data.Get("name").(string))
@@ -220,23 +241,8 @@ func (b *backend) ruleMerge(ctx context.Context, s logical.Storage, req *logical
 	if selector := data.Get("selector").(string); named("selector") && strings.TrimSpace(selector) == "" && !saysItAgain {
 		return logical.ErrorResponse(emptySelector), nil
 	}
-	for field, target := range map[string]*string{
-		"description": &r.Description,
-		"selector":    &r.Selector,
-		"bind_type":   &r.BindType,
-		"bind_name":   &r.BindName,
-	} {
-		if named(field) {
-			*target = data.Get(field).(string)
-		}
-	}
-	if named("bind_vars") {
-		if r.BindVarName, err = bindVarName(data.Get("bind_vars").(map[string]string)); err != nil {
-			return logical.ErrorResponse(err.Error()), nil
-		}
-	}
-	if named("use_service_name_annotation") {
-		r.UseServiceNameAnnotation = data.Get("use_service_name_annotation").(bool)
+	if err := setRule(r, data, named); err != nil {
+		return logical.ErrorResponse(err.Error()), nil
 	}
 	if err := r.Validate(name, named("selector"), named("bind_name") || named("bind_type") || named("bind_vars")); err != nil {
 		return logical.ErrorResponse(err.Error()), nil

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"strings"
 
@@ -119,7 +120,7 @@ func questionOf(data *framework.FieldData) (login.Question, error) {
 		identity.Object{Name: text("pod"), UID: text("pod_uid")}, identity.Object{Name: text("node"), UID: text("node_uid")})
 	if err != nil {
 		message := err.Error()
-		if err == identity.ErrNoAccount {
+		if errors.Is(err, identity.ErrNoAccount) {
 			message = "service_account " + message
 		}
 		return login.Question{}, refusal.OfRequest("no account is supposed", message)

@@ -26,7 +26,6 @@ type attempt struct {
 	ended  bool
 	dialed *conn // made for this attempt
 	used   *conn // that the request went out on
-	sent   bool
 	// back is how long the API server wants to be left alone; negative if it did not
 	// say.
 	back time.Duration

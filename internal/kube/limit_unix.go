@@ -10,5 +10,5 @@ func descriptors() int64 {
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil || limit.Cur > 1<<30 {
 		return 1 << 30
 	}
-	return int64(limit.Cur) //nolint:gosec // bounded above
+	return int64(limit.Cur)
 }
