@@ -78,7 +78,10 @@ func identityMetadata(f *login.Finding, who identity.Account) map[string]string 
 func tokenMetadata(f *login.Finding, who identity.Account) map[string]string {
 	own := map[string]string{}
 	metadata.SetIfAny(own, metadata.Pod, who.Pod().Name)
+	metadata.SetIfAny(own, metadata.PodUID, who.Pod().UID)
 	metadata.SetIfAny(own, metadata.Node, who.Node().Name)
+	metadata.SetIfAny(own, metadata.NodeUID, who.Node().UID)
+	metadata.SetIfAny(own, metadata.CredentialID, who.CredentialID())
 	if id, ok := who.(identity.Identity); ok && f.Cluster.Config.VerifiesLocally() {
 		// Else it is always the same, and Vault's own method has no such key.
 		metadata.SetIfAny(own, metadata.VerifiedBy, string(id.By()))

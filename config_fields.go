@@ -72,6 +72,25 @@ reviewer then needs permission to get service accounts.`,
 			Description: `Refuse roles without an audience, when they are written and when they are used.
 Which audiences a login without a role needs, binding_rule_audiences says.`,
 		},
+		"max_token_lifetime": {
+			Type: framework.TypeDurationSecond,
+			Description: `Refuse tokens that were issued for longer than this, or without an end, whatever
+roles say. The token that each pod has by default may live for a year. Whole seconds,
+10m or more. Default 0, any; with verification=keys 1h5m, and 7d at most.`,
+			DisplayAttrs: &framework.DisplayAttributes{Name: "Maximum lifetime of service account tokens"},
+		},
+		"require_pod_bound_tokens": {
+			Type: framework.TypeBool,
+			Description: `Refuse tokens that are not bound to a pod, and so outlive it, whatever roles say.
+Those of kubectl create token are not, nor are those of secrets.`,
+			DisplayAttrs: &framework.DisplayAttributes{Name: "Require tokens that are bound to a pod"},
+		},
+		"refuse_legacy_tokens": {
+			Type: framework.TypeBool,
+			Description: `Refuse tokens that live in secrets, which do not end and have no audience, whatever
+roles say.`,
+			DisplayAttrs: &framework.DisplayAttributes{Name: "Refuse tokens of secrets"},
+		},
 		"binding_rule_audiences": {
 			Type: framework.TypeCommaStringSlice,
 			Description: `Audiences of which a token must have one to log in without a role, that is by the
@@ -150,12 +169,6 @@ TokenReview. The reviewer then needs to list and watch pods and service accounts
 			Description: `What verification=keys is to accept that it refuses by default: any_issuer, no_audience
 (roles without one), not_pod_bound, long_lived (more than max_token_lifetime),
 unknown_claims (below kubernetes.io). Tokens from secrets it never accepts.`,
-		},
-		"max_token_lifetime": {
-			Type: framework.TypeDurationSecond,
-			Description: `The longest time between issue and expiry of a token that verification=keys accepts.
-Tokens that Kubernetes mounts by itself are valid for a year: project one with
-expirationSeconds. Whole seconds, 10m to 7d. Default 1h5m.`,
 		},
 		"live_staleness": {
 			Type: framework.TypeDurationSecond,

@@ -599,7 +599,7 @@ func TestExplainOfConsul(t *testing.T) {
 		return c.do(logical.UpdateOperation, "explain", merge(fields{"jwt": c.jwt, "consul": true}, data))
 	}
 	o := ask(nil)
-	if o.status != http.StatusOK || o.data["verdict"] != "allowed" || o.data["client_sees"] != "200 and a Consul token" || o.data["step_08_consul_token"] != "allowed" {
+	if o.status != http.StatusOK || o.data["verdict"] != "allowed" || o.data["client_sees"] != "200 and a Consul token" || o.data["step_09_consul_token"] != "allowed" {
 		t.Fatalf("%d %s, %v", o.status, o.message, o.data)
 	}
 	got := o.data["consul_token"].(fields)

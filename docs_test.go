@@ -34,9 +34,9 @@ func TestStepsAreDocumented(t *testing.T) {
 }
 
 // allSteps are those of a login under a role up to its alias, and then those of one by rules
-// that come after the review.
+// that are no others.
 func allSteps() []refusal.Step {
 	ofRole, byRules := login.Steps(false, true), login.Steps(true, true)
-	reviewed := slices.Index(byRules, refusal.StepReview) + 1
+	reviewed := slices.Index(byRules, refusal.StepPosture) + 1
 	return append(ofRole[:len(ofRole)-1:len(ofRole)-1], byRules[reviewed:]...)
 }

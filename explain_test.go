@@ -69,8 +69,8 @@ func TestExplainAllowed(t *testing.T) {
 	got := m.explain(fields{"role": "demo", "jwt": m.token(m.api.BoundToPod("web-1"))}).data
 	wantSteps(t, got,
 		"01_source_address allowed", "02_configuration allowed", "03_token_form allowed", "04_unverified_claims allowed",
-		"05_signature allowed", "06_token_review allowed", "07_audience allowed", "08_service_account_name allowed",
-		"09_namespace allowed", "10_selector allowed", "11_alias allowed")
+		"05_signature allowed", "06_token_review allowed", "07_token_posture allowed", "08_audience allowed", "09_service_account_name allowed",
+		"10_namespace allowed", "11_selector allowed", "12_alias allowed")
 	wantFields(t, got, fields{
 		"verdict": "allowed", "client_sees": "200 and a Vault token", "failed_step": nil, "reason": nil, "remedy": nil, "note": nil,
 		"policies": []string{"p1", "p2"}, "alias_name": uid, "display_name": "apps-web", "token_ttl": 600, "token_max_ttl": 3600,
@@ -272,11 +272,11 @@ func TestExplainJudgesAllBounds(t *testing.T) {
 	got := m.explained(fields{"role": "demo", "jwt": m.token()})
 	wantFields(t, got, fields{
 		"failed_step":                  "service account name",
-		"step_07_audience":             "allowed",
-		"step_08_service_account_name": `denied: the role is not bound to the service account name "web"`,
-		"step_09_namespace":            `denied: the role is not bound to the namespace "apps"`,
-		"step_10_selector":             `denied: the role's selector does not match: namespace.labels.team == "ci" is false: namespace.labels["team"] is "x"`,
-		"step_11_alias":                "not reached",
+		"step_08_audience":             "allowed",
+		"step_09_service_account_name": `denied: the role is not bound to the service account name "web"`,
+		"step_10_namespace":            `denied: the role is not bound to the namespace "apps"`,
+		"step_11_selector":             `denied: the role's selector does not match: namespace.labels.team == "ci" is false: namespace.labels["team"] is "x"`,
+		"step_12_alias":                "not reached",
 	})
 	if attributes := got["attributes"].(map[string]string); attributes[`namespace.labels["team"]`] != "x" {
 		t.Errorf("attributes %v, want the label that decided", attributes)
@@ -285,7 +285,7 @@ func TestExplainJudgesAllBounds(t *testing.T) {
 	if got["attributes"] != nil {
 		t.Errorf("attributes of a token that nobody confirmed: %v", got["attributes"])
 	}
-	wantFields(t, got, fields{"step_08_service_account_name": "not reached", "step_10_selector": "not reached"})
+	wantFields(t, got, fields{"step_09_service_account_name": "not reached", "step_11_selector": "not reached"})
 }
 
 func TestExplainSourceAddress(t *testing.T) {
@@ -332,7 +332,7 @@ func TestExplainRules(t *testing.T) {
 	})
 	wantSteps(t, got,
 		"01_configuration allowed", "02_source_address allowed", "03_token_form allowed", "04_unverified_claims allowed",
-		"05_signature allowed", "06_token_review allowed", "07_binding_rules allowed", "08_alias allowed")
+		"05_signature allowed", "06_token_review allowed", "07_token_posture allowed", "08_binding_rules allowed", "09_alias allowed")
 	wantLines(t, got, "rules_matched", "a-policy: (use_service_name_annotation) grants policy p-front", "c-fits: grants role fits", "f-near: grants role near", "g-group: grants group team")
 	wantLines(t, got, "rules_not_matched",
 		`d-elsewhere: skipped: the bounds of the role "elsewhere" do not hold: service account name: the role is not bound to the service account name "web"; namespace: the role is not bound to the namespace "apps"`,
@@ -353,7 +353,7 @@ func TestExplainRules(t *testing.T) {
 
 	m.rule("i-invalid", "", "service", "x-${namespace.labels.nothing}")
 	got = m.explained(fields{"jwt": m.token()})
-	wantFields(t, got, fields{"verdict": "denied", "failed_step": "binding rules", "policies": nil, "step_08_alias": "not reached"})
+	wantFields(t, got, fields{"verdict": "denied", "failed_step": "binding rules", "policies": nil, "step_09_alias": "not reached"})
 	if lines := fmt.Sprint(got["rules_not_matched"]); !strings.Contains(lines, `i-invalid: binding rule "i-invalid" computes no valid service name`) ||
 		!strings.Contains(lines, `matches, but the login ended before the role "fits" was looked at`) {
 		t.Errorf("rules that did not match: %v", lines)

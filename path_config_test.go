@@ -35,11 +35,12 @@ func asRead(written fields) fields {
 		"kubernetes_host": "", "kubernetes_ca_cert": "", "pem_keys": []string{}, "issuer": "",
 		"disable_iss_validation": true, "disable_local_ca_jwt": false, "use_annotations_as_alias_metadata": false,
 
+		"max_token_lifetime": int64(0), "require_pod_bound_tokens": false, "refuse_legacy_tokens": false,
 		"require_audience": false, "cluster_name": "", "service_name_annotation": "",
 		"map_namespaces": false, "consul_namespace_prefix": "", "consul_namespace_overrides": map[string]string{},
 		"request_timeout": int64(10), "max_concurrent_reviews": 256, "renewal_check": "service_account",
 		"tls_server_name": "", "proxy_url": "", "verify_with_cluster_keys": false, "token_review_cache_ttl": int64(0),
-		"verification": "review", "verification_accept": []string{}, "max_token_lifetime": int64(0), "live_staleness": int64(0),
+		"verification": "review", "verification_accept": []string{}, "live_staleness": int64(0),
 		"jwks_url": "", "oidc_discovery_url": "", "jwks_ca_pem": "",
 		"binding_rule_audiences": []string{}, "binding_rule_role": "",
 	}

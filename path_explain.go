@@ -190,6 +190,7 @@ func addToken(a *explain.Answer, data map[string]any, auth *logical.Auth) {
 	data["alias_name"] = auth.Alias.Name
 	a.AddMap(data, "alias_metadata", metadata.Merged(auth.Alias.CustomMetadata, auth.Alias.Metadata))
 	a.AddMap(data, "token_metadata", auth.Metadata)
+	a.NoteOfPolicies(data, auth.Alias.Name, auth.Alias.Metadata)
 	data["token_type"] = auth.TokenType.String()
 	data["token_ttl"] = seconds(auth.TTL)
 	data["token_max_ttl"] = seconds(auth.MaxTTL)

@@ -26,9 +26,9 @@ func TestLogin(t *testing.T) {
 		"token_type": "service", "token_period": 300, "alias_metadata": map[string]string{"k": "v"},
 	})
 	uid := m.api.AddServiceAccount("apps", "web")
-	auth := m.mustLogin(m.token())
+	auth := m.mustLogin(m.token(kubetest.Claim("jti", "j")))
 	wantStrings(t, "metadata", auth.Metadata, map[string]string{
-		"role": "demo", "service_account_name": "web", "service_account_namespace": "apps", "service_account_uid": uid, "service_account_secret_name": "",
+		"role": "demo", "credential_id": "JTI=j", "service_account_name": "web", "service_account_namespace": "apps", "service_account_uid": uid, "service_account_secret_name": "",
 	})
 	wantStrings(t, "alias metadata", auth.Alias.Metadata, map[string]string{
 		"service_account_name": "web", "service_account_namespace": "apps", "service_account_uid": uid, "service_account_secret_name": "",
@@ -104,7 +104,7 @@ func TestIdentityIsTheReviews(t *testing.T) {
 	m.api.OnReview(func(r *authv1.TokenReview) {
 		r.Status.User.Username, r.Status.User.UID = "system:serviceaccount:reviewed:real", uid
 	})
-	auth := m.mustLogin(m.token())
+	auth := m.mustLogin(m.token(kubetest.Claim("jti", "j")))
 	if auth.Alias.Name != "reviewed/real" || auth.DisplayName != "reviewed-real" {
 		t.Errorf("alias %q, display name %q", auth.Alias.Name, auth.DisplayName)
 	}
@@ -112,7 +112,7 @@ func TestIdentityIsTheReviews(t *testing.T) {
 		"service_account_name": "real", "service_account_namespace": "reviewed", "service_account_uid": uid, "service_account_secret_name": "",
 	}
 	wantStrings(t, "alias metadata", auth.Alias.Metadata, withPair(want, "from", "real"))
-	wantStrings(t, "metadata", auth.Metadata, withPair(want, "role", "demo"))
+	wantStrings(t, "metadata", auth.Metadata, withPair(withPair(want, "role", "demo"), "credential_id", "JTI=j"))
 	for _, r := range m.api.Requests() {
 		if strings.Contains(r.Path, "apps") || strings.Contains(r.Path, "web") {
 			t.Errorf("a claim reached the path %s", r.Path)

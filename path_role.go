@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/hashicorp/vault/sdk/framework"
 	"github.com/hashicorp/vault/sdk/helper/tokenutil"
@@ -13,6 +14,7 @@ import (
 
 	"vault-plugin-auth-kubernetes/internal/binding"
 	"vault-plugin-auth-kubernetes/internal/config"
+	"vault-plugin-auth-kubernetes/internal/posture"
 	"vault-plugin-auth-kubernetes/internal/role"
 	"vault-plugin-auth-kubernetes/internal/scrub"
 )
@@ -29,6 +31,9 @@ settings of the tokens they get. A service account may use a role if its name is
 listed, and its namespace is listed or has labels that the namespace selector
 matches; or if both are one of the pairs in bound_service_accounts. Names and
 namespaces may hold * as a wildcard. If there is a selector, it must hold as well.
+
+max_token_lifetime, require_pod_bound_tokens and refuse_legacy_tokens say which tokens
+count, whoever they belong to, besides what the configuration says of that.
 
 With use_binding_rules a login that names the role goes by the binding rules, within the
 bounds of the role: for clients that cannot log in without a role. With
@@ -131,6 +136,22 @@ have to be within the bounds of the role, which may leave names and namespaces e
 its policies join what rules grant and are no grant by themselves; its token settings
 and those of roles that rules bind count as the strictest of them.`,
 		},
+		"max_token_lifetime": {
+			Type: framework.TypeDurationSecond,
+			Description: `Refuse service account tokens that were issued for longer than this, or without an
+end. What the configuration says counts as well. The token that each pod has by
+default may live for a year. Whole seconds, 10m or more. Default 0, any.`,
+		},
+		"require_pod_bound_tokens": {
+			Type: framework.TypeBool,
+			Description: `Refuse service account tokens that are not bound to a pod, and so outlive it. What
+the configuration says counts as well.`,
+		},
+		"refuse_legacy_tokens": {
+			Type: framework.TypeBool,
+			Description: `Refuse service account tokens that live in secrets, which do not end and have no
+audience. What the configuration says counts as well.`,
+		},
 		"alias_name_source": {
 			Type:    framework.TypeString,
 			Default: role.AliasNameSourceUID,
@@ -198,6 +219,9 @@ func roleData(r *role.Entry) map[string]any {
 	d["selector"] = r.Selector
 	d["only_by_binding_rules"] = r.OnlyByBindingRules
 	d["use_binding_rules"] = r.UseBindingRules
+	d["max_token_lifetime"] = seconds(r.MaxTokenLifetime)
+	d["require_pod_bound_tokens"] = r.RequirePodBoundTokens
+	d["refuse_legacy_tokens"] = r.RefuseLegacyTokens
 	if len(r.AliasMetadata) == 0 {
 		d["alias_metadata"] = map[string]string{}
 	}
@@ -283,7 +307,7 @@ func (b *backend) roleChange(ctx context.Context, s logical.Storage, req *logica
 	if err := r.Validate(writesSelector); err != nil {
 		return logical.ErrorResponse(err.Error()), nil
 	}
-	if err := errors.Join(checkWrittenSelector(data), setAliasNameSource(r, data), r.CheckWrittenLists(&before)); err != nil {
+	if err := errors.Join(checkWrittenSelector(data), setAliasNameSource(r, data), r.CheckWrittenLists(&before), posture.RefuseWritten(req.Data)); err != nil {
 		return logical.ErrorResponse(err.Error()), nil
 	}
 	c, err := config.Read(ctx, s)
@@ -383,6 +407,15 @@ func setBounds(r *role.Entry, data *framework.FieldData) {
 	}
 	if use, ok := data.GetOk("use_binding_rules"); ok {
 		r.UseBindingRules = use.(bool)
+	}
+	if lifetime, ok := data.GetOk("max_token_lifetime"); ok {
+		r.MaxTokenLifetime = time.Duration(lifetime.(int)) * time.Second
+	}
+	if require, ok := data.GetOk("require_pod_bound_tokens"); ok {
+		r.RequirePodBoundTokens = require.(bool)
+	}
+	if refuse, ok := data.GetOk("refuse_legacy_tokens"); ok {
+		r.RefuseLegacyTokens = refuse.(bool)
 	}
 }
 

@@ -40,7 +40,8 @@ func allRole() fields {
 // noAddedBounds are the fields that Vault's own method does not have, as they are read
 // where nobody set them.
 func noAddedBounds() fields {
-	return fields{"bound_audiences": []string{}, "bound_service_accounts": []string{}, "selector": "", "only_by_binding_rules": false, "use_binding_rules": false, "alias_metadata": map[string]string{}}
+	return fields{"bound_audiences": []string{}, "bound_service_accounts": []string{}, "selector": "", "only_by_binding_rules": false,
+		"use_binding_rules": false, "max_token_lifetime": 0, "require_pod_bound_tokens": false, "refuse_legacy_tokens": false, "alias_metadata": map[string]string{}}
 }
 
 // allRoleAsRead is what reading the role returns that was written as allRole.

@@ -64,6 +64,7 @@ func failed(remedy, format string, args ...any) finding {
 const (
 	checkConfiguration = "configuration"
 	checkRules         = "binding_rules"
+	checkPosture       = "token_posture"
 	checkReachable     = "reachable"
 	checkTLS           = "tls"
 	checkServer        = "server"
@@ -82,7 +83,7 @@ const (
 // Names are those of the checks in the order in which one depends on another, which is
 // that of failed and warned in the answer.
 var Names = []string{
-	checkConfiguration, checkRules, checkReachable, checkTLS, checkServer, checkClock, checkReviewer, checkReviewerToken,
+	checkConfiguration, checkRules, checkPosture, checkReachable, checkTLS, checkServer, checkClock, checkReviewer, checkReviewerToken,
 	checkMayReview, checkMayAccounts, checkMayNamespaces, checkClusterKeys, checkVerification, checkIssuer, checkPEMKeys,
 	checkConsul, checkMayMint, checkConsulNames,
 }
@@ -123,6 +124,9 @@ type checker struct {
 	// credential is the reviewer's, or "" if there is none.
 	credential string
 	needs      needs
+	taking     taking
+	// ruleRole is the one that logins by rules go through; nil if there is none.
+	ruleRole *role.Role
 	// version asks the API server what it is, once.
 	version func() serverVersion
 
@@ -206,6 +210,7 @@ func (c *checker) responseData() map[string]any {
 			data[name+"_remedy"] = c.safe(named.Replace(f.remedy))
 		}
 	}
+	data["roles_taking_long_lived_tokens"], data["roles_taking_unbound_tokens"] = c.names(c.taking.longLived), c.names(c.taking.unbound)
 	data["failed"], data["warned"] = byVerdict[checkFail], byVerdict[checkWarn]
 	status := checkPass
 	for _, worse := range []verdict{checkWarn, checkFail} {

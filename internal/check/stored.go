@@ -86,10 +86,13 @@ func (c *checker) checkStored(ctx context.Context) error {
 	settings := c.cluster.Config
 	if settings.BindingRuleRole != "" {
 		r, err := c.mount.LoadRole(ctx, role.Key(settings.BindingRuleRole))
+		c.ruleRole = r
 		if problem := settings.RuleRoleProblem(r); err == nil && problem != "" {
 			problems = append(problems, problem)
 		}
 	}
+	c.note(checkPosture, c.postureFinding(set.Len() > 0))
+	problems = append(problems, c.pathParts()...)
 	if settings.UseAnnotationsAsAliasMetadata {
 		c.needs.accounts = append(c.needs.accounts, "use_annotations_as_alias_metadata")
 	}
@@ -192,6 +195,7 @@ func (c *checker) examineRole(name string, r *role.Role) (problem string) {
 	} else if named := c.cluster.Config.NamedRoleProblem(r.Entry); named != "" {
 		problem = named
 	}
+	c.examinePosture(name, r)
 	var sources binding.Sources
 	if r.Selector != nil {
 		sources = r.Selector.Sources()

@@ -11,6 +11,7 @@ import (
 	"github.com/hashicorp/vault/sdk/logical"
 
 	"vault-plugin-auth-kubernetes/internal/binding"
+	"vault-plugin-auth-kubernetes/internal/posture"
 )
 
 // Path is where the configuration is stored, and the path that writes it.
@@ -56,6 +57,7 @@ type Entry struct {
 
 	// What Vault's own method does not have. Left out where it is not used, so
 	// that the entry is then exactly Vault's.
+	posture.Posture
 	RequireAudience          bool              `json:"require_audience,omitempty"`
 	ClusterName              string            `json:"cluster_name,omitempty"`
 	ServiceNameAnnotation    string            `json:"service_name_annotation,omitempty"`
@@ -80,8 +82,7 @@ type Entry struct {
 
 	Verification       string        `json:"verification,omitempty"`
 	VerificationAccept []string      `json:"verification_accept,omitempty"`
-	MaxTokenLifetime   time.Duration `json:"max_token_lifetime,omitempty"` // nanoseconds; 0 is the default
-	LiveStaleness      time.Duration `json:"live_staleness,omitempty"`     // nanoseconds; 0 is the default
+	LiveStaleness      time.Duration `json:"live_staleness,omitempty"` // nanoseconds; 0 is the default
 	JWKSURL            string        `json:"jwks_url,omitempty"`
 	OIDCDiscoveryURL   string        `json:"oidc_discovery_url,omitempty"`
 	JWKSCA             string        `json:"jwks_ca_pem,omitempty"`
@@ -116,6 +117,9 @@ var fields = []field{
 	{"disable_local_ca_jwt", vaults, func(c *Entry) any { return &c.DisableLocalCAJWT }},
 	{"use_annotations_as_alias_metadata", vaults, func(c *Entry) any { return &c.UseAnnotationsAsAliasMetadata }},
 	{"require_audience", added, func(c *Entry) any { return &c.RequireAudience }},
+	{"max_token_lifetime", added, func(c *Entry) any { return &c.MaxTokenLifetime }},
+	{"require_pod_bound_tokens", added, func(c *Entry) any { return &c.RequirePodBoundTokens }},
+	{"refuse_legacy_tokens", added, func(c *Entry) any { return &c.RefuseLegacyTokens }},
 	{"cluster_name", added, func(c *Entry) any { return &c.ClusterName }},
 	{"service_name_annotation", added, func(c *Entry) any { return &c.ServiceNameAnnotation }},
 	{"map_namespaces", added, func(c *Entry) any { return &c.MapNamespaces }},
@@ -128,7 +132,6 @@ var fields = []field{
 	{"proxy_url", added, func(c *Entry) any { return &c.ProxyURL }},
 	{"verification", added, func(c *Entry) any { return &c.Verification }},
 	{"verification_accept", added, func(c *Entry) any { return &c.VerificationAccept }},
-	{"max_token_lifetime", added, func(c *Entry) any { return &c.MaxTokenLifetime }},
 	{"live_staleness", added, func(c *Entry) any { return &c.LiveStaleness }},
 	{"jwks_url", added, func(c *Entry) any { return &c.JWKSURL }},
 	{"oidc_discovery_url", added, func(c *Entry) any { return &c.OIDCDiscoveryURL }},

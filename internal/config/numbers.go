@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"vault-plugin-auth-kubernetes/internal/numbers"
+	"vault-plugin-auth-kubernetes/internal/posture"
 )
 
 // RefuseNumbers refuses numbers and durations of the configuration that the framework
@@ -23,6 +24,9 @@ func RefuseNumbers(data map[string]any) error {
 			return fmt.Errorf("%s: %s cannot be kept; give whole seconds between 1s and %s, such as 2s, or 0 for %s",
 				field, numbers.Shown(value), limits.most, limits.zero)
 		}
+	}
+	if err := posture.RefuseWritten(data); err != nil {
+		return err
 	}
 	const reviews = "max_concurrent_reviews"
 	if value, ok := numbers.Text(data, reviews); ok && !numbers.IsWhole(value) {

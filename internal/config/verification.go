@@ -14,11 +14,9 @@ import (
 	"vault-plugin-auth-kubernetes/internal/pemtext"
 )
 
-// The bounds of max_token_lifetime. Kubernetes issues no token for less than ten minutes.
-const (
-	minTokenLifetime = 10 * time.Minute
-	maxTokenLifetime = 7 * 24 * time.Hour
-)
+// maxTokenLifetime bounds max_token_lifetime where nobody is asked whether a token is still
+// good.
+const maxTokenLifetime = 7 * 24 * time.Hour
 
 // VerifiesLocally tells whether tokens are verified by the cluster's keys, and not by a
 // review of each.
@@ -26,7 +24,7 @@ func (c *Entry) VerifiesLocally() bool {
 	return c.Verification == VerifyKeys || c.Verification == VerifyLive
 }
 
-// LongestLifetime is max_token_lifetime, or its default.
+// LongestLifetime is max_token_lifetime, or its default with verification=keys.
 func (c *Entry) LongestLifetime() time.Duration {
 	return cmp.Or(c.MaxTokenLifetime, keys.DefaultMaxLifetime)
 }
@@ -46,16 +44,16 @@ func (c *Entry) validateVerification() error {
 		}
 	}
 	switch {
-	case c.Verification != VerifyKeys && (len(c.VerificationAccept) > 0 || c.MaxTokenLifetime != 0):
-		return errors.New("verification_accept and max_token_lifetime need verification=keys; take them back with empty values")
+	case c.Verification != VerifyKeys && len(c.VerificationAccept) > 0:
+		return errors.New("verification_accept needs verification=keys; take it back with an empty value")
 	case c.Verification != VerifyLive && c.LiveStaleness != 0:
 		return errors.New("live_staleness needs verification=live; take it back with 0")
 	case !c.VerifiesLocally() && (c.JWKSURL != "" || c.OIDCDiscoveryURL != "" || c.JWKSCA != ""):
 		return errors.New("jwks_url, oidc_discovery_url and jwks_ca_pem need verification=keys or live; take them back with empty values")
 	case c.VerifiesLocally() && (c.VerifyWithClusterKeys || c.TokenReviewCacheTTL != 0):
 		return errors.New("verify_with_cluster_keys and token_review_cache_ttl are for verification=review; take them back with empty values")
-	case c.MaxTokenLifetime != 0 && (c.MaxTokenLifetime < minTokenLifetime || c.MaxTokenLifetime > maxTokenLifetime):
-		return fmt.Errorf("max_token_lifetime: it must be between %s and %s, or 0 for the default", minTokenLifetime, maxTokenLifetime)
+	case c.Verification == VerifyKeys && c.MaxTokenLifetime > maxTokenLifetime:
+		return fmt.Errorf("max_token_lifetime: with verification=keys it must be %s or less, or 0 for the default", maxTokenLifetime)
 	case c.LiveStaleness != 0 && (c.LiveStaleness < live.MinStaleness || c.LiveStaleness > live.MaxStaleness):
 		return fmt.Errorf("live_staleness: it must be between %s and %s, or 0 for the default", live.MinStaleness, live.MaxStaleness)
 	}

@@ -44,7 +44,7 @@ func (a *Answer) remedy() string {
 		return permissions[failed.Op]
 	}
 	if errors.As(a.Err, &r) && r.Remedy != "" {
-		return r.Remedy
+		return strings.ReplaceAll(r.Remedy, "kubectl create token NAME -n NAMESPACE", a.newToken())
 	}
 	switch refusal.StepOf(a.Err) {
 	case refusal.StepRequest:

@@ -7,6 +7,7 @@ package identity
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -23,6 +24,8 @@ const (
 	extraPodUID   = "authentication.kubernetes.io/pod-uid"
 	extraNodeName = "authentication.kubernetes.io/node-name"
 	extraNodeUID  = "authentication.kubernetes.io/node-uid"
+
+	extraCredentialID = "authentication.kubernetes.io/credential-id"
 )
 
 const usernamePrefix = "system:serviceaccount:"
@@ -51,6 +54,8 @@ type Identity struct {
 	pod       Object
 	node      Object
 	by        Means
+
+	credentialID string
 }
 
 // Means is by what an identity was verified. The words are fixed, and stand in logs,
@@ -102,6 +107,8 @@ func FromReview(status *authv1.TokenReviewStatus, wantAudiences []string) (Ident
 		pod:       pod,
 		node:      nodeOf(pod, objectOf(one(status, extraNodeName), one(status, extraNodeUID))),
 		by:        ByReview,
+
+		credentialID: credentialIDOf(one(status, extraCredentialID)),
 	}, nil
 }
 
@@ -138,6 +145,16 @@ func objectOf(name, uid string) Object {
 	return Object{Name: name, UID: uid}
 }
 
+// credentialIDForm is JTI=, and what Kubernetes gives tokens as their jti.
+var credentialIDForm = regexp.MustCompile(`^[A-Za-z0-9]{1,32}=[A-Za-z0-9_.-]{1,128}$`)
+
+func credentialIDOf(id string) string {
+	if !credentialIDForm.MatchString(id) {
+		return "" // it ends up in metadata that policies may be made of
+	}
+	return id
+}
+
 // nodeOf returns the node that counts, which is that of the pod. Whoever may create
 // tokens can have one bound to a node that none of its pods is on, and the API server
 // then reports the node alone. Of a node that does not exist, which a pod may name, it
@@ -171,6 +188,11 @@ func (i Identity) Node() Object { return i.node }
 
 // By is by what the identity was verified at this login; empty for one from a lease.
 func (i Identity) By() Means { return i.by }
+
+// CredentialID names the token in the audit log of the cluster, as that has it: JTI= and the
+// jti of the token. Empty where the API server does not tell, as before Kubernetes 1.30, and
+// for tokens of secrets.
+func (i Identity) CredentialID() string { return i.credentialID }
 
 // splitUsername takes system:serviceaccount:NAMESPACE:NAME apart. The parts are
 // checked by Kubernetes' own rules for names because they end up in request

@@ -18,6 +18,8 @@ type Account interface {
 	Audiences() []string
 	Pod() Object
 	Node() Object
+	// CredentialID names the token in the cluster's audit log; a Supposed has none.
+	CredentialID() string
 
 	sealed()
 }
@@ -86,3 +88,6 @@ func (s Supposed) Pod() Object { return s.account.pod }
 
 // Node is the node of that pod, if any.
 func (s Supposed) Node() Object { return s.account.node }
+
+// CredentialID is empty: there is no token.
+func (s Supposed) CredentialID() string { return "" }

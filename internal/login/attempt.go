@@ -73,7 +73,7 @@ func (a *attempt) checkClaims(context.Context) error {
 			}
 		}
 	}
-	return nil
+	return a.judgeUnverified()
 }
 
 func (a *attempt) checkSignature(ctx context.Context) error {
@@ -112,6 +112,7 @@ func (a *attempt) review(ctx context.Context) error {
 	}
 	a.identity = id
 	a.identify(id, a.unverified.Raw())
+	a.Token = confirmedToken(id, a.unverified.UnverifiedKind())
 	a.SecretName = a.unverified.LegacySecretName(id.Namespace(), id.Name(), id.UID())
 	return nil
 }

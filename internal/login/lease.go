@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"vault-plugin-auth-kubernetes/internal/binding"
+	"vault-plugin-auth-kubernetes/internal/posture"
 )
 
 // What the host keeps with the lease of a token. leaseRole is all that Vault's own
@@ -14,6 +15,7 @@ const (
 	leaseIdentity = "identity"
 	leaseGrants   = "grants"
 	leaseAddress  = "source_address"
+	leaseToken    = "token_kind"
 )
 
 // Lease is what the host keeps with a token of the mount.
@@ -40,6 +42,7 @@ func (o *Outcome) Lease(role string) map[string]any {
 	}
 	lease[leaseIdentity] = o.Identity.ForLease()
 	lease[leaseGrants] = fingerprint(o.Granted.Grants)
+	lease[leaseToken] = asText(o.Token)
 	if address, known := o.Source.Address(); known {
 		lease[leaseAddress] = address
 	}
@@ -53,6 +56,15 @@ func (l Lease) source() Source {
 		return From(address)
 	}
 	return SourceNotReported
+}
+
+// token is what kind of token the login was made with. Nothing is known of those from before
+// leases said it, and what is asked for does not hold for them.
+func (l Lease) token() (t posture.Token) {
+	if text, ok := l.Data[leaseToken].(string); ok && json.Unmarshal([]byte(text), &t) == nil {
+		return t
+	}
+	return posture.Token{}
 }
 
 // groups are those of a lease by rules, for its renewal: the host keeps in
@@ -72,9 +84,13 @@ const fingerprintGroups = 1
 
 // fingerprint is the same for two logins that were granted the same.
 func fingerprint(g binding.Grants) string {
-	text, err := json.Marshal([][]string{g.Policies, g.Groups, g.Services, g.Nodes})
+	return asText([][]string{g.Policies, g.Groups, g.Services, g.Nodes})
+}
+
+func asText(value any) string {
+	text, err := json.Marshal(value)
 	if err != nil {
-		panic(err) // strings always marshal
+		panic(err) // strings, numbers and flags always marshal
 	}
 	return string(text)
 }

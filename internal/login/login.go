@@ -13,6 +13,7 @@ import (
 	"vault-plugin-auth-kubernetes/internal/identity"
 	"vault-plugin-auth-kubernetes/internal/kube"
 	"vault-plugin-auth-kubernetes/internal/metadata"
+	"vault-plugin-auth-kubernetes/internal/posture"
 	"vault-plugin-auth-kubernetes/internal/refusal"
 	"vault-plugin-auth-kubernetes/internal/role"
 	"vault-plugin-auth-kubernetes/internal/token"
@@ -92,6 +93,8 @@ type Finding struct {
 	// service account add to its metadata.
 	Alias       string
 	Annotations metadata.Annotations
+	// Token is what kind of token it is, of the identity and as the API server confirmed it.
+	Token posture.Token
 	// SecretName is that of the secret that holds the token, "" for other tokens.
 	SecretName string
 }

@@ -166,9 +166,13 @@ func (r *renewal) grantedNow(ctx context.Context, id identity.Identity) (*Grante
 		return nil, err
 	}
 	d.identify(id, "")
+	d.Token = r.lease.token()
 	ctx, cancel := d.Cluster.Deadline(ctx)
 	defer cancel()
 	if err := run(ctx, d, d.observer, ruleBeginSteps[1:]); err != nil {
+		return nil, err
+	}
+	if err := run(ctx, d, d.observer, postureSteps); err != nil {
 		return nil, err
 	}
 	err := run(ctx, d, d.observer, grantSteps)

@@ -33,7 +33,12 @@ var identifySteps = []step[*attempt]{
 	{refusal.StepClaims, (*attempt).checkClaims},
 	{refusal.StepSignature, (*attempt).checkSignature},
 	{refusal.StepReview, (*attempt).review},
+	{refusal.StepPosture, (*attempt).checkConfirmed},
 }
+
+// postureSteps ask what kind of token it is, where that was confirmed before: of a role that
+// a binding rule binds, and on renewal.
+var postureSteps = []step[*decision]{{refusal.StepPosture, (*decision).checkPosture}}
 
 // boundSteps ask whether a role is meant for whoever that is. They work on the
 // answer of the review alone.
@@ -45,7 +50,7 @@ var boundSteps = []step[*decision]{
 }
 
 // boundRoleSteps are those of a role that a binding rule binds.
-var boundRoleSteps = append([]step[*decision]{beginSteps[0]}, boundSteps...)
+var boundRoleSteps = append([]step[*decision]{beginSteps[0], postureSteps[0]}, boundSteps...)
 
 // grantSteps find what the binding rules grant to somebody who is known.
 var grantSteps = []step[*decision]{

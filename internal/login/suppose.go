@@ -94,7 +94,7 @@ func SupposedSteps(byRules, throughRole bool) []refusal.Step {
 	var steps []refusal.Step
 	for _, step := range Steps(byRules, throughRole) {
 		switch step {
-		case refusal.StepTokenForm, refusal.StepClaims, refusal.StepSignature:
+		case refusal.StepTokenForm, refusal.StepClaims, refusal.StepSignature, refusal.StepPosture:
 		case refusal.StepReview:
 			steps = append(steps, refusal.StepSupposed)
 		default:
@@ -116,6 +116,10 @@ func (s *supposition) suppose(ctx context.Context) error {
 	}
 	s.identify(s.question.Account.Known(uid, audiences), "")
 	s.objects.Suppose(s.question.Given)
+	s.Token = assumedToken
+	if s.asksOfTokens() {
+		s.assumed = append(s.assumed, "that the token is as max_token_lifetime, require_pod_bound_tokens and refuse_legacy_tokens ask")
+	}
 	return nil
 }
 

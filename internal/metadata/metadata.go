@@ -25,9 +25,13 @@ const (
 
 	// Of the token only: they change from login to login, and each change of an
 	// alias is a write to Vault's storage.
-	Pod   = "pod_name"
-	Node  = "node_name"
-	Rules = "binding_rules"
+	Pod     = "pod_name"
+	PodUID  = "pod_uid"
+	Node    = "node_name"
+	NodeUID = "node_uid"
+	// CredentialID names the service account token in the cluster's audit log.
+	CredentialID = "credential_id" //nolint:gosec // the name of a key
+	Rules        = "binding_rules"
 	// VerifiedBy is by what the identity was verified: review, keys or live.
 	VerifiedBy = "verified_by"
 )

@@ -91,6 +91,11 @@ func NotBound(reason string) error {
 	return &Refusal{Kind: Denied, Reason: reason, Class: ClassDenied, mismatch: true}
 }
 
+// NotBoundUnless is NotBound, with what can be done about it.
+func NotBoundUnless(remedy, reason string) error {
+	return &Refusal{Kind: Denied, Reason: reason, Remedy: remedy, Class: ClassDenied, mismatch: true}
+}
+
 // DenyFor refuses a token for what err says of it.
 func DenyFor(err error) error {
 	return &Refusal{Kind: Denied, Err: err, Class: ClassDenied}

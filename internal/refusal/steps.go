@@ -12,6 +12,7 @@ const (
 	StepClaims        Step = "unverified claims"
 	StepSignature     Step = "signature"
 	StepReview        Step = "token review"
+	StepPosture       Step = "token posture"
 	StepAudience      Step = "audience"
 	StepName          Step = "service account name"
 	StepNamespace     Step = "namespace"
@@ -29,7 +30,7 @@ const (
 
 // LoginSteps are those that a login can end in.
 var LoginSteps = []Step{
-	StepAddress, StepConfiguration, StepTokenForm, StepClaims, StepSignature, StepReview,
+	StepAddress, StepConfiguration, StepTokenForm, StepClaims, StepSignature, StepReview, StepPosture,
 	StepAudience, StepName, StepNamespace, StepSelector, StepAlias, StepRuleRole, StepRules,
 }
 

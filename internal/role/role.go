@@ -18,6 +18,7 @@ import (
 
 	"vault-plugin-auth-kubernetes/internal/binding"
 	"vault-plugin-auth-kubernetes/internal/identity"
+	"vault-plugin-auth-kubernetes/internal/posture"
 	"vault-plugin-auth-kubernetes/internal/refusal"
 )
 
@@ -47,6 +48,7 @@ type Entry struct {
 	Selector             string   `json:"selector,omitempty"`
 	OnlyByBindingRules   bool     `json:"only_by_binding_rules,omitempty"`
 	UseBindingRules      bool     `json:"use_binding_rules,omitempty"`
+	posture.Posture
 
 	// What roles had before the token_* fields (Vault before 1.2), and what is
 	// still accepted in place of them.

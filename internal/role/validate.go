@@ -34,6 +34,9 @@ func (r *Entry) Validate(writesSelector bool) error {
 	if slices.Contains(r.BoundAudiences, "") {
 		return errors.New(`"bound_audiences" can not hold an empty audience`)
 	}
+	if err := r.Posture.Validate(); err != nil {
+		return err
+	}
 	_, err := binding.CompileSelector(r.Selector)
 	return err
 }

@@ -71,6 +71,7 @@ func (r *Entry) limitsGone(before *Entry, emptied func(field string) bool) []str
 		{"token_max_ttl", before.TokenMaxTTL, r.TokenMaxTTL},
 		{"token_explicit_max_ttl", before.TokenExplicitMaxTTL, r.TokenExplicitMaxTTL},
 		{"token_period", before.TokenPeriod, r.TokenPeriod},
+		{"max_token_lifetime", before.MaxTokenLifetime, r.MaxTokenLifetime},
 	} {
 		say(limit.field, limit.was != 0 && limit.now == 0, limit.was)
 	}

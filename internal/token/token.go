@@ -59,6 +59,10 @@ type claims struct {
 	Expiry    *jwt.NumericDate `json:"exp"`
 	NotBefore *jwt.NumericDate `json:"nbf"`
 
+	// What kind of token it is; read where that is asked for.
+	IssuedAt   json.RawMessage `json:"iat"`
+	Kubernetes json.RawMessage `json:"kubernetes.io"`
+
 	LegacyNamespace  string `json:"kubernetes.io/serviceaccount/namespace"`
 	LegacyName       string `json:"kubernetes.io/serviceaccount/service-account.name"`
 	LegacyUID        string `json:"kubernetes.io/serviceaccount/service-account.uid"`

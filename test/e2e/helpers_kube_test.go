@@ -170,6 +170,15 @@ func (c *cluster) newPodToken(t testing.TB, a account) (token, pod string) {
 	return token, made.Name
 }
 
+func (c *cluster) podUID(t testing.TB, a account, name string) string {
+	t.Helper()
+	pod, err := c.client.CoreV1().Pods(a.namespace).Get(t.Context(), name, metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(pod.UID)
+}
+
 func (c *cluster) deletePod(t testing.TB, a account, name string) {
 	t.Helper()
 	pods := c.client.CoreV1().Pods(a.namespace)

@@ -78,14 +78,27 @@ func tokenRows() []loginRow {
 		{name: "bound to a pod", status: ok, differs: "bound-metadata", builtin: ok,
 			token: func(f *fixture) (token string) {
 				token, f.pod = f.cluster.newPodToken(f.t, f.account)
+				f.podUID = f.cluster.podUID(f.t, f.account, f.pod)
 				return token
 			},
 			want: func(f *fixture) fields {
 				return fields{"metadata": fields{
 					"role": "app", "service_account_name": "app", "service_account_namespace": f.account.namespace,
-					"service_account_uid": f.account.uid, "service_account_secret_name": "", "pod_name": f.pod,
+					"service_account_uid": f.account.uid, "service_account_secret_name": "", "pod_name": f.pod, "pod_uid": f.podUID,
 				}}
 			}},
+		{name: "posture, an hour of a pod", status: ok, differs: "bound-metadata", builtin: ok,
+			role: always(fields{"max_token_lifetime": "1h", "require_pod_bound_tokens": true, "refuse_legacy_tokens": true}),
+			token: func(f *fixture) (token string) {
+				token, _ = f.cluster.newPodToken(f.t, f.account)
+				return token
+			}},
+		{name: "posture, issued for too long", status: denied, differs: "added-bounds", builtin: ok, role: always(fields{"max_token_lifetime": "10m"})},
+		{name: "posture, not of a pod", status: denied, differs: "added-bounds", builtin: ok, role: always(fields{"require_pod_bound_tokens": true})},
+		{name: "posture, of a secret", status: denied, differs: "added-bounds", builtin: ok, role: always(fields{"audience": nil, "refuse_legacy_tokens": true}),
+			token: func(f *fixture) string { return f.cluster.newLegacyToken(f.t, f.account) }},
+		{name: "posture, of a secret and so without an end", status: denied, differs: "added-bounds", builtin: ok, role: always(fields{"audience": nil, "max_token_lifetime": "87600h"}),
+			token: func(f *fixture) string { return f.cluster.newLegacyToken(f.t, f.account) }},
 		{name: "bound to a pod that is gone", status: denied, token: func(f *fixture) string {
 			token, pod := f.cluster.newPodToken(f.t, f.account)
 			f.cluster.deletePod(f.t, f.account, pod)

@@ -178,13 +178,14 @@ var (
 		"request_timeout": 10, "tls_server_name": "", "proxy_url": "", "verify_with_cluster_keys": false, "require_audience": false,
 		"renewal_check": "service_account", "service_name_annotation": "", "cluster_name": "", "map_namespaces": false,
 		"consul_namespace_prefix": "", "consul_namespace_overrides": map[string]any{}, "token_review_cache_ttl": 0, "max_concurrent_reviews": 256,
-		"verification": "review", "verification_accept": []any{}, "max_token_lifetime": 0, "live_staleness": 0,
+		"verification": "review", "verification_accept": []any{}, "live_staleness": 0,
 		"jwks_url": "", "oidc_discovery_url": "", "jwks_ca_pem": "",
 		"binding_rule_audiences": []any{}, "binding_rule_role": "",
+		"max_token_lifetime": 0, "require_pod_bound_tokens": false, "refuse_legacy_tokens": false,
 	}
 	addedRoleFields = map[string]any{
 		"alias_metadata": map[string]any{}, "bound_audiences": []any{}, "bound_service_accounts": []any{}, "selector": "",
-		"only_by_binding_rules": false, "use_binding_rules": false,
+		"only_by_binding_rules": false, "use_binding_rules": false, "max_token_lifetime": 0, "require_pod_bound_tokens": false, "refuse_legacy_tokens": false,
 	}
 )
 
