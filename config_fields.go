@@ -156,6 +156,20 @@ environment that Vault runs in. A password in it is never returned: xxxxx stands
 it, and keeps it where the URL is written as it was read.`,
 			DisplayAttrs: &framework.DisplayAttributes{Name: "Proxy URL"},
 		},
+		"kubernetes_client_cert": {
+			Type: framework.TypeString,
+			Description: `PEM certificate by which the API server knows the reviewer, in place of
+token_reviewer_jwt, with those of intermediate CAs behind it. Needs
+kubernetes_client_key. Then no token of a reviewer is sent, nor that of the pod that
+Vault runs in. Never returned.`,
+			DisplayAttrs: &framework.DisplayAttributes{Name: "Kubernetes client certificate"},
+		},
+		"kubernetes_client_key": {
+			Type: framework.TypeString,
+			Description: `PEM private key of kubernetes_client_cert, RSA or ECDSA, without a passphrase.
+Never returned.`,
+			DisplayAttrs: &framework.DisplayAttributes{Name: "Kubernetes client key", Sensitive: true},
+		},
 		"verification": {
 			Type: framework.TypeString,
 			Description: `How a login's token is verified. review, the default: the API server is asked about

@@ -25,7 +25,8 @@ unless it is named. Fields that Vault's own method does not have stay as they ar
 until a write names them; an empty value resets one, with a warning where it narrowed
 who may log in. A patch changes only the fields that it names. The reviewer's token is
 stored and never returned, nor is the password of proxy_url: it is read as xxxxx, and
-what was read can be written back.
+what was read can be written back. kubernetes_client_cert and kubernetes_client_key are
+a reviewer in place of that token, stored and never returned like it.
 
 Where Vault runs in a pod of the same cluster, only kubernetes_host is needed:
 the pod's own CA bundle and token are used, and followed as Kubernetes renews

@@ -35,7 +35,7 @@ func asRead(written fields) fields {
 		"kubernetes_host": "", "kubernetes_ca_cert": "", "pem_keys": []string{}, "issuer": "",
 		"disable_iss_validation": true, "disable_local_ca_jwt": false, "use_annotations_as_alias_metadata": false,
 
-		"max_token_lifetime": int64(0), "require_pod_bound_tokens": false, "refuse_legacy_tokens": false,
+		"kubernetes_client_cert_set": false, "max_token_lifetime": int64(0), "require_pod_bound_tokens": false, "refuse_legacy_tokens": false,
 		"require_audience": false, "cluster_name": "", "service_name_annotation": "",
 		"map_namespaces": false, "consul_namespace_prefix": "", "consul_namespace_overrides": map[string]string{},
 		"request_timeout": int64(10), "max_concurrent_reviews": 256, "renewal_check": "service_account",
@@ -45,9 +45,11 @@ func asRead(written fields) fields {
 		"binding_rule_audiences": []string{}, "binding_rule_role": "",
 	}
 	for field, value := range written {
-		if field == "token_reviewer_jwt" {
-			read["token_reviewer_jwt_set"] = value != ""
-		} else {
+		switch field {
+		case "kubernetes_client_key":
+		case "kubernetes_client_cert", "token_reviewer_jwt":
+			read[field+"_set"] = value != ""
+		default:
 			read[field] = value
 		}
 	}

@@ -44,7 +44,7 @@ func (c *checker) clusterKeys(published token.Keys, err error) finding {
 	switch {
 	case err == nil:
 		return passed("the cluster publishes %s", countKeys(published.Len()))
-	case c.credential == "" && refused(failure):
+	case !c.hasReviewer() && refused(failure):
 		return skipped("there is no reviewer to read them; each login token reads them itself")
 	case failure == kube.Unauthorized:
 		return skipped("%s", rejectedReviewer)
@@ -85,13 +85,13 @@ func (c *checker) issuer(issuer string, err error) finding {
 	switch {
 	case len(issuers) == 0 && c.cluster.Config.LeavesIssuerOpen():
 		return c.issuerLeftOpen(issuer)
-	case failure == kube.Unauthorized && c.credential != "":
+	case failure == kube.Unauthorized && c.hasReviewer():
 		return skipped("%s", rejectedReviewer)
 	case err != nil && len(issuers) == 0:
 		return skipped("it is not enforced, and the cluster does not tell it: %v", err)
 	case err != nil:
 		remedy := readDiscovery
-		if !refused(failure) || c.credential == "" {
+		if !refused(failure) || !c.hasReviewer() {
 			remedy = shell.Commented("kubectl get --raw /.well-known/openid-configuration", "and compare")
 		}
 		return warned(remedy, "tokens must have the issuer %s, and the cluster does not tell its own: %v", enforced, err)

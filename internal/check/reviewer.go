@@ -47,13 +47,13 @@ func (c *checker) checkReviewer(ctx context.Context) {
 // reviewer asks who the reviewer is. blocked is why there is no use in asking for its
 // permissions; empty if there is.
 func (c *checker) reviewer(ctx context.Context) (f finding, blocked string) {
-	if c.credential == "" && c.cluster.Config.ReviewerDropped {
+	if !c.hasReviewer() && c.cluster.Config.ReviewerDropped {
 		return failed(shell.Commented(c.patch("token_reviewer_jwt=@reviewer.jwt"), "or, if each login is to review itself: %s", c.patch("token_reviewer_jwt=")),
 				"a write of the configuration did not name token_reviewer_jwt, and so took the reviewer's token away; each login now reviews itself, "+
 					"and is refused unless its service account has the ClusterRole system:auth-delegator, and its token the API server's own audience"),
 			"there is no reviewer; the permissions that count are those of each service account that logs in"
 	}
-	if c.credential == "" {
+	if !c.hasReviewer() {
 		return warned(shell.Commented(c.patch("token_reviewer_jwt=@reviewer.jwt"), "unless each login is to review itself"),
 				"none is configured, each login reviews itself: it is refused unless its service account has "+
 					"the ClusterRole system:auth-delegator, and its token the API server's own audience"),
@@ -63,6 +63,9 @@ func (c *checker) reviewer(ctx context.Context) (f finding, blocked string) {
 	user, err := c.cluster.Client.WhoAmI(ctx)
 	failure, remedy := failureOf(err)
 	switch {
+	case err == nil && user.Username == anonymousUser && c.byCertificate():
+		return failed("let whatever stands between Vault and the API server pass the connection on as it is, without ending TLS",
+			"the API server does not get to see the client certificate, although one is sent"), "the API server does not know the reviewer"
 	case err == nil && user.Username == anonymousUser:
 		return failed("let whatever stands between Vault and the API server pass the Authorization header on",
 			"the API server sees no credential, although one is sent"), "the API server does not know the reviewer"
@@ -71,6 +74,8 @@ func (c *checker) reviewer(ctx context.Context) (f finding, blocked string) {
 			c.nameSubject(user.Username)
 		}
 		return passed("the API server knows it as %s", user.Username), ""
+	case failure == kube.Unauthorized && c.byCertificate():
+		return c.rejectedCertificate(), rejectedReviewer
 	case failure == kube.Unauthorized:
 		return c.rejected(), rejectedReviewer
 	case failure == kube.Forbidden && c.hostPath() != "":
@@ -145,6 +150,9 @@ func (c *checker) suspicions(t *token.Unverified) []string {
 
 // reviewerToken looks at when the reviewer's credential ends, by its own words.
 func (c *checker) reviewerToken() finding {
+	if c.byCertificate() {
+		return c.clientCertificate()
+	}
 	if c.credential == "" {
 		return skipped("none is configured")
 	}

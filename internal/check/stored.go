@@ -127,6 +127,8 @@ func (c *checker) caSource() string {
 // credentialSource says where the reviewer's token comes from.
 func (c *checker) credentialSource() string {
 	switch {
+	case c.byCertificate():
+		return "kubernetes_client_cert"
 	case c.credential == "":
 		return "none, each login reviews itself"
 	case c.staticReviewer():

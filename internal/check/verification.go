@@ -42,7 +42,7 @@ const watchRole = "kubectl create clusterrole vault-live --verb=list,watch --res
 	"kubectl create clusterrolebinding vault-live-" + anySuffix + " --clusterrole=vault-live " + anySubject
 
 func (c *checker) live(ctx context.Context) finding {
-	if c.credential == "" {
+	if !c.hasReviewer() {
 		return failed("set token_reviewer_jwt", "verification is live, and there is no reviewer who could watch: the API server is asked about each token")
 	}
 	var missing []string

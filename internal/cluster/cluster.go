@@ -92,12 +92,13 @@ type Options struct {
 }
 
 // Credential returns the source of the reviewer's token: the configured
-// one, else the pod's as it is on disk, else none.
+// one, else the pod's as it is on disk, else none. A reviewer that is known by a certificate
+// has no token.
 func (o *Options) Credential(entry *config.Entry) func() string {
 	if configured := strings.TrimSpace(entry.TokenReviewerJWT); configured != "" {
 		return func() string { return configured }
 	}
-	if entry.DisableLocalCAJWT {
+	if entry.DisableLocalCAJWT || entry.HasClientCertificate() {
 		return func() string { return "" }
 	}
 	return func() string {
@@ -127,7 +128,7 @@ func (o *Options) make(ctx context.Context, entry *config.Entry) (c *Cluster, er
 	if c.Client, err = o.client(entry, ca, credential); err != nil {
 		return nil, refusal.Misconfigured("no client can be made", "write the configuration anew", err)
 	}
-	c.SelfReview = func() bool { return credential() == "" }
+	c.SelfReview = func() bool { return credential() == "" && !entry.HasClientCertificate() }
 	c.Anew = &countedReviewer{next: o.Reviewer(c), count: o.Reviewed}
 	c.Reviewer = c.Anew
 	if entry.TokenReviewCacheTTL > 0 {
@@ -160,8 +161,13 @@ func (o *Options) client(entry *config.Entry, ca string, credential func() strin
 	if err != nil {
 		return nil, err
 	}
+	certificate, err := entry.ClientCertificate()
+	if err != nil {
+		return nil, err
+	}
 	return kube.New(kube.Options{
 		Host:           host,
+		Certificate:    certificate,
 		CAPEM:          ca,
 		ServerName:     entry.TLSServerName,
 		Proxy:          proxy,

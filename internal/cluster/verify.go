@@ -93,7 +93,7 @@ func (o *Options) verifyLive(c *Cluster, ca string, now clock.Clock) error {
 // place, and is the same for all who use it.
 func sharedName(entry *config.Entry, ca string) string {
 	text, err := json.Marshal([]any{
-		entry.Host, ca, entry.TLSServerName, entry.ProxyURL, entry.TokenReviewerJWT, entry.DisableLocalCAJWT,
+		entry.Host, ca, entry.TLSServerName, entry.ProxyURL, entry.TokenReviewerJWT, entry.ClientCert, entry.ClientKey, entry.DisableLocalCAJWT,
 		entry.Issuer, entry.JWKSURL, entry.OIDCDiscoveryURL, entry.JWKSCA, entry.PEMKeys, entry.Timeout(), entry.Staleness(),
 	})
 	if err != nil {

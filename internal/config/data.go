@@ -32,12 +32,12 @@ func AddedFields() []string {
 }
 
 // Data is what reading the configuration returns: every field but the reviewer's
-// token, and where nothing was set, the default that counts.
+// credential, and where nothing was set, the default that counts.
 func (c *Entry) Data() map[string]any {
 	data := c.OnlyRead()
 	shown := c.shown()
 	for field, target := range shown.Fields() {
-		if field == "token_reviewer_jwt" {
+		if slices.Contains(NeverRead(), field) {
 			continue
 		}
 		data[field] = reflect.ValueOf(target).Elem().Interface()
@@ -53,7 +53,10 @@ func (c *Entry) Data() map[string]any {
 
 // OnlyRead are the fields that a read returns and no write takes. c may be nil.
 func (c *Entry) OnlyRead() map[string]any {
-	return map[string]any{"token_reviewer_jwt_set": c != nil && c.HasReviewer()}
+	return map[string]any{
+		"token_reviewer_jwt_set":     c != nil && c.HasReviewer(),
+		"kubernetes_client_cert_set": c != nil && c.HasClientCertificate(),
+	}
 }
 
 // shown is the configuration with the defaults that count where nothing was set.
@@ -87,7 +90,7 @@ func (c *Entry) shown() Entry {
 // not. The note stands until a write names token_reviewer_jwt, empty or not.
 func (c *Entry) SettleReviewer(before *Entry, named bool) {
 	had := before != nil && (before.HasReviewer() || before.ReviewerDropped)
-	c.ReviewerDropped = had && !named && !c.HasReviewer()
+	c.ReviewerDropped = had && !named && !c.HasReviewer() && !c.HasClientCertificate()
 }
 
 // LostFrom are the fields of Vault's own method that a write took back to their defaults

@@ -32,6 +32,8 @@ func (c *Entry) EmptiedFrom(before *Entry, emptied func(field string) bool) []st
 		"a login by the binding rules is no longer asked for one of the audiences %s.", bounded(strings.Join(before.BindingRuleAudiences, ", ")))
 	say("binding_rule_role", before.BindingRuleRole != "" && c.BindingRuleRole == "",
 		"logins by the binding rules no longer go through the role %q, its bounds and its limits.", bounded(before.BindingRuleRole))
+	say(clientCertField, before.HasClientCertificate() && !c.HasClientCertificate(),
+		"the client certificate that was stored is gone, and the API server no longer knows the reviewer by it.")
 	say("issuer", strings.TrimSpace(before.Issuer) != "" && strings.TrimSpace(c.Issuer) == "",
 		"before, it was %s.%s", bounded(before.Issuer), c.issuerNow())
 	say("kubernetes_ca_cert", before.CACert != "" && c.CACert == "",
@@ -63,7 +65,7 @@ func (c *Entry) EmptiedFrom(before *Entry, emptied func(field string) bool) []st
 }
 
 // saidOfEach are the added settings of which EmptiedFrom says what their loss means.
-var saidOfEach = []string{"binding_rule_audiences", "binding_rule_role", "require_audience", "tls_server_name", "verify_with_cluster_keys"}
+var saidOfEach = []string{clientCertField, clientKeyField, "binding_rule_audiences", "binding_rule_role", "require_audience", "tls_server_name", "verify_with_cluster_keys"}
 
 // pairs is a map as the command line has it.
 func pairs(of map[string]string) string {

@@ -86,6 +86,8 @@ type Entry struct {
 	JWKSURL            string        `json:"jwks_url,omitempty"`
 	OIDCDiscoveryURL   string        `json:"oidc_discovery_url,omitempty"`
 	JWKSCA             string        `json:"jwks_ca_pem,omitempty"`
+	ClientCert         string        `json:"kubernetes_client_cert,omitempty"` // PEM, the reviewer's first
+	ClientKey          string        `json:"kubernetes_client_key,omitempty"`  // PEM, PKCS #8
 
 	VerifyWithClusterKeys bool          `json:"verify_with_cluster_keys,omitempty"`
 	TokenReviewCacheTTL   time.Duration `json:"token_review_cache_ttl,omitempty"` // nanoseconds
@@ -136,6 +138,8 @@ var fields = []field{
 	{"jwks_url", added, func(c *Entry) any { return &c.JWKSURL }},
 	{"oidc_discovery_url", added, func(c *Entry) any { return &c.OIDCDiscoveryURL }},
 	{"jwks_ca_pem", added, func(c *Entry) any { return &c.JWKSCA }},
+	{clientCertField, added, func(c *Entry) any { return &c.ClientCert }},
+	{clientKeyField, added, func(c *Entry) any { return &c.ClientKey }},
 	{"verify_with_cluster_keys", added, func(c *Entry) any { return &c.VerifyWithClusterKeys }},
 	{"token_review_cache_ttl", added, func(c *Entry) any { return &c.TokenReviewCacheTTL }},
 	{"binding_rule_audiences", added, func(c *Entry) any { return &c.BindingRuleAudiences }},

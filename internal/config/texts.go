@@ -50,9 +50,11 @@ func (c *Entry) TakeTexts(before *Entry, rawKeys any) (warnings []string, err er
 		}
 	}
 	if c.TokenReviewerJWT != before.TokenReviewerJWT {
-		err = checkReviewerText(c.TokenReviewerJWT)
+		if err = checkReviewerText(c.TokenReviewerJWT); err != nil {
+			return warnings, err
+		}
 	}
-	return warnings, err
+	return warnings, c.takeClientTexts(before)
 }
 
 func certificatesOf(text string) (string, error) {

@@ -6,6 +6,7 @@ package kube
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"net/url"
 	"sync/atomic"
@@ -42,6 +43,9 @@ type Options struct {
 	// none and the token under review has to vouch for itself. It is called
 	// for every request and must not block.
 	Credential func() string
+	// Certificate is what the API server knows the reviewer by, in place of a token: no request
+	// has one then. Nil means none.
+	Certificate *tls.Certificate
 	// RequestTimeout bounds each attempt at a request, from connecting to the
 	// last byte of the answer. There are at most two.
 	RequestTimeout time.Duration
@@ -103,6 +107,7 @@ type Client struct {
 	meter             *Meter
 	credential        func() string
 	ofProxy           *scrub.Scrubber // the secrets of the proxy
+	closeAnonymous    func()
 }
 
 func init() {
@@ -141,12 +146,17 @@ func New(o Options) (*Client, error) {
 		o.MaxConnections = connectionsOf(descriptors())
 	}
 	circuit := &upstream.Circuit{}
-	maker, err := transportMaker(o, newGate(o.RequestTimeout, o.MaxConnections, circuit, o.Meter))
+	gate := newGate(o.RequestTimeout, o.MaxConnections, circuit, o.Meter)
+	maker, err := transportMaker(o, gate)
 	if err != nil {
 		return nil, &Error{Op: "set up the client", Failure: Setup, Err: err}
 	}
 	lines := upstream.NewLines(maker, (*transport).close)
-	httpClient := newHTTPClient(&liner{lines: lines, now: o.Now, meter: o.Meter}, o)
+	anonymous, closeAnonymous, err := anonymousLiner(o, gate)
+	if err != nil {
+		return nil, &Error{Op: "set up the client", Failure: Setup, Err: err}
+	}
+	httpClient := newHTTPClient(&liner{lines: lines, now: o.Now, meter: o.Meter}, anonymous, o)
 	auth, err := authclient.NewForConfigAndClient(config, httpClient)
 	if err != nil {
 		return nil, &Error{Op: "set up the client", Failure: Setup, Err: err}
@@ -164,28 +174,32 @@ func New(o Options) (*Client, error) {
 		return nil, &Error{Op: "set up the client", Failure: Setup, Err: err}
 	}
 	return &Client{
-		auth:          auth.RESTClient(),
-		authz:         authz.RESTClient(),
-		core:          core.RESTClient(),
-		metadata:      partial,
-		host:          o.Host,
-		serverName:    o.ServerName,
-		makeTransport: maker,
-		lines:         lines,
-		circuit:       circuit,
-		now:           o.Now,
-		paced:         semaphore.NewWeighted(1),
-		timeout:       o.RequestTimeout,
-		turns:         semaphore.NewWeighted(o.MaxConcurrent),
-		meter:         o.Meter,
-		credential:    o.Credential,
-		ofProxy:       scrub.New(secretsOfProxy(proxyOf(lines.Current(), o.Host))...),
+		auth:           auth.RESTClient(),
+		authz:          authz.RESTClient(),
+		core:           core.RESTClient(),
+		metadata:       partial,
+		host:           o.Host,
+		serverName:     o.ServerName,
+		makeTransport:  maker,
+		closeAnonymous: closeAnonymous,
+		lines:          lines,
+		circuit:        circuit,
+		now:            o.Now,
+		paced:          semaphore.NewWeighted(1),
+		timeout:        o.RequestTimeout,
+		turns:          semaphore.NewWeighted(o.MaxConcurrent),
+		meter:          o.Meter,
+		credential:     o.Credential,
+		ofProxy:        scrub.New(secretsOfProxy(proxyOf(lines.Current(), o.Host))...),
 	}, nil
 }
 
 // Close drops the connections, each once no request is under way any more. Requests in
 // flight end normally.
-func (c *Client) Close() { c.lines.Close() }
+func (c *Client) Close() {
+	c.lines.Close()
+	c.closeAnonymous()
+}
 
 // ReviewToken asks the API server about a token. audiences may be empty, which
 // means the API server's own. The errors are of type *Error.

@@ -74,7 +74,7 @@ func (e *Error) Unwrap() error { return e.Err }
 func (e *Error) Remedy() string {
 	switch e.Failure {
 	case Unauthorized:
-		return "the API server rejects the reviewer's credential: set a current token_reviewer_jwt, or check that the host is the cluster that issued it"
+		return "the API server rejects the reviewer's credential: set a current token_reviewer_jwt or kubernetes_client_cert, or check that the host is the cluster that issued it"
 	case Gateway:
 		return "something between Vault and the API server wants a credential of its own: set token_reviewer_jwt to one that it takes " +
 			"(Rancher's proxy takes an API key of Rancher's), or " + withoutAFront

@@ -55,6 +55,11 @@ func transportMaker(o Options, g *gate) (func() *transport, error) {
 			return nil, errors.New("the CA data holds no valid certificate")
 		}
 	}
+	if o.Certificate != nil {
+		// Whatever CAs the API server names: with none of them the request would be an
+		// anonymous one, and be refused for a permission that nobody lacks.
+		tlsConfig.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return o.Certificate, nil }
+	}
 	proxy := environmentProxy
 	if o.Proxy != nil {
 		proxy = http.ProxyURL(o.Proxy)
@@ -77,6 +82,21 @@ func transportMaker(o Options, g *gate) (func() *transport, error) {
 	}, nil
 }
 
+// anonymousLiner is for requests that nobody makes, over connections without the client
+// certificate; nil where there is none, since a request alone then tells who makes it.
+func anonymousLiner(o Options, g *gate) (http.RoundTripper, func(), error) {
+	if o.Certificate == nil {
+		return nil, func() {}, nil
+	}
+	o.Certificate = nil
+	maker, err := transportMaker(o, g)
+	if err != nil {
+		return nil, nil, err
+	}
+	lines := upstream.NewLines(maker, (*transport).close)
+	return &liner{lines: lines, now: o.Now, meter: o.Meter, unwatched: true}, lines.Close, nil
+}
+
 // proxyOf is the proxy on the way to a host; nil if there is none.
 func proxyOf(t *transport, host *url.URL) *url.URL {
 	proxy, err := t.Proxy(&http.Request{URL: host})
@@ -91,13 +111,18 @@ type liner struct {
 	lines *upstream.Lines[*transport]
 	now   func() time.Time
 	meter *Meter
+	// unwatched says that what becomes of its requests says nothing of the line that the
+	// others take.
+	unwatched bool
 }
 
 // RoundTrip sends a request. It counts as under way on its line until its answer was
 // read.
 func (l *liner) RoundTrip(request *http.Request) (*http.Response, error) {
 	line := l.lines.Begin(l.now())
-	attemptIn(request.Context()).line = line
+	if !l.unwatched {
+		attemptIn(request.Context()).line = line
+	}
 	l.meter.Sent.Add(1)
 	response, err := line.Value.RoundTrip(once(request))
 	if err != nil {
@@ -139,9 +164,9 @@ func (b *endingBody) Close() error {
 	return err
 }
 
-func newHTTPClient(transport http.RoundTripper, o Options) *http.Client {
+func newHTTPClient(transport, anonymous http.RoundTripper, o Options) *http.Client {
 	return &http.Client{
-		Transport: &authenticated{next: transport, credential: o.Credential, userAgent: o.UserAgent, turn: o.Turn},
+		Transport: &authenticated{next: transport, credential: o.Credential, userAgent: o.UserAgent, turn: o.Turn, anonymous: anonymous},
 		// A redirect would take the credential, or the token under review, to
 		// a host that nobody configured. The 3xx itself becomes an error.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -173,6 +198,9 @@ type authenticated struct {
 	credential func() string
 	userAgent  string
 	turn       func(ctx context.Context) (release func(), err error) // may be nil
+	// anonymous is set where the connection tells who asks, and no token does: it is for
+	// requests that nobody makes.
+	anonymous http.RoundTripper
 }
 
 func (a *authenticated) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -191,7 +219,11 @@ func (a *authenticated) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	r.Header.Set("User-Agent", a.userAgent)
 	asked := time.Now()
-	response, err := a.next.RoundTrip(r)
+	next := a.next
+	if anonymous, _ := r.Context().Value(anonymousKey{}).(bool); anonymous && a.anonymous != nil {
+		next = a.anonymous
+	}
+	response, err := next.RoundTrip(r)
 	if err != nil {
 		return nil, err
 	}
@@ -208,7 +240,7 @@ func (a *authenticated) RoundTrip(r *http.Request) (*http.Response, error) {
 
 // bearer is the token to send, or "" for none.
 func (a *authenticated) bearer(ctx context.Context) string {
-	if anonymous, _ := ctx.Value(anonymousKey{}).(bool); anonymous {
+	if anonymous, _ := ctx.Value(anonymousKey{}).(bool); anonymous || a.anonymous != nil {
 		return ""
 	}
 	if bearer := a.credential(); bearer != "" {

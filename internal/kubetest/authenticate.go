@@ -217,6 +217,11 @@ const anonymous = "system:anonymous"
 // authenticateCaller returns who sent the request.
 func (s *Server) authenticateCaller(r *http.Request) (*authv1.UserInfo, *apierrors.StatusError) {
 	header := r.Header.Get("Authorization")
+	if sent := r.TLS.PeerCertificates; len(sent) > 0 { // one that is rejected leaves it to the token
+		if user, err := s.userOf(sent); err == nil || header == "" {
+			return user, err
+		}
+	}
 	if header == "" {
 		return &authv1.UserInfo{Username: anonymous, Groups: []string{"system:unauthenticated"}}, nil
 	}

@@ -59,6 +59,7 @@ type Server struct {
 
 	options     Options
 	ca          *authority // that signed certificate
+	clients     *authority // that signs those of clients
 	certificate atomic.Pointer[tls.Certificate]
 
 	mu              sync.Mutex
@@ -101,8 +102,12 @@ func StartWith(t testing.TB, o Options) *Server {
 	if err != nil {
 		t.Fatalf("kubetest: %v", err)
 	}
+	clients, err := newAuthority()
+	if err != nil {
+		t.Fatalf("kubetest: %v", err)
+	}
 	s := newServer()
-	s.CAPEM, s.options, s.ca = ca.pem, o, ca
+	s.CAPEM, s.options, s.ca, s.clients = ca.pem, o, ca, clients
 	s.certificate.Store(&certificate)
 	s.listen(o)
 	t.Cleanup(s.Close)
@@ -140,7 +145,7 @@ func (s *Server) listen(o Options) {
 	s.listener = &listener{Listener: s.http.Listener}
 	s.http.Listener = s.listener
 	s.http.EnableHTTP2 = !o.HTTP1
-	s.http.TLS = &tls.Config{Certificates: []tls.Certificate{*s.certificate.Load()}, MinVersion: tls.VersionTLS12}
+	s.http.TLS = &tls.Config{Certificates: []tls.Certificate{*s.certificate.Load()}, MinVersion: tls.VersionTLS12, ClientAuth: tls.RequestClientCert}
 	if o.TLS != nil {
 		o.TLS(s.http.TLS)
 	}

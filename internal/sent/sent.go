@@ -23,6 +23,9 @@ var secretFields = map[string]func(value string) []string{
 	"bearertoken":        Token, // of a login as Consul has it
 	"token":              whole, // of Consul's
 	"client_key":         whole,
+
+	"kubernetes_client_key":  ofPEM,
+	"kubernetes_client_cert": ofPEM, // no secret, unless the key was put there by mistake
 }
 
 func whole(value string) []string { return []string{value} }
@@ -34,6 +37,19 @@ func ofReviewer(value string) []string {
 		return nil
 	}
 	return []string{value}
+}
+
+// ofPEM takes the name of a file for none, as ofReviewer does, and the markers of PEM: they
+// are in each answer about keys. So is what is no private key.
+func ofPEM(value string) []string {
+	value = strings.TrimSpace(value)
+	if config.IsFileName(value) || strings.Contains(value, "BEGIN CERTIFICATE") && !strings.Contains(value, "PRIVATE KEY") {
+		return nil
+	}
+	return slices.DeleteFunc(strings.FieldsFunc(strings.ReplaceAll(value, `\n`, "\n"), func(r rune) bool { return r == '\n' || r == '\r' }),
+		func(line string) bool {
+			return strings.HasPrefix(strings.TrimSpace(line), "-----") || len(line) < MinTokenBytes
+		})
 }
 
 func ofProxy(value string) []string {

@@ -124,6 +124,14 @@ func reviewerDiagnoses() []diagnosis {
 			finds:  []found{{"reviewer", "fail", "it is of another cluster", newToken}},
 		},
 		{
+			name: "client certificate of another cluster", step: "token review", verdict: explainDenied, unmended: true,
+			config: certificateOf(secondCluster),
+			finds: []found{
+				{"reviewer", "fail", "no CA that the API server takes clients of signed it", "kubernetes_client_cert=@client.crt kubernetes_client_key=@client.key"},
+				{"reviewer_token", "warn", "kubernetes_client_cert ends in", "kubernetes_client_cert=@client.crt"}, // the test bed's is good for a week
+			},
+		},
+		{
 			name: "reviewer without permission for TokenReview", step: "token review", verdict: explainDenied,
 			config: lastingReviewerThat(canGetNamespaces, canGetServiceAccounts),
 			finds: []found{{"permission_tokenreviews", "fail", "needed by every login",

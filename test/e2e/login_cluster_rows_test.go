@@ -27,6 +27,16 @@ func selfReviewing(permissions ...permission) func(*fixture) string {
 	}
 }
 
+// certificateOf is a reviewer that one cluster knows by a certificate.
+func certificateOf(c func(testing.TB) *cluster) func(f *fixture) fields {
+	return func(f *fixture) fields {
+		pair := c(f.t).Config.TLSClientConfig
+		return fields{
+			"token_reviewer_jwt": "", "kubernetes_client_cert": string(pair.CertData), "kubernetes_client_key": secret("client key", string(pair.KeyData)),
+		}
+	}
+}
+
 func reviewerRows() []loginRow {
 	return []loginRow{
 		{name: "reviewer that may only review", config: reviewerThat(canReview), status: ok},
@@ -47,6 +57,8 @@ func reviewerRows() []loginRow {
 		{name: "another cluster's reviewer", status: denied, config: func(f *fixture) fields {
 			return fields{"token_reviewer_jwt": secondCluster(f.t).reviewer}
 		}},
+		{name: "reviewer known by a certificate", config: certificateOf(mainCluster), status: ok, builtin: denied, differs: "added-settings"},
+		{name: "another cluster's certificate", config: certificateOf(secondCluster), status: denied},
 		{name: "no reviewer, the token may review itself", config: noReviewer, token: selfReviewing(canReview), status: ok},
 		{name: "no reviewer, the token may not review itself", config: noReviewer, token: selfReviewing(), status: denied},
 		{name: "no reviewer, the token is not for the API server", config: noReviewer, status: denied},

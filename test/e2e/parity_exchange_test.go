@@ -180,7 +180,7 @@ var (
 		"consul_namespace_prefix": "", "consul_namespace_overrides": map[string]any{}, "token_review_cache_ttl": 0, "max_concurrent_reviews": 256,
 		"verification": "review", "verification_accept": []any{}, "live_staleness": 0,
 		"jwks_url": "", "oidc_discovery_url": "", "jwks_ca_pem": "",
-		"binding_rule_audiences": []any{}, "binding_rule_role": "",
+		"binding_rule_audiences": []any{}, "binding_rule_role": "", "kubernetes_client_cert_set": false,
 		"max_token_lifetime": 0, "require_pod_bound_tokens": false, "refuse_legacy_tokens": false,
 	}
 	addedRoleFields = map[string]any{

@@ -107,7 +107,7 @@ var answerRows = []answerRow{
 		name: "401", answer: saysStatus(http.StatusUnauthorized, "Unauthorized", "Unauthorized"),
 		status: http.StatusForbidden, body: deniedBody,
 		outcome: "denied", class: "unauthorized", reason: "Unauthorized",
-		remedy: "the API server rejects the reviewer's credential: set a current token_reviewer_jwt, or check that the host is the cluster that issued it",
+		remedy: "the API server rejects the reviewer's credential: set a current token_reviewer_jwt or kubernetes_client_cert, or check that the host is the cluster that issued it",
 	},
 	{
 		name: "403", answer: saysStatus(http.StatusForbidden, "Forbidden",
