@@ -10,8 +10,10 @@ import (
 	"github.com/hashicorp/vault/sdk/logical"
 	"github.com/prometheus/common/expfmt"
 
+	"vault-plugin-auth-kubernetes/internal/access"
 	"vault-plugin-auth-kubernetes/internal/check"
 	"vault-plugin-auth-kubernetes/internal/consultoken"
+	"vault-plugin-auth-kubernetes/internal/identity"
 	"vault-plugin-auth-kubernetes/internal/kube"
 	"vault-plugin-auth-kubernetes/internal/role"
 )
@@ -111,4 +113,115 @@ func (b *backend) metricsRead(context.Context, *logical.Request, *framework.Fiel
 		logical.HTTPRawBody:     body.Bytes(),
 		logical.HTTPStatusCode:  http.StatusOK,
 	}}, nil
+}
+
+const (
+	accessHelpSynopsis    = "Says who can be given a policy, or what a service account could use."
+	accessHelpDescription = `
+access/policy/NAME lists the roles and binding rules that can give the policy, and whom
+each is for. access/service-account/NAMESPACE/NAME lists those that the service account
+could use, and what each gives. What is not known without a login, such as labels, pods
+and audiences, is told as a condition; explain judges it.
+
+Policies that Vault itself attaches to entities and groups are not among them: see
+identity/group and identity/entity.
+
+A page has limit entries and looks at no more than 1,000 roles; next is what to send as
+after to get the following one, and is not there on the last.
+`
+)
+
+func (b *backend) pathsAccess() []*framework.Path {
+	paged := func(fields map[string]*framework.FieldSchema) map[string]*framework.FieldSchema {
+		fields["after"] = &framework.FieldSchema{Type: framework.TypeString, Query: true, Description: "next of the page before."}
+		fields["limit"] = &framework.FieldSchema{Type: framework.TypeInt, Query: true, Default: 100, Description: "Entries of a page, 1 to 1000."}
+		return fields
+	}
+	path := func(pattern, suffix string, fields map[string]*framework.FieldSchema, ask func(*framework.FieldData) (access.Question, error)) *framework.Path {
+		return &framework.Path{
+			Pattern: pattern,
+			Fields:  paged(fields),
+			Operations: map[logical.Operation]framework.OperationHandler{
+				logical.ReadOperation: &framework.PathOperation{Callback: func(ctx context.Context, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
+					return b.accessRead(ctx, req, data, ask)
+				}},
+			},
+			DisplayAttrs:    &framework.DisplayAttributes{OperationPrefix: operationPrefix, OperationVerb: "list", OperationSuffix: suffix},
+			HelpSynopsis:    accessHelpSynopsis,
+			HelpDescription: accessHelpDescription,
+		}
+	}
+	return []*framework.Path{
+		path("access/policy/(?P<policy>.+)", "access-of-policy", map[string]*framework.FieldSchema{
+			"policy": {Type: framework.TypeLowerCaseString, Description: "Name of the policy."},
+		}, func(data *framework.FieldData) (access.Question, error) {
+			return access.Policy(data.Get("policy").(string)), nil
+		}),
+		path("access/service-account/(?P<namespace>[^/]+)/(?P<name>[^/]+)$", "access-of-service-account", map[string]*framework.FieldSchema{
+			"namespace": {Type: framework.TypeString, Description: "Namespace of the service account."},
+			"name":      {Type: framework.TypeString, Description: "Name of the service account."},
+		}, func(data *framework.FieldData) (access.Question, error) {
+			who, err := identity.Suppose(data.Get("namespace").(string), data.Get("name").(string), identity.Object{}, identity.Object{})
+			return access.Account{Who: who}, err
+		}),
+	}
+}
+
+func (b *backend) accessRead(ctx context.Context, req *logical.Request, data *framework.FieldData, ask func(*framework.FieldData) (access.Question, error)) (*logical.Response, error) {
+	question, err := ask(data)
+	if err != nil {
+		return logical.ErrorResponse("the service account %s", err), nil
+	}
+	page := &access.Page{
+		Limit: data.Get("limit").(int),
+		After: data.Get("after").(string),
+		Load: func(ctx context.Context, name string) (*role.Role, error) {
+			return b.usableRole(ctx, req.Storage, name)
+		},
+	}
+	if page.Limit < 1 || page.Limit > access.MaxEntries {
+		return logical.ErrorResponse("limit: 1 to %d", access.MaxEntries), nil
+	}
+	mount := b.at(req.Storage)
+	if c, err := mount.Cluster(ctx); err == nil && c != nil {
+		page.RuleRole = role.Key(c.Config.BindingRuleRole)
+	}
+	names, err := req.Storage.List(ctx, role.Prefix)
+	if err != nil {
+		return nil, err
+	}
+	set, err := mount.Rules(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := page.Fill(ctx, question, names, set); err != nil {
+		return nil, err
+	}
+	return accessResponse(page), nil
+}
+
+func accessResponse(page *access.Page) *logical.Response {
+	response := &logical.Response{Data: map[string]any{}}
+	for key, line := range page.Found {
+		response.Data[key] = line
+	}
+	if next := page.Next(); next != "" {
+		response.Data["next"] = next
+	}
+	if len(response.Data) == 0 {
+		response.AddWarning("no role and no binding rule of this mount")
+	}
+	return response
+}
+
+// usableRole reads a role past the cache, which is for roles that logins use; nil if there
+// is none, or it is damaged: no login can use it then, and check says so.
+func (b *backend) usableRole(ctx context.Context, s logical.Storage, name string) (*role.Role, error) {
+	r, err := b.loadRole(ctx, s, role.Key(name), nil)
+	if err != nil {
+		if _, ofStorage := s.Get(ctx, role.StorageKey(name)); ofStorage == nil {
+			return nil, nil
+		}
+	}
+	return r, err
 }
