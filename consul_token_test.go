@@ -16,6 +16,7 @@ import (
 	"vault-plugin-auth-kubernetes/internal/consulacl"
 	"vault-plugin-auth-kubernetes/internal/consultest"
 	"vault-plugin-auth-kubernetes/internal/kubetest"
+	"vault-plugin-auth-kubernetes/internal/login"
 	"vault-plugin-auth-kubernetes/internal/metadata"
 	"vault-plugin-auth-kubernetes/internal/rules"
 )
@@ -118,6 +119,43 @@ func TestConsulLogin(t *testing.T) {
 	}
 	if left := c.consul.Tokens(); len(left) != 0 {
 		t.Errorf("left are %+v", left)
+	}
+}
+
+// A role that stands for the binding rules is an auth method, by both doors and to explain:
+// what the rules give, to those whom the role is for. Other roles are none.
+func TestConsulLoginNamesARole(t *testing.T) {
+	c := newConsulMount(t, nil)
+	c.write("role/shops", fields{"use_binding_rules": true, "bound_service_account_names": "*", "bound_service_account_namespaces": "apps"})
+	c.write("role/others", fields{"use_binding_rules": true, "bound_service_account_names": "*", "bound_service_account_namespaces": "other"})
+	c.write("role/audience", fields{"use_binding_rules": true, "bound_service_account_names": "*", "bound_service_account_namespaces": "*", "audience": "another"})
+	for method, row := range map[string]struct {
+		status, leaseStatus int
+		says, leaseSays     string
+	}{
+		"kubernetes":  {status: 200, leaseStatus: 200},
+		"shops":       {status: 200, leaseStatus: 200},
+		"Shops":       {status: 200, leaseStatus: 200}, // as Vault takes the names of roles
+		"others":      {403, 403, consulDenied, "permission denied"},
+		"audience":    {403, 403, consulDenied, "permission denied"},
+		"demo":        {403, 400, consulUnknown, login.ErrUnknownMethod.Error()}, // decides by itself
+		"gone":        {403, 400, consulUnknown, login.ErrUnknownMethod.Error()},
+		"no..name":    {403, 400, consulUnknown, login.RelativePath},
+		"kubernetes2": {403, 400, consulUnknown, login.ErrUnknownMethod.Error()},
+	} {
+		t.Run(method, func(t *testing.T) {
+			a := c.consulLogin(fields{"AuthMethod": method})
+			if a.status != row.status || row.says != "" && a.body != row.says || row.status == 200 && a.token.AuthMethod != method {
+				t.Errorf("as at a Consul: %d %s", a.status, a.body)
+			}
+			if o := c.do(logical.UpdateOperation, consulTokenPath+method, fields{"jwt": c.jwt}); o.status != row.leaseStatus || o.message != row.leaseSays {
+				t.Errorf("with a lease: %d %q", o.status, o.message)
+			}
+			o := c.do(logical.UpdateOperation, "explain", fields{"jwt": c.jwt, "consul": true, "role": method})
+			if allowed := o.data["verdict"] == "allowed"; allowed != (row.status == 200) || !allowed && o.data["client_sees"] != "403 "+row.says {
+				t.Errorf("explain: %v", o.data)
+			}
+		})
 	}
 }
 
@@ -618,8 +656,8 @@ func TestExplainOfConsul(t *testing.T) {
 	if o := ask(nil); o.data["verdict"] != "could not ask" || o.data["client_sees"] != "503 "+consulUnreachable {
 		t.Errorf("Consul is down: %v", o.data)
 	}
-	if o := ask(fields{"role": "demo"}); o.status != http.StatusBadRequest {
-		t.Errorf("with a role: %d %s", o.status, o.message)
+	if o := ask(fields{"role": "demo"}); o.data["client_sees"] != "403 "+consulUnknown {
+		t.Errorf("with a role that decides by itself: %d %s, %v", o.status, o.message, o.data)
 	}
 	for _, token := range c.consul.Tokens() {
 		t.Errorf("it made %+v", token)

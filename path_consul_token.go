@@ -43,7 +43,7 @@ func (b *backend) pathConsulToken() *framework.Path {
 	return &framework.Path{
 		Pattern: consulTokenPath + framework.GenericNameRegex("role"),
 		Fields: map[string]*framework.FieldSchema{
-			"role": {Type: framework.TypeString, Description: "auth_method of consul/config."},
+			"role": {Type: framework.TypeString, Description: "auth_method of consul/config, or a role with use_binding_rules."},
 			"jwt": {
 				Type: framework.TypeString, DisplayAttrs: &framework.DisplayAttributes{Sensitive: true},
 				Description: "Token of the service account that the Consul token is for. Without it, that of the Vault token which asks, where mount_accessor is configured.",
@@ -88,14 +88,12 @@ func (b *backend) consulTokenIssue(ctx context.Context, req *logical.Request, da
 		return nil, err
 	case mint == nil:
 		return nil, logical.CodedError(http.StatusNotFound, noConsul)
-	case data.Get("role").(string) != mint.Config.Method():
-		return nil, logical.CodedError(http.StatusNotFound, fmt.Sprintf("it is consul/token/%s, by auth_method of consul/config", mint.Config.Method()))
 	}
 	ttl := time.Duration(data.Get("ttl").(int)) * time.Second
 	if ttl < 0 || ttl > mint.Config.MaxTTL() {
 		return logical.ErrorResponse("ttl: max_token_ttl, %s, at most", mint.Config.MaxTTL()), nil
 	}
-	r := consulRequest{method: mint.Config.Method(), jwt: data.Get("jwt").(string)}
+	r := consulRequest{method: data.Get("role").(string), jwt: data.Get("jwt").(string)}
 	if r.jwt == "" {
 		id, err := b.accountOf(req, mint.Config.MountAccessor)
 		if err != nil {
@@ -245,7 +243,8 @@ const (
 	consulLoginHelpDescription = `
 What Consul answers at /v1/acl/login: with CONSUL_HTTP_ADDR=…/v1/auth/MOUNT, consul login
 and every program that logs in through Consul's API gets its token here. AuthMethod is
-auth_method of consul/config. The answer is Consul's and not Vault's, errors as well.
+auth_method of consul/config, or the name of a role with use_binding_rules, whose bounds
+then have to hold too. The answer is Consul's and not Vault's, errors as well.
 A token expires after max_token_ttl, and nothing is stored of it.
 `
 	consulLogoutHelpSynopsis    = "Takes back a Consul token that this mount made, as Consul does."
@@ -259,7 +258,7 @@ func (b *backend) pathConsulLogin() *framework.Path {
 	return &framework.Path{
 		Pattern: "v1/acl/login$",
 		Fields: map[string]*framework.FieldSchema{
-			"AuthMethod":  {Type: framework.TypeString, Description: "auth_method of consul/config."},
+			"AuthMethod":  {Type: framework.TypeString, Description: "auth_method of consul/config, or a role with use_binding_rules."},
 			"BearerToken": {Type: framework.TypeString, Description: "Token of the service account."},
 			"Meta":        {Type: framework.TypeKVPairs, Description: "What goes into the description of the Consul token."},
 		},
@@ -314,6 +313,8 @@ func rawRefusal(err error) (*logical.Response, error) {
 	switch {
 	case !errors.As(err, &r):
 		return nil, refusal.WithoutStep(err)
+	case errors.Is(err, login.ErrUnknownMethod):
+		return rawText(http.StatusForbidden, consulUnknown), nil
 	case r.Kind == refusal.Invalid:
 		return rawText(http.StatusBadRequest, r.Message), nil
 	case r.Kind == refusal.Denied:
@@ -332,7 +333,9 @@ func (b *backend) consulLogin(ctx context.Context, req *logical.Request, data *f
 		return nil, err
 	case mint == nil:
 		return rawText(http.StatusUnauthorized, consulOff), nil
-	case data.Get("AuthMethod").(string) != mint.Config.Method():
+	}
+	method := data.Get("AuthMethod").(string)
+	if method == "" {
 		return rawText(http.StatusForbidden, consulUnknown), nil
 	}
 	jwt := data.Get("BearerToken").(string)
@@ -343,11 +346,11 @@ func (b *backend) consulLogin(ctx context.Context, req *logical.Request, data *f
 	if err := consultoken.CheckMeta(meta); err != nil {
 		return rawText(http.StatusBadRequest, err.Error()), nil
 	}
-	made, err := b.consulIssue(ctx, req, telemetry.DoorLogin, mint, consulRequest{method: mint.Config.Method(), jwt: jwt, meta: meta})
+	made, err := b.consulIssue(ctx, req, telemetry.DoorLogin, mint, consulRequest{method: method, jwt: jwt, meta: meta})
 	if err != nil {
 		return rawRefusal(err)
 	}
-	made.AuthMethod = mint.Config.Method()
+	made.AuthMethod = method
 	body, err := json.Marshal(made)
 	if err != nil {
 		return nil, err
@@ -357,7 +360,7 @@ func (b *backend) consulLogin(ctx context.Context, req *logical.Request, data *f
 
 // consulRequest is what a token is asked for with.
 type consulRequest struct {
-	method string
+	method string // auth_method of consul/config, or a role with use_binding_rules
 	jwt    string
 	known  *identity.Identity // in place of a jwt
 	meta   map[string]string
@@ -378,9 +381,18 @@ func (b *backend) consulIssue(ctx context.Context, req *logical.Request, door st
 	return made, nil
 }
 
+// roleOfMethod is the role that a client names as its auth method; "" where it names the
+// binding rules themselves.
+func roleOfMethod(mint *consultoken.Mint, method string) string {
+	if method == mint.Config.Method() {
+		return ""
+	}
+	return method
+}
+
 // consulMake finds out what a service account is to get, and only then makes it.
 func (b *backend) consulMake(ctx context.Context, req *logical.Request, mint *consultoken.Mint, r consulRequest) (*login.ConsulOutcome, *consulacl.Token, error) {
-	request := login.ConsulRequest{JWT: r.jwt, Known: r.known, Observer: login.Unobserved, Namespaces: mint.Namespaces()}
+	request := login.ConsulRequest{Role: roleOfMethod(mint, r.method), JWT: r.jwt, Known: r.known, Observer: login.Unobserved, Namespaces: mint.Namespaces()}
 	if req.Connection != nil {
 		request.Source = login.From(req.Connection.RemoteAddr)
 	}

@@ -59,7 +59,7 @@ where it is empty, as in a login, and the answer has a note.`,
 			"consul": {
 				Type: framework.TypeBool,
 				Description: `Explain a login for a Consul token, as consul login makes it, and make none. It
-is by the binding rules, so role is left out.`,
+is by the binding rules; role may be what a client gives as its auth method.`,
 			},
 			"rule": {
 				Type:        framework.TypeLowerCaseString,
@@ -228,11 +228,9 @@ func (b *backend) explainConsul(ctx context.Context, req *logical.Request, reque
 		return nil, err
 	case mint == nil:
 		return logical.ErrorResponse(noConsul), nil
-	case request.Role != "":
-		return logical.ErrorResponse("role: a Consul token is given by the binding rules; leave it out"), nil
 	}
 	outcome, err := login.ForConsul(ctx, b.at(req.Storage), login.ConsulRequest{
-		JWT: request.JWT, Source: request.Source, Observer: account, Anew: true, Namespaces: mint.Namespaces(),
+		Role: roleOfMethod(mint, request.Role), JWT: request.JWT, Source: request.Source, Observer: account, Anew: true, Namespaces: mint.Namespaces(),
 	})
 	var existing binding.ConsulGrants
 	if err == nil {
@@ -246,8 +244,11 @@ func (b *backend) explainConsul(ctx context.Context, req *logical.Request, reque
 		return respond(err)
 	}
 	answer := &explain.Answer{
-		Mount: req.MountPoint, Outcome: &outcome.Finding, Account: account, Err: err, Sent: secretsOfLogin(request), Now: b.now(),
+		Mount: req.MountPoint, Account: account, Err: err, Sent: secretsOfLogin(request), Now: b.now(),
 		Consul: true, ClientSees: consulClientSees,
+	}
+	if outcome != nil {
+		answer.Outcome = &outcome.Finding
 	}
 	all := answer.Data()
 	if err == nil {

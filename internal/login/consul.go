@@ -2,6 +2,7 @@ package login
 
 import (
 	"context"
+	"errors"
 
 	"vault-plugin-auth-kubernetes/internal/binding"
 	"vault-plugin-auth-kubernetes/internal/identity"
@@ -10,7 +11,10 @@ import (
 
 // ConsulRequest asks what a service account gets in Consul.
 type ConsulRequest struct {
-	JWT string
+	// Role is the name of one with use_binding_rules, which the login goes through; empty
+	// where none is named.
+	Role string
+	JWT  string
 	// Known is a service account that was verified before, in place of a token.
 	Known    *identity.Identity
 	Source   Source
@@ -30,13 +34,22 @@ type ConsulOutcome struct {
 	Namespace string
 }
 
+// ErrUnknownMethod is of a request that names no role with use_binding_rules.
+var ErrUnknownMethod = errors.New("there is no role of that name with use_binding_rules, and it is not auth_method of consul/config")
+
 // ForConsul decides what a service account gets in Consul, and makes nothing. It goes the
-// way of a login by rules: through the same proof, and through the same role.
+// way of a login by rules: through the same proof, and through the same roles. The outcome
+// is nil if the request was refused before any step was reached.
 func ForConsul(ctx context.Context, m Mount, r ConsulRequest) (*ConsulOutcome, error) {
 	a := &consulAttempt{attempt: attempt{decision: decision{mount: m, observer: r.Observer}, jwt: r.JWT, anew: r.Anew}, known: r.Known, namespaces: r.Namespaces}
 	a.ByRules, a.Source = true, r.Source
 	if r.JWT == "" && r.Known == nil {
 		return nil, refusal.Missing("jwt")
+	}
+	if r.Role != "" {
+		if err := a.nameMethod(ctx, r.Role); err != nil {
+			return nil, err
+		}
 	}
 	err := a.decide(ctx)
 	a.of.Outcome = Outcome{Finding: a.Finding, Identity: a.identity}
@@ -49,6 +62,18 @@ type consulAttempt struct {
 	known      *identity.Identity
 	namespaces *binding.NamespaceRules
 	of         ConsulOutcome
+}
+
+// nameMethod finds the role that a client of Consul's gives as its auth method.
+func (a *consulAttempt) nameMethod(ctx context.Context, name string) error {
+	err := a.name(ctx, name)
+	if err != nil && refusal.KindOf(err) != refusal.Invalid {
+		return err
+	}
+	if err != nil || a.named == nil {
+		return &refusal.Refusal{Kind: refusal.Invalid, Class: refusal.ClassInvalid, Message: ErrUnknownMethod.Error(), Err: ErrUnknownMethod}
+	}
+	return nil
 }
 
 // consulSteps find what somebody who is known gets in Consul.
