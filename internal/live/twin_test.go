@@ -34,9 +34,11 @@ var (
 type wire struct {
 	server *kubetest.Server
 	begun  time.Time
-	random *rand.Rand // of who acts, and guarded by mu, of the network
 
 	mu sync.Mutex
+	// network decides how late an answer comes. Who acts has chances of its own, which
+	// are the same whatever the network does.
+	network *rand.Rand
 	// step is by how much the wall clock of the plugin's machine was set off.
 	step            time.Duration
 	down, forbidden bool
@@ -59,7 +61,7 @@ func (w *wire) delay() {
 	w.mu.Lock()
 	d := time.Duration(0)
 	if w.late > 0 {
-		d = time.Duration(w.random.Int64N(int64(w.late)))
+		d = time.Duration(w.network.Int64N(int64(w.late)))
 	}
 	w.mu.Unlock()
 	time.Sleep(d)
@@ -153,6 +155,7 @@ func (a *asking) Review(context.Context, *token.Unverified, []string) (identity.
 // history is one cluster and what happens to it.
 type history struct {
 	*wire
+	random   *rand.Rand // what happens next
 	reviewer *Reviewer
 	session  *Session
 	parser   token.Parser
@@ -175,8 +178,8 @@ var (
 )
 
 func newHistory(seed uint64, staleness time.Duration) *history {
-	w := &wire{server: kubetest.Unserved(), begun: time.Now(), random: rand.New(rand.NewPCG(seed, 17))}
-	h := &history{wire: w, counts: map[string]int{}}
+	w := &wire{server: kubetest.Unserved(), begun: time.Now(), network: rand.New(rand.NewPCG(seed, 18))}
+	h := &history{wire: w, random: rand.New(rand.NewPCG(seed, 17)), counts: map[string]int{}}
 	h.session = newSession(Options{
 		Connect: func() (Cluster, error) { return w, nil }, Clock: w.clock,
 		Staleness: staleness, Jitter: time.Second, Failed: func(error) {},
