@@ -41,6 +41,8 @@ func TestWhatIsReadCanBeWrittenBack(t *testing.T) {
 		"configuration, patched":         {"config", logical.PatchOperation, func(m *mount) { m.write("config", m.config(nil)) }, nil},
 		"whole configuration, patched":   {"config", logical.PatchOperation, func(m *mount) { gate(m); m.write("config", m.config(added())) }, nil},
 		"configuration without reviewer": {"config", logical.PatchOperation, func(m *mount) { m.write("config", m.config(fields{"token_reviewer_jwt": nil})) }, nil},
+		"verification by keys":           {"config", logical.PatchOperation, func(m *mount) { m.write("config", m.config(fields{"verification": "keys"})) }, nil},
+		"live verification":              {"config", logical.PatchOperation, func(m *mount) { m.write("config", m.config(fields{"verification": "live"})) }, nil},
 		"it, written":                    {"config", logical.UpdateOperation, func(m *mount) { m.write("config", m.config(fields{"token_reviewer_jwt": nil})) }, nil},
 		"configuration, written with its token": {"config", logical.UpdateOperation, func(m *mount) { gate(m); m.write("config", m.config(added())) },
 			func(m *mount) fields { return fields{"token_reviewer_jwt": m.api.Reviewer} }},
@@ -75,8 +77,15 @@ func TestWhatIsReadCanBeWrittenBack(t *testing.T) {
 			}
 		})
 	}
-	// A rule for everybody goes on warning, and is not refused for what it says of itself.
+	// A default of one way to verify is a setting under another.
 	m := newMount(t)
+	m.write("config", m.config(fields{"verification": "keys"}))
+	m.do(logical.PatchOperation, "config", fields{"verification": "live", "max_token_lifetime": m.read("config")["max_token_lifetime"]})
+	if got := m.read("config")["max_token_lifetime"]; got != int64(3900) {
+		t.Errorf("max_token_lifetime of the way before, written for another: %v", got)
+	}
+	// A rule for everybody goes on warning, and is not refused for what it says of itself.
+	m = newMount(t)
 	m.write("binding-rule/r", fields{"bind_type": "policy", "bind_name": "x"})
 	o := m.write("binding-rule/r", overTheWire(t, m.read("binding-rule/r")))
 	if len(o.warnings) == 0 || !strings.HasPrefix(o.warnings[0], "The rule matches every service account") || m.read("binding-rule/r")["selector"] != "" {

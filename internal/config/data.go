@@ -127,6 +127,11 @@ func (c *Entry) KeepUnset(before *Entry) {
 	keep(&c.RequestTimeout, before.RequestTimeout, shown.RequestTimeout)
 	keep(&c.MaxConcurrentReviews, before.MaxConcurrentReviews, shown.MaxConcurrentReviews)
 	keep(&c.RenewalCheck, before.RenewalCheck, shown.RenewalCheck)
+	keep(&c.Verification, before.Verification, shown.Verification)
+	if c.Verification == before.Verification { // their defaults are those of a way to verify
+		keep(&c.MaxTokenLifetime, before.MaxTokenLifetime, shown.MaxTokenLifetime)
+		keep(&c.LiveStaleness, before.LiveStaleness, shown.LiveStaleness)
+	}
 	if before.PEMKeys == nil && slices.Equal(c.PEMKeys, before.PEMKeys) {
 		c.PEMKeys = nil // an import stores no list, where a write stores an empty one
 	}
