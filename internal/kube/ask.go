@@ -160,18 +160,20 @@ func (c *Client) learn(a *attempt, err error) {
 		if time.Since(a.began) < c.timeout {
 			return // the time was that of who asked
 		}
-		a.broke()
+		worn := a.broke()
 		if a.line != nil {
 			c.lines.Silent(a.line, a.asked)
 		}
-		c.circuit.Failed(a.asked, now, kept())
+		c.circuit.Failed(a.asked, now, worn, kept())
 	case Connection, DNS, TLS:
+		worn := false
 		// A stream that was reset came over a connection that is alive.
 		if stream := new(http2.StreamError); !errors.As(err, stream) {
-			a.broke()
+			worn = a.broke()
 		}
-		c.circuit.Failed(a.asked, now, kept())
+		c.circuit.Failed(a.asked, now, worn, kept())
 	default:
+		a.worked()
 		c.circuit.Answered(now)
 		if a.line != nil {
 			c.lines.Answered(a.line, now)

@@ -116,14 +116,26 @@ func (a *attempt) end() {
 }
 
 // broke tells the connection of the attempt that it may have been the reason why there
-// was no answer.
-func (a *attempt) broke() {
+// was no answer. It says whether that connection had carried answers before.
+func (a *attempt) broke() (worn bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.used != nil {
 		a.used.fail()
-	} else if a.dialed != nil {
+		return a.used.worked.Load()
+	}
+	if a.dialed != nil {
 		a.dialed.fail()
+	}
+	return false
+}
+
+// worked tells the connection of the attempt that it carried an answer.
+func (a *attempt) worked() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.used != nil {
+		a.used.worked.Store(true)
 	}
 }
 

@@ -51,15 +51,60 @@ func wantNoConnection(t *testing.T, meter *kube.Meter) {
 }
 
 // A stream that is reset in the middle of an answer is no reason for a new connection.
+// The first request is alone: how many connections are made before one is there depends on
+// who comes when.
 func TestResetStreamsMakeNoConnections(t *testing.T) {
 	for name, fault := range map[string]kubetest.Fault{"reset": kubetest.ResetStream(), "reset in the answer": kubetest.Truncate()} {
 		t.Run(name, func(t *testing.T) {
 			s := kubetest.Start(t)
 			c, meter, _ := metered(t, s)
+			if _, err := c.ReviewToken(t.Context(), s.Reviewer, nil); err != nil {
+				t.Fatal(err)
+			}
 			s.Fail(fault)
-			most := crowd(t.Context(), c, meter, 20)
-			if made := meter.Connected.Load(); most > 4 || made > 16 {
-				t.Errorf("%d connections were made, %d open at a time, for 2,000 requests", made, most)
+			crowd(t.Context(), c, meter, 5)
+			if made := meter.Connected.Load(); made != 1 {
+				t.Errorf("%d connections were made for %d requests, want the one that lives", made, meter.Sent.Load())
+			}
+		})
+	}
+}
+
+// A connection that falls silent, or is cut, with requests of many logins under way costs
+// none of them: each is asked again on another. It says nothing of the API server, which
+// others reach.
+func TestTheEndOfAConnectionCostsNoLogin(t *testing.T) {
+	for name, end := range map[string]func(*kubetest.Server){
+		"silent": (*kubetest.Server).Silence,
+		"cut":    (*kubetest.Server).CloseConnections,
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := kubetest.Start(t)
+			c, _, _ := metered(t, s, timeout(2*time.Second))
+			if _, err := c.ReviewToken(t.Context(), s.Reviewer, nil); err != nil {
+				t.Fatal(err)
+			}
+			entered, release := make(chan struct{}, 20), make(chan struct{})
+			s.FailTimes(20, func(http.ResponseWriter, *http.Request) {
+				entered <- struct{}{}
+				<-release
+			})
+			var all sync.WaitGroup
+			for range 20 {
+				all.Go(func() {
+					if _, err := c.ReviewToken(t.Context(), s.Reviewer, nil); err != nil {
+						t.Errorf("a login: %v", err)
+					}
+				})
+			}
+			for range 20 {
+				<-entered
+			}
+			end(s)
+			all.Wait()
+			close(release)
+			if state := c.State(); state.Circuit.Down {
+				t.Errorf("the API server counts as down: %+v", state)
 			}
 		})
 	}

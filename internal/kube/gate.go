@@ -129,6 +129,7 @@ type conn struct {
 
 	established, closed atomic.Bool
 	failed, broke       atomic.Bool
+	worked              atomic.Bool // it carried an answer
 }
 
 // establish is called once the connection can carry requests, or never will.

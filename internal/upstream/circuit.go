@@ -20,12 +20,16 @@ const (
 )
 
 // Circuit knows whether an API server is down: no request of the last DownAfter got an
-// answer. Every answer, be it a refusal, says that it is not. While it is down, one
+// answer. Every answer, be it a refusal, says that it is not. What fails on a connection
+// that answered before counts once however many there are: the end of a connection, such
+// as that of a load balancer which is replaced, takes all requests with it that are under
+// way, and each may find the API server well on another. While it is down, one
 // request each ProbeEvery is asked, and the others need not wait for what is known. The
 // zero value is that of an API server that is up. It is safe for concurrent use.
 type Circuit struct {
 	mu       sync.Mutex
 	failures int       // since the last answer
+	worn     bool      // one of them was on a connection that answered before
 	since    time.Time // of the first of those
 	answered time.Time // the last answer
 	probed   time.Time
@@ -57,17 +61,19 @@ func (c *Circuit) ask(now time.Time, take bool) (may bool, last error) {
 func (c *Circuit) Answered(now time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.failures, c.answered, c.last = 0, now, nil
+	c.failures, c.worn, c.answered, c.last = 0, false, now, nil
 }
 
 // Failed is told of a request that began at a time and got no answer. One that began
-// before the last answer says nothing: others were answered meanwhile.
-func (c *Circuit) Failed(began, now time.Time, err error) {
+// before the last answer says nothing: others were answered meanwhile. worn says that it
+// may have been for its connection, which had answered before.
+func (c *Circuit) Failed(began, now time.Time, worn bool, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if began.Before(c.answered) {
+	if began.Before(c.answered) || worn && c.worn {
 		return
 	}
+	c.worn = c.worn || worn
 	if c.failures == 0 {
 		c.since = now
 	}

@@ -23,7 +23,7 @@ func down(t *testing.T) *upstream.Circuit {
 		if may, _ := c.Ask(at(0)); !may {
 			t.Fatal("a request is held back before the API server is known to be down")
 		}
-		c.Failed(at(0), at(0), errReason)
+		c.Failed(at(0), at(0), false, errReason)
 	}
 	return c
 }
@@ -41,7 +41,7 @@ func TestAnAPIServerThatIsDownIsAskedByFew(t *testing.T) {
 		}
 		if may, _ := c.Ask(now); may {
 			asked++
-			c.Failed(now, now, errReason)
+			c.Failed(now, now, false, errReason)
 		}
 	}
 	if want := int(10 * time.Second / upstream.ProbeEvery); asked < want-1 || asked > want {
@@ -85,19 +85,42 @@ func TestAnswersBetweenFailuresKeepItUp(t *testing.T) {
 	c := &upstream.Circuit{}
 	c.Answered(at(time.Second))
 	for range 100 {
-		c.Failed(at(0), at(10*time.Second), errReason) // began before the answer
+		c.Failed(at(0), at(10*time.Second), false, errReason) // began before the answer
 	}
 	if may, _ := c.Ask(at(10 * time.Second)); !may {
 		t.Error("failures that began before the last answer count")
 	}
 	for range 100 {
 		for range upstream.DownAfter - 1 {
-			c.Failed(at(11*time.Second), at(11*time.Second), errReason)
+			c.Failed(at(11*time.Second), at(11*time.Second), false, errReason)
 		}
 		c.Answered(at(11 * time.Second))
 	}
 	if may, _ := c.Ask(at(11 * time.Second)); !may {
 		t.Error("failures count that are not in a row")
+	}
+}
+
+// A connection that ends takes all that is under way with it. They are one sign, and their
+// second attempts, over other connections, are the ones that tell.
+func TestTheEndOfAConnectionIsOneSign(t *testing.T) {
+	c := &upstream.Circuit{}
+	for range 100 {
+		c.Failed(at(0), at(0), true, errReason)
+	}
+	if state := c.State(); state.Down || state.Failures != 1 {
+		t.Fatalf("a connection that ended: %+v", state)
+	}
+	for range upstream.DownAfter - 1 {
+		c.Failed(at(0), at(0), false, errReason)
+	}
+	if !c.State().Down {
+		t.Error("it is not down although new connections bring no answer")
+	}
+	c.Answered(at(time.Second))
+	c.Failed(at(2*time.Second), at(2*time.Second), true, errReason)
+	if state := c.State(); state.Failures != 1 {
+		t.Errorf("the next connection that ends: %+v", state)
 	}
 }
 

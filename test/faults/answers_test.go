@@ -53,7 +53,8 @@ var answerRows = []answerRow{
 			"spec": fields{"token": "x"}, "status": fields{"authenticated": true},
 		}),
 		status: http.StatusServiceUnavailable, body: unavailableBody,
-		outcome: "could not ask", class: "unusable answer", reason: "another object", remedy: checkIsAPI,
+		outcome: "could not ask", class: "unusable answer", reason: "another token than was sent",
+		remedy: "have what stands between Vault and the API server pass requests and answers on as they are: it masks or changes tokens; or set kubernetes_host to the address of the API server itself",
 	},
 	{
 		name: "slow body", answer: dribble,
@@ -101,7 +102,8 @@ var answerRows = []answerRow{
 			http.Redirect(w, r, "/elsewhere", http.StatusTemporaryRedirect)
 		},
 		status: http.StatusServiceUnavailable, body: unavailableBody,
-		outcome: "could not ask", class: "unusable answer", reason: "create TokenReview", remedy: checkIsAPI,
+		outcome: "could not ask", class: "unusable answer", reason: `has Location: "/elsewhere"`,
+		remedy: "what kubernetes_host names sends clients elsewhere, as to a page to log in at: set kubernetes_host to the address of the API server itself",
 	},
 	{
 		name: "401", answer: saysStatus(http.StatusUnauthorized, "Unauthorized", "Unauthorized"),
@@ -135,7 +137,7 @@ var answerRows = []answerRow{
 		name: "429 again and again, Retry-After 1", answer: throttle("1"),
 		status: http.StatusServiceUnavailable, body: unavailableBody,
 		outcome: "could not ask", class: "throttled", reason: "too many requests", remedy: lookAtHealth,
-		requests: 4,
+		requests: 2,
 	},
 	{
 		name: "500", answer: saysStatus(http.StatusInternalServerError, "InternalError", "etcdserver: no leader"),
