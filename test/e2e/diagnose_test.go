@@ -24,8 +24,9 @@ type diagnosis struct {
 	role   func(f *fixture) fields
 	token  func(f *fixture) string
 	// rules decide a login without a role: selector, bind type and bind name, by
-	// name. None: the login names the role.
-	rules map[string][3]string
+	// name. None, or byName: the login names the role.
+	rules  map[string][3]string
+	byName bool
 
 	// finds are what is wrong with the mount. Without any, check passes.
 	finds []found
@@ -58,7 +59,7 @@ func TestDiagnose(t *testing.T) {
 	t.Parallel()
 	said := &sayings{}
 	t.Run("rows", func(t *testing.T) {
-		for _, row := range slices.Concat(wayRows(), baseRows(), reviewerDiagnoses(), clockRows(), tokenDiagnoses()) {
+		for _, row := range slices.Concat(wayRows(), baseRows(), frontRows(), reviewerDiagnoses(), clockRows(), tokenDiagnoses()) {
 			t.Run(row.name, func(t *testing.T) {
 				t.Parallel()
 				row.run(t, said)
@@ -101,6 +102,8 @@ func operatorMistakes(t *testing.T) {
 	if a := m.login(t, fields{"jwt": jwt}); a.Status != http.StatusOK {
 		t.Errorf("a login that is granted two services: %v", a)
 	}
+	m.must(t, http.MethodPost, "config", with(c.config(), fields{"token_reviewer_jwt": ""}))
+	m.must(t, http.MethodPost, "config", c.config())
 	m.must(t, http.MethodPost, "config", with(c.config(), fields{"token_reviewer_jwt": nil}))
 	if a := m.login(t, fields{"jwt": jwt}); a.Status != http.StatusForbidden {
 		t.Errorf("a login without a reviewer: %v", a)
@@ -120,7 +123,7 @@ func (d diagnosis) run(t *testing.T, said *sayings) {
 	d.wantCheck(t, checked)
 
 	body := fields{"jwt": jwt}
-	if d.rules == nil {
+	if d.rules == nil || d.byName {
 		body["role"] = "app"
 	}
 	a := f.mounts.ours.login(t, body)

@@ -50,6 +50,11 @@ func tokenDiagnoses() []diagnosis {
 			rules: map[string][3]string{"all": {"", "policy", "all"}},
 		},
 		{
+			name: "not for the role that stands for the rules", step: "binding rule role", verdict: explainDenied, byName: true,
+			role:  always(fields{"use_binding_rules": true, "token_policies": nil, "bound_service_account_names": "other"}),
+			rules: map[string][3]string{"all": {"", "policy", "all"}},
+		},
+		{
 			name: "rules that grant nothing", step: "binding rules", verdict: explainDenied,
 			rules: map[string][3]string{"pods": {`serviceaccount.name == "other"`, "policy", "other"}},
 		},

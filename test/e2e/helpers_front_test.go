@@ -28,9 +28,10 @@ type front struct {
 
 // frontOptions are what is wrong with a front.
 type frontOptions struct {
-	name     string        // that the certificate is for; by default the address
-	notAfter time.Time     // by default in a day
-	ahead    time.Duration // of its clock
+	name     string           // that the certificate is for; by default the address
+	notAfter time.Time        // by default in a day
+	ahead    time.Duration    // of its clock
+	answer   http.HandlerFunc // in place of the API server; nil passes requests on
 }
 
 func newFront(t testing.TB, c *cluster, o frontOptions) front {
@@ -40,14 +41,18 @@ func newFront(t testing.TB, c *cluster, o frontOptions) front {
 	roots.AppendCertsFromPEM([]byte(c.CAPEM))
 	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}}
 	t.Cleanup(transport.CloseIdleConnections)
-	server := httptest.NewUnstartedServer(&httputil.ReverseProxy{
+	var handler http.Handler = &httputil.ReverseProxy{
 		Rewrite:   func(r *httputil.ProxyRequest) { r.SetURL(upstream) },
 		Transport: transport,
 		ModifyResponse: func(r *http.Response) error {
 			r.Header.Set("Date", time.Now().Add(o.ahead).UTC().Format(http.TimeFormat))
 			return nil
 		},
-	})
+	}
+	if o.answer != nil {
+		handler = o.answer
+	}
+	server := httptest.NewUnstartedServer(handler)
 	certificate, caPEM := frontCertificate(o)
 	server.TLS = &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12}
 	server.Config.ErrorLog = log.New(io.Discard, "", 0) // handshakes that fail are what it is for
