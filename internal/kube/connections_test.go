@@ -271,7 +271,7 @@ func TestThrottlingIsFollowed(t *testing.T) {
 	all.Wait()
 	mu.Lock()
 	defer mu.Unlock()
-	if sent := meter.Sent.Load(); let < 80 || sent > int64(let)+100+int64(let)/2 {
+	if sent := meter.Sent.Load(); let < 40 || sent > int64(let)+100+int64(let)/2 {
 		t.Errorf("%d requests were sent, and %d let in", sent, let)
 	}
 }
