@@ -67,11 +67,13 @@ func (b *backend) pathsRole() []*framework.Path {
 			Pattern:        "role/" + framework.GenericNameRegex("name"),
 			Fields:         roleFields(),
 			ExistenceCheck: b.roleExists,
-			Operations: map[logical.Operation]framework.OperationHandler{
-				logical.CreateOperation: &framework.PathOperation{Callback: b.roleWrite},
-				logical.UpdateOperation: &framework.PathOperation{Callback: b.roleWrite},
-				logical.ReadOperation:   &framework.PathOperation{Callback: b.roleRead},
-				logical.DeleteOperation: &framework.PathOperation{Callback: b.roleDelete},
+			// As at the login, these cost no request back to the host. Where a node must not
+			// write, its storage says so, and the host hands the request on.
+			Callbacks: map[logical.Operation]framework.OperationFunc{ //nolint:staticcheck // see pathLogin
+				logical.CreateOperation: b.roleWrite,
+				logical.UpdateOperation: b.roleWrite,
+				logical.ReadOperation:   b.roleRead,
+				logical.DeleteOperation: b.roleDelete,
 			},
 			DisplayAttrs: &framework.DisplayAttributes{
 				OperationPrefix: operationPrefix,
@@ -310,7 +312,7 @@ func (b *backend) roleChange(ctx context.Context, s logical.Storage, req *logica
 	if err := errors.Join(checkWrittenSelector(data), setAliasNameSource(r, data), r.CheckWrittenLists(&before), posture.RefuseWritten(req.Data)); err != nil {
 		return logical.ErrorResponse(err.Error()), nil
 	}
-	c, err := config.Read(ctx, s)
+	c, err := b.configured(ctx, s)
 	if err != nil && r.LacksAudience() {
 		return nil, err // otherwise it only serves for warnings
 	}

@@ -102,6 +102,9 @@ func issuerRows() []loginRow {
 	return []loginRow{
 		{name: "issuer is right", status: ok, config: func(f *fixture) fields { return validated(f.cluster.Issuer)(f) }},
 		{name: "issuer is wrong", status: denied, config: validated("https://elsewhere")},
+		{name: "issuer is one of several", status: ok, differs: "issuers", builtin: denied,
+			config: func(f *fixture) fields { return validated("https://elsewhere, " + f.cluster.Issuer)(f) }},
+		{name: "issuer is none of several", status: denied, config: validated("https://elsewhere,https://nowhere")},
 		{name: "issuer is wrong by a slash", status: denied, config: func(f *fixture) fields { return validated(f.cluster.Issuer + "/")(f) }},
 		{name: "issuer is wrong and not validated", status: ok, config: always(fields{"issuer": "https://elsewhere"})},
 		{name: "issuer is the default, legacy token", status: ok, config: validated(nil), role: noAudience, token: legacyToken},

@@ -189,11 +189,14 @@ var (
 	}
 )
 
+// addedSecrets are added fields of config that are never read.
+var addedSecrets = []string{"kubernetes_client_cert", "kubernetes_client_key"}
+
 // isAdded tells whether Vault's own method does not have a field of config or role.
 func isAdded(field string) bool {
 	_, ofConfig := addedConfigFields[field]
 	_, ofRole := addedRoleFields[field]
-	return ofConfig || ofRole
+	return ofConfig || ofRole || slices.Contains(addedSecrets, field)
 }
 
 // withoutAddedFields takes the added fields out of an answer where nobody set them. That
