@@ -88,7 +88,7 @@ func TestCheckOfAGoodMount(t *testing.T) {
 	} {
 		wantCheck(t, data, name, "pass", words...)
 	}
-	for _, name := range []string{"permission_namespaces", "cluster_keys", "pem_keys"} {
+	for _, name := range []string{"permission_namespaces", "verification", "pem_keys"} {
 		wantCheck(t, data, name, "skip")
 	}
 	for _, r := range m.api.Requests() {
@@ -148,9 +148,9 @@ func TestCheckFindings(t *testing.T) {
 				{"server", "pass", nil},
 				{"reviewer", "fail", []string{"401", "another cluster", kubetest.DefaultIssuer, "vault patch auth/test/config token_reviewer_jwt=@reviewer.jwt"}},
 				{"permission_tokenreviews", "skip", nil}, {"permission_serviceaccounts", "skip", nil}, {"issuer", "skip", []string{"rejects"}},
-				{"cluster_keys", "skip", []string{"rejects"}},
+				{"verification", "skip", []string{"rejects"}},
 			},
-			config: fields{"verify_with_cluster_keys": true},
+			config: fields{"verification": "keys_then_review"},
 		},
 		"reviewer is garbage": {
 			config: fields{"token_reviewer_jwt": "garbage-that-is-rather-long-for-a-password"},
@@ -242,10 +242,10 @@ func TestCheckFindings(t *testing.T) {
 			want: []want{{"reviewer", "fail", []string{"no credential", "Authorization"}}},
 		},
 		"no reviewer": {
-			config: fields{"token_reviewer_jwt": nil, "verify_with_cluster_keys": true},
+			config: fields{"token_reviewer_jwt": nil, "verification": "keys_then_review"},
 			want: []want{
 				{"server", "pass", []string{kubetest.GitVersion}}, {"reviewer", "warn", []string{"none is configured", "system:auth-delegator", "token_reviewer_jwt=@reviewer.jwt"}}, {"reviewer_token", "skip", nil},
-				{"permission_tokenreviews", "skip", []string{"each service account"}}, {"cluster_keys", "skip", nil},
+				{"permission_tokenreviews", "skip", []string{"each service account"}}, {"verification", "skip", nil},
 			},
 		},
 		"not an API server": {
@@ -280,22 +280,22 @@ func TestCheckFindings(t *testing.T) {
 			want:   []want{{"issuer", "warn", []string{"system:service-account-issuer-discovery"}}},
 		},
 		"cluster keys": {
-			config: fields{"verify_with_cluster_keys": true}, want: []want{{"cluster_keys", "pass", []string{"1 key"}}},
+			config: fields{"verification": "keys_then_review"}, want: []want{{"verification", "pass", []string{"1 key"}}},
 		},
 		"cluster keys that may not be read": {
-			config: fields{"verify_with_cluster_keys": true},
+			config: fields{"verification": "keys_then_review"},
 			before: func(m *mount) { m.api.Fail(kubetest.Status(http.StatusForbidden), kubetest.SigningKeys) },
-			want:   []want{{"cluster_keys", "fail", []string{"vault-issuer-discovery-kube-system-reviewer --clusterrole=system:service-account-issuer-discovery --serviceaccount=kube-system:reviewer"}}},
+			want:   []want{{"verification", "fail", []string{"vault-issuer-discovery-kube-system-reviewer --clusterrole=system:service-account-issuer-discovery --serviceaccount=kube-system:reviewer"}}},
 		},
 		"cluster keys that are none": {
-			config: fields{"verify_with_cluster_keys": true},
+			config: fields{"verification": "keys_then_review"},
 			before: func(m *mount) {
 				m.api.Fail(kubetest.Text(http.StatusOK, "application/json", "{}"), kubetest.SigningKeys)
 			},
-			want: []want{{"cluster_keys", "fail", []string{"unusable answer"}}},
+			want: []want{{"verification", "fail", []string{"unusable answer"}}},
 		},
 		"pem_keys of another cluster": {
-			config: fields{"pem_keys": []string{other.PublicPEM()}}, want: []want{{"pem_keys", "fail", []string{"every token is refused", "pem_keys= verify_with_cluster_keys=true"}}},
+			config: fields{"pem_keys": []string{other.PublicPEM()}}, want: []want{{"pem_keys", "fail", []string{"every token is refused", "pem_keys= verification=keys_then_review"}}},
 		},
 		"pem_keys that rotation leaves behind": {
 			before: func(m *mount) {
@@ -449,7 +449,7 @@ func TestCheckOfTheWay(t *testing.T) {
 
 // One request that hangs leaves the others their verdict, and the whole its deadline.
 func TestCheckOfAServerThatHangs(t *testing.T) {
-	m := newDemo(t, fields{"request_timeout": 1, "verify_with_cluster_keys": true}, nil)
+	m := newDemo(t, fields{"request_timeout": 1, "verification": "keys_then_review"}, nil)
 	m.api.Fail(kubetest.Hang(), kubetest.Version, kubetest.SigningKeys)
 	start := time.Now()
 	data := m.checked()
@@ -457,7 +457,7 @@ func TestCheckOfAServerThatHangs(t *testing.T) {
 		t.Errorf("it took %s", took)
 	}
 	wantCheck(t, data, "server", "fail", "timeout")
-	wantCheck(t, data, "cluster_keys", "fail", "timeout")
+	wantCheck(t, data, "verification", "fail", "timeout")
 	for _, name := range []string{"reachable", "reviewer", "permission_tokenreviews", "issuer"} {
 		wantCheck(t, data, name, "pass")
 	}

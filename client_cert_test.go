@@ -41,7 +41,7 @@ func TestClientCertificateReviews(t *testing.T) {
 				m.podFile("token", m.api.Reviewer)
 			}
 			m.write("config", m.certified(fields{
-				"disable_local_ca_jwt": !pod, "verify_with_cluster_keys": true, "use_annotations_as_alias_metadata": true,
+				"disable_local_ca_jwt": !pod, "verification": "keys_then_review", "use_annotations_as_alias_metadata": true,
 			}))
 			m.write("role/demo", m.role(fields{"selector": `namespace.labels.team == "ci"`}))
 			m.api.AddNamespace("apps", map[string]string{"team": "ci"})

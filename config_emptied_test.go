@@ -31,14 +31,14 @@ func TestEmptyValuesAreLoud(t *testing.T) {
 			said   string
 			plain  any // what takes it away and is meant; nil if there is no such value
 		}{
-			"require_audience":         {true, "roles without an audience are taken again", false},
-			"verify_with_cluster_keys": {true, "the cluster's keys", false},
-			"binding_rule_audiences":   {"ci,vault", "one of the audiences ci, vault", nil},
-			"binding_rule_role":        {"gate", `no longer go through the role "gate"`, nil},
-			"tls_server_name":          {"kubernetes.default.svc", "before, kubernetes.default.svc", nil},
-			"pem_keys":                 {"KEY", "the 1 keys that were stored are gone", nil},
-			"issuer":                   {"https://issuer", "before, it was https://issuer", nil},
-			"kubernetes_ca_cert":       {"CA", "those of the system", nil},
+			"require_audience":       {true, "roles without an audience are taken again", false},
+			"verification":           {"keys_then_review", "before, it was keys_then_review", "review"},
+			"binding_rule_audiences": {"ci,vault", "one of the audiences ci, vault", nil},
+			"binding_rule_role":      {"gate", `no longer go through the role "gate"`, nil},
+			"tls_server_name":        {"kubernetes.default.svc", "before, kubernetes.default.svc", nil},
+			"pem_keys":               {"KEY", "the 1 keys that were stored are gone", nil},
+			"issuer":                 {"https://issuer", "before, it was https://issuer", nil},
+			"kubernetes_ca_cert":     {"CA", "those of the system", nil},
 			// What does not narrow is a setting that is lost all the same.
 			"cluster_name":               {"east", "before, it was east", nil},
 			"service_name_annotation":    {"example.com/name", "before, it was example.com/name", nil},
@@ -92,7 +92,7 @@ func TestEmptyValuesAreLoud(t *testing.T) {
 // An empty text for a boolean is read as false, also where the default is true.
 func TestEmptyBooleansAreLoud(t *testing.T) {
 	for way, write := range ways() {
-		for _, field := range []string{"disable_iss_validation", "disable_local_ca_jwt", "use_annotations_as_alias_metadata", "require_audience", "map_namespaces", "verify_with_cluster_keys"} {
+		for _, field := range []string{"disable_iss_validation", "disable_local_ca_jwt", "use_annotations_as_alias_metadata", "require_audience", "map_namespaces"} {
 			m := newMount(t)
 			m.write("role/gate", fields{"bound_service_account_names": "*", "bound_service_account_namespaces": "*", "only_by_binding_rules": true, "audience": "vault"})
 			m.write("config", m.config(fields{"disable_iss_validation": true}))

@@ -173,8 +173,9 @@ Never returned.`,
 		"verification": {
 			Type: framework.TypeString,
 			Description: `How a login's token is verified. review, the default: the API server is asked about
-each. keys: by the cluster's keys alone, and nobody is asked; a token is then good until it
-expires, whatever is deleted in the cluster. live: by the keys and a watch on pods and
+each. keys_then_review: about each that the cluster's keys signed, so that the API server
+sees no forgery. keys: by the keys alone, and nobody is asked; a token is then good until
+it expires, whatever is deleted in the cluster. live: by the keys and a watch on pods and
 service accounts, which refuses what was deleted at once; whatever is in doubt is a
 TokenReview. The reviewer then needs to list and watch pods and service accounts.`,
 		},
@@ -191,8 +192,8 @@ from then on. Whole seconds, 6s to 60s. Default 10s.`,
 		},
 		"jwks_url": {
 			Type: framework.TypeString,
-			Description: `https address of the cluster's key set, for verification=keys or live, in place of the
-API server's own. It needs issuer.`,
+			Description: `https address of the cluster's key set, in place of the API server's own. It needs
+issuer, unless verification is keys_then_review.`,
 			DisplayAttrs: &framework.DisplayAttributes{Name: "JWKS URL"},
 		},
 		"oidc_discovery_url": {
@@ -205,13 +206,6 @@ jwks_url.`,
 			Type:         framework.TypeString,
 			Description:  `PEM bundle of the certificates that may have signed that of jwks_url or oidc_discovery_url; not set, the system's.`,
 			DisplayAttrs: &framework.DisplayAttributes{Name: "JWKS CA PEM"},
-		},
-		"verify_with_cluster_keys": {
-			Type: framework.TypeBool,
-			Description: `Fetch the keys with which the cluster signs tokens, and refuse a token that none of
-them signed before the API server is asked about it. Keys follow rotation: a token that
-names another key waits until they were read again, which is done once a second at most
-and each five minutes. Where they cannot be read, such a token is a 503 and no denial.`,
 		},
 		"token_review_cache_ttl": {
 			Type: framework.TypeDurationSecond,

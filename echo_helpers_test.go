@@ -233,7 +233,7 @@ type echoMount struct {
 func newEchoMount(t *testing.T, config fields) *echoMount {
 	t.Helper()
 	m := newDemo(t, merge(fields{
-		"use_annotations_as_alias_metadata": true, "verify_with_cluster_keys": true, "request_timeout": 2,
+		"use_annotations_as_alias_metadata": true, "verification": "keys_then_review", "request_timeout": 2,
 	}, config), fields{"bound_service_account_namespace_selector": `{"matchLabels":{"team":"x"}}`})
 	m.freshLog()
 	m.api.AddNamespace("apps", map[string]string{"team": "x"})

@@ -249,7 +249,7 @@ func TestEchoInAReview(t *testing.T) {
 	for name, change := range kubetest.EchoReview {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			e := newEchoMount(t, fields{"verify_with_cluster_keys": nil})
+			e := newEchoMount(t, fields{"verification": nil})
 			for _, encoding := range echoEncodings {
 				for _, secret := range e.secrets {
 					e.api.OnReview(func(r *authv1.TokenReview) { change(&r.Status, encoding.encode(secret)) })

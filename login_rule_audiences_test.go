@@ -39,7 +39,7 @@ func TestAudiencesOfRules(t *testing.T) {
 		"reviews itself, API server's own":        {fields{"token_reviewer_jwt": nil, "binding_rule_audiences": nil}, "-", own, ""},
 		"reviews itself, vault alone":             {fields{"token_reviewer_jwt": nil}, "-", to("vault"), "token review"},
 		"reviews itself, vault and API server":    {fields{"token_reviewer_jwt": nil}, "-", func(m *mount) []string { return []string{"vault", m.api.Issuer} }, ""},
-		"the signature is checked here, foreign":  {fields{"binding_rule_audiences": nil, "verify_with_cluster_keys": true}, "-", to("sts.amazonaws.com"), "token review"},
+		"the signature is checked here, foreign":  {fields{"binding_rule_audiences": nil, "verification": "keys_then_review"}, "-", to("sts.amazonaws.com"), "token review"},
 		"reviews are remembered, foreign by then": {fields{"binding_rule_audiences": nil, "token_review_cache_ttl": 30}, "-", to("vault"), "token review"},
 	} {
 		t.Run(name, func(t *testing.T) {

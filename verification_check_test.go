@@ -20,7 +20,7 @@ func TestCheckOfVerification(t *testing.T) {
 		"live":                    {config: fields{"verification": "live"}, verdict: "pass", words: []string{"the next login begins"}},
 		"live without watch":      {config: fields{"verification": "live"}, before: func(m *mount) { m.api.Revoke(kubetest.ReviewerNamespace, kubetest.ReviewerName, kubetest.PodWatch) }, verdict: "fail", words: []string{"list pods, watch pods", "about each token"}},
 		"live without a reviewer": {config: fields{"verification": "live", "token_reviewer_jwt": nil}, verdict: "fail", words: []string{"issuer"}},
-		"keys without keys":       {config: fields{"verification": "keys"}, before: func(m *mount) { m.api.Fail(kubetest.Status(http.StatusForbidden), kubetest.SigningKeys) }, verdict: "fail", words: []string{"cannot be read"}},
+		"keys without keys":       {config: fields{"verification": "keys"}, before: func(m *mount) { m.api.Fail(kubetest.Status(http.StatusForbidden), kubetest.SigningKeys) }, verdict: "fail", words: []string{"may not read", "jwks_url"}},
 		"discovery closed":        {config: fields{"verification": "keys"}, before: func(m *mount) { m.api.Fail(kubetest.Status(http.StatusNotFound), kubetest.Discovery) }, verdict: "fail", words: []string{"issuer"}},
 		"discovery closed, issuer set": {config: fields{"verification": "keys", "issuer": kubetest.DefaultIssuer},
 			before: func(m *mount) { m.api.Fail(kubetest.Status(http.StatusNotFound), kubetest.Discovery) }, verdict: "pass"},

@@ -171,24 +171,27 @@ func TestKeysFromElsewhere(t *testing.T) {
 
 func TestVerificationIsRefusedWhereItMeansNothing(t *testing.T) {
 	for name, changes := range map[string]fields{
-		"no such way":                {"verification": "trust"},
-		"no such guard":              {"verification": "keys", "verification_accept": "legacy"},
-		"guards with live":           {"verification": "live", "verification_accept": "any_issuer"},
-		"staleness with keys":        {"verification": "keys", "live_staleness": 10},
-		"too fresh":                  {"verification": "live", "live_staleness": 1},
-		"too stale":                  {"verification": "live", "live_staleness": 600},
-		"a source with reviews":      {"jwks_url": "https://example.com", "issuer": "https://example.com"},
-		"a source without an issuer": {"verification": "keys", "jwks_url": "https://example.com"},
-		"two sources":                {"verification": "keys", "jwks_url": "https://example.com", "oidc_discovery_url": "https://example.com"},
-		"not https":                  {"verification": "keys", "oidc_discovery_url": "http://example.com"},
-		"a user in the URL":          {"verification": "keys", "oidc_discovery_url": "https://me:secret@example.com"},
-		"a CA for nothing":           {"verification": "keys", "jwks_ca_pem": "x"},
-		"remembered reviews":         {"verification": "live", "token_review_cache_ttl": 10},
-		"cluster keys twice":         {"verification": "keys", "verify_with_cluster_keys": true},
-		"for a moment":               {"verification": "keys", "max_token_lifetime": 60},
+		"no such way":                 {"verification": "trust"},
+		"no such guard":               {"verification": "keys", "verification_accept": "legacy"},
+		"guards with live":            {"verification": "live", "verification_accept": "any_issuer"},
+		"staleness with keys":         {"verification": "keys", "live_staleness": 10},
+		"too fresh":                   {"verification": "live", "live_staleness": 1},
+		"too stale":                   {"verification": "live", "live_staleness": 600},
+		"a source with reviews":       {"jwks_url": "https://example.com", "issuer": "https://example.com"},
+		"a source without an issuer":  {"verification": "keys", "jwks_url": "https://example.com"},
+		"two sources":                 {"verification": "keys", "jwks_url": "https://example.com", "oidc_discovery_url": "https://example.com"},
+		"not https":                   {"verification": "keys", "oidc_discovery_url": "http://example.com"},
+		"a user in the URL":           {"verification": "keys", "oidc_discovery_url": "https://me:secret@example.com"},
+		"a CA for nothing":            {"verification": "keys", "jwks_ca_pem": "x"},
+		"remembered reviews":          {"verification": "live", "token_review_cache_ttl": 10},
+		"a source twice, then review": {"verification": "keys_then_review", "jwks_url": "https://example.com", "pem_keys": "KEY"},
+		"for a moment":                {"verification": "keys", "max_token_lifetime": 60},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := newMount(t)
+			if changes["pem_keys"] != nil {
+				changes["pem_keys"] = m.api.ECDSAKey().PublicPEM()
+			}
 			wantRefused(t, m.do("update", "config", m.config(changes)), http.StatusBadRequest)
 		})
 	}

@@ -46,8 +46,8 @@ func newClockedDemo(t *testing.T, config fields) (*mount, *clock) {
 }
 
 // With the cluster's keys a forgery costs no review.
-func TestVerifyWithClusterKeys(t *testing.T) {
-	m, clock := newClockedDemo(t, fields{"verify_with_cluster_keys": true})
+func TestKeysThenReview(t *testing.T) {
+	m, clock := newClockedDemo(t, fields{"verification": "keys_then_review"})
 	for range 3 {
 		m.mustLogin(m.token())
 	}
@@ -88,7 +88,7 @@ func (m *mount) tokenFor(c *clock, options ...kubetest.Change) string {
 }
 
 func TestClusterKeysFollowRotation(t *testing.T) {
-	m, clock := newClockedDemo(t, fields{"verify_with_cluster_keys": true})
+	m, clock := newClockedDemo(t, fields{"verification": "keys_then_review"})
 	m.mustLogin(m.token())
 	// Read a moment ago: the login waits for its turn to read them again.
 	m.mustLogin(m.token(kubetest.SignedWith(m.api.RSAKey())))
@@ -108,7 +108,7 @@ func TestClusterKeysFollowRotation(t *testing.T) {
 // While the keys cannot be read, a token that names another one may be good, whatever
 // strangers send meanwhile: that is no denial, and an operator hears of it.
 func TestClusterKeysRotateDuringAnOutage(t *testing.T) {
-	m, clock := newClockedDemo(t, fields{"verify_with_cluster_keys": true})
+	m, clock := newClockedDemo(t, fields{"verification": "keys_then_review"})
 	m.mustLogin(m.token())
 	m.api.Fail(kubetest.Status(http.StatusInternalServerError), kubetest.SigningKeys)
 	m.logs.Take()
@@ -131,7 +131,7 @@ func TestClusterKeysRotateDuringAnOutage(t *testing.T) {
 
 // Nobody whose key is known waits for a reading, however long it takes.
 func TestClusterKeysThatAreOldAndHang(t *testing.T) {
-	m, clock := newClockedDemo(t, fields{"verify_with_cluster_keys": true})
+	m, clock := newClockedDemo(t, fields{"verification": "keys_then_review"})
 	m.mustLogin(m.token())
 	entered := make(chan struct{}, 100)
 	m.api.Fail(func(w http.ResponseWriter, r *http.Request) { entered <- struct{}{}; kubetest.Hang()(w, r) }, kubetest.SigningKeys)
@@ -143,7 +143,7 @@ func TestClusterKeysThatAreOldAndHang(t *testing.T) {
 }
 
 func TestClusterKeysThatCannotBeRead(t *testing.T) {
-	m, clock := newClockedDemo(t, fields{"verify_with_cluster_keys": true})
+	m, clock := newClockedDemo(t, fields{"verification": "keys_then_review"})
 	m.api.Fail(kubetest.Status(http.StatusInternalServerError), kubetest.SigningKeys)
 	wantRefused(t, m.login("demo", m.token()), http.StatusServiceUnavailable)
 	wantRefused(t, m.login("demo", m.token()), http.StatusServiceUnavailable)
@@ -157,7 +157,7 @@ func TestClusterKeysThatCannotBeRead(t *testing.T) {
 	clock.advance(cluster.KeysAtLeastEvery)
 	m.mustLogin(m.tokenFor(clock))
 
-	m, _ = newClockedDemo(t, fields{"verify_with_cluster_keys": true})
+	m, _ = newClockedDemo(t, fields{"verification": "keys_then_review"})
 	m.api.Fail(kubetest.Text(http.StatusOK, "application/json", `{"keys":[]}`), kubetest.SigningKeys)
 	wantRefused(t, m.login("demo", m.token()), http.StatusServiceUnavailable)
 }

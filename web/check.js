@@ -6,7 +6,7 @@ import { clip, el, fieldList, isUnset, kindOf, notice, spaced, splitVerdict, ver
 const order = [
   "configuration", "reachable", "tls", "server", "clock", "reviewer", "reviewer_token",
   "permission_tokenreviews", "permission_serviceaccounts", "permission_namespaces",
-  "cluster_keys", "issuer", "pem_keys",
+  "verification", "issuer", "pem_keys",
 ];
 const summary = ["status", "failed", "warned", "kubernetes_host", "checked_at"];
 const verdicts = ["pass", "warn", "fail", "skip"];

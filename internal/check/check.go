@@ -74,7 +74,6 @@ const (
 	checkMayReview     = "permission_tokenreviews"
 	checkMayAccounts   = "permission_serviceaccounts"
 	checkMayNamespaces = "permission_namespaces"
-	checkClusterKeys   = "cluster_keys"
 	checkVerification  = "verification"
 	checkIssuer        = "issuer"
 	checkPEMKeys       = "pem_keys"
@@ -84,7 +83,7 @@ const (
 // that of failed and warned in the answer.
 var Names = []string{
 	checkConfiguration, checkRules, checkPosture, checkReachable, checkTLS, checkServer, checkClock, checkReviewer, checkReviewerToken,
-	checkMayReview, checkMayAccounts, checkMayNamespaces, checkClusterKeys, checkVerification, checkIssuer, checkPEMKeys,
+	checkMayReview, checkMayAccounts, checkMayNamespaces, checkVerification, checkIssuer, checkPEMKeys,
 	checkConsul, checkMayMint, checkConsulNames,
 }
 

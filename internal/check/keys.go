@@ -18,40 +18,14 @@ import (
 // may by default.
 const readDiscovery = "kubectl create clusterrolebinding vault-issuer-discovery-" + anySuffix + " --clusterrole=system:service-account-issuer-discovery " + anySubject
 
-// checkKeys compares what the cluster signs with and what the configuration expects.
+// checkKeys compares what the cluster signs with and the keys of the configuration.
 func (c *checker) checkKeys(ctx context.Context) {
-	configured, follows := c.cluster.Keys, c.cluster.Signing != nil
-	if configured.Empty() {
+	if c.cluster.Keys.Empty() {
 		c.note(checkPEMKeys, skipped("pem_keys is not set"))
-	}
-	if !follows {
-		c.note(checkClusterKeys, skipped("verify_with_cluster_keys is off"))
-	}
-	if configured.Empty() && !follows {
 		return
 	}
 	published, err := cluster.FetchKeys(ctx, c.cluster.Client.SigningKeys, "")
-	if follows {
-		c.note(checkClusterKeys, c.clusterKeys(published, err))
-	}
-	if !configured.Empty() {
-		c.note(checkPEMKeys, c.pemKeys(published, err))
-	}
-}
-
-func (c *checker) clusterKeys(published token.Keys, err error) finding {
-	failure, remedy := failureOf(err)
-	switch {
-	case err == nil:
-		return passed("the cluster publishes %s", countKeys(published.Len()))
-	case !c.hasReviewer() && refused(failure):
-		return skipped("there is no reviewer to read them; each login token reads them itself")
-	case failure == kube.Unauthorized:
-		return skipped("%s", rejectedReviewer)
-	case failure == kube.Forbidden:
-		return failed(shell.Commented(readDiscovery, "or: %s", c.patch("verify_with_cluster_keys=false")), "the reviewer may not read the cluster's keys at /openid/v1/jwks")
-	}
-	return failed(remedy, "the cluster's keys cannot be read: %v", err)
+	c.note(checkPEMKeys, c.pemKeys(published, err))
 }
 
 func (c *checker) pemKeys(published token.Keys, err error) finding {
@@ -59,7 +33,7 @@ func (c *checker) pemKeys(published token.Keys, err error) finding {
 	if err != nil {
 		return skipped("the cluster's keys, to compare them with, cannot be read: %v", err)
 	}
-	remedy := shell.Commented(c.patch("pem_keys=", "verify_with_cluster_keys=true"), "or set the current ones: %s", c.patch("pem_keys=@sa.pub"))
+	remedy := shell.Commented(c.patch("pem_keys=", "verification="+config.VerifyKeysThenReview), "or set the current ones: %s", c.patch("pem_keys=@sa.pub"))
 	known, signing := configured.In(published), published.In(configured)
 	switch {
 	case known == 0:

@@ -11,8 +11,8 @@ import (
 	"vault-plugin-auth-kubernetes/internal/shell"
 )
 
-// checkVerification asks for what verification=keys or live needs, and says what a
-// deletion in the cluster means to tokens under it.
+// checkVerification asks for what a way to verify tokens needs, and says what a deletion in
+// the cluster means to tokens under it.
 func (c *checker) checkVerification(ctx context.Context) {
 	c.note(checkVerification, c.verification(ctx))
 }
@@ -22,11 +22,16 @@ func (c *checker) verification(ctx context.Context) finding {
 	if source == nil {
 		return skipped("verification is %s: the API server is asked about each token", config.VerifyReview)
 	}
-	if c.cluster.Keys.Empty() {
-		if _, err := cluster.FetchKeys(ctx, source.KeySet, ""); err != nil {
-			return failed(shell.Commented(readDiscovery, "or say where they are published: jwks_url, oidc_discovery_url"),
-				"verification is %s, and the cluster's keys cannot be read: %v", settings.Verification, err)
+	published := c.cluster.Keys
+	if published.Empty() {
+		var err error
+		if published, err = cluster.FetchKeys(ctx, source.KeySet, ""); err != nil {
+			return c.unreadKeys(err)
 		}
+	}
+	if settings.Verification == config.VerifyKeysThenReview {
+		return passed("verification is %s: the API server is asked about each token that one of the cluster's keys signed; there is %s",
+			settings.Verification, countKeys(published.Len()))
 	}
 	if source.Issuer(ctx) == "" {
 		return failed(c.patch("issuer=ISSUER"), "verification is %s, and the cluster does not tell the issuer that tokens must have", settings.Verification)
@@ -36,6 +41,25 @@ func (c *checker) verification(ctx context.Context) finding {
 	}
 	return passed("verification is keys: a token is good until it expires, %s after its issue at most, whatever is deleted in the cluster; "+
 		"keys are used for %s while they cannot be read anew", settings.LongestLifetime(), cluster.KeptFor)
+}
+
+// unreadKeys is about keys that cannot be had.
+func (c *checker) unreadKeys(err error) finding {
+	way := c.cluster.Config.Verification
+	failure, remedy := failureOf(err)
+	const elsewhere = "or say where they are published: jwks_url, oidc_discovery_url"
+	switch own := c.cluster.Config.JWKSURL == "" && c.cluster.Config.OIDCDiscoveryURL == ""; {
+	case !own:
+		return failed(shell.Commented(remedy, "or take those of the API server: %s", c.patch("jwks_url=", "oidc_discovery_url=")),
+			"verification is %s, and the cluster's keys cannot be read: %v", way, err)
+	case !c.hasReviewer() && refused(failure) && way != config.VerifyLive:
+		return skipped("verification is %s, and there is no reviewer to read the cluster's keys; each login token reads them itself", way)
+	case failure == kube.Unauthorized:
+		return skipped("%s", rejectedReviewer)
+	case failure == kube.Forbidden:
+		return failed(shell.Commented(readDiscovery, "%s", elsewhere), "verification is %s, and the reviewer may not read the cluster's keys at /openid/v1/jwks", way)
+	}
+	return failed(shell.Commented(remedy, "%s", elsewhere), "verification is %s, and the cluster's keys cannot be read: %v", way, err)
 }
 
 const watchRole = "kubectl create clusterrole vault-live --verb=list,watch --resource=pods,serviceaccounts; " +

@@ -26,7 +26,8 @@ type Cluster struct {
 	Client *kube.Client
 	// Keys are pem_keys of the configuration.
 	Keys token.Keys
-	// Signing are the cluster's own keys; nil unless the configuration asks for them.
+	// Signing are the cluster's own keys, which a token has to be signed with for it to be
+	// reviewed; nil unless the configuration asks for that.
 	Signing *SigningKeys
 	// Reviewer is asked whose a token is. It may remember what it was told a moment ago;
 	// Anew never does.
@@ -38,7 +39,7 @@ type Cluster struct {
 	// audience.
 	NeedsAudience bool
 	// Source is where the cluster's keys come from, and the issuer that tokens must have;
-	// nil where each token is reviewed.
+	// nil where keys have no part in it.
 	Source keys.Source
 	// Live is what knows who is gone; nil unless the configuration asks for it.
 	Live *live.Session
@@ -135,9 +136,6 @@ func (o *Options) make(ctx context.Context, entry *config.Entry) (c *Cluster, er
 		c.Reviewer = newRememberingReviewer(ctx, c.Anew, entry.TokenReviewCacheTTL, o.Now, o.Looked)
 	}
 	c.Asking = c.Reviewer
-	if entry.VerifyWithClusterKeys {
-		c.Signing = newSigningKeys(ctx, c.Client.SigningKeys, c.SelfReview, o.Now, o.After)
-	}
 	if err := o.verifyBy(ctx, c, ca); err != nil {
 		return nil, refusal.Misconfigured("no source of the cluster's keys can be made", "write the configuration anew", err)
 	}

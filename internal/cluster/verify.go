@@ -15,19 +15,25 @@ import (
 	"vault-plugin-auth-kubernetes/internal/token"
 )
 
-// verifyBy gives a cluster the reviewer that its configuration asks for, where that is not
-// the API server.
+// verifyBy gives a cluster the keys and the reviewer that its configuration asks for, where
+// that is not the API server alone.
 func (o *Options) verifyBy(ctx context.Context, c *Cluster, ca string) error {
-	if !c.Config.VerifiesLocally() {
+	if !c.Config.UsesKeys() {
 		return nil
 	}
-	c.Issuers = nil // it is asked for by the way of verifying, of tokens whose keys it has
 	now := clock.Of(o.Now)
 	source, err := o.source(c.Config, c.Client, now)
 	if err != nil {
 		return err
 	}
 	c.Source = source
+	if c.Config.Verification == config.VerifyKeysThenReview {
+		if c.Keys.Empty() { // a login goes by those of the configuration anyway
+			c.Signing = newSigningKeys(ctx, source.KeySet, c.SelfReview, o.Now, o.After)
+		}
+		return nil
+	}
+	c.Issuers = nil // it is asked for by the way of verifying, of tokens whose keys it has
 	if c.Config.Verification == config.VerifyLive {
 		return o.verifyLive(c, ca, now)
 	}

@@ -44,8 +44,6 @@ func (c *Entry) EmptiedFrom(before *Entry, emptied func(field string) bool) []st
 		"roles without an audience are taken again, and can be used; before, they were refused.")
 	say("tls_server_name", before.TLSServerName != "" && c.TLSServerName == "",
 		"the API server's certificate must have the name in kubernetes_host; before, %s.", bounded(before.TLSServerName))
-	say("verify_with_cluster_keys", before.VerifyWithClusterKeys && !c.VerifyWithClusterKeys,
-		"signatures are no longer checked with the cluster's keys before the API server is asked.")
 	after, was := c.Fields(), before.Fields()
 	for _, field := range AddedFields() {
 		if slices.Contains(saidOfEach, field) {
@@ -65,7 +63,7 @@ func (c *Entry) EmptiedFrom(before *Entry, emptied func(field string) bool) []st
 }
 
 // saidOfEach are the added settings of which EmptiedFrom says what their loss means.
-var saidOfEach = []string{clientCertField, clientKeyField, "binding_rule_audiences", "binding_rule_role", "require_audience", "tls_server_name", "verify_with_cluster_keys"}
+var saidOfEach = []string{clientCertField, clientKeyField, "binding_rule_audiences", "binding_rule_role", "require_audience", "tls_server_name"}
 
 // pairs is a map as the command line has it.
 func pairs(of map[string]string) string {
@@ -113,9 +111,7 @@ func (c *Entry) ReadAsFalse(before *Entry, data map[string]any, empty []string) 
 func (c *Entry) EmptyBooleansAs(before *Entry, fields []string) []string {
 	var lines []string
 	for _, field := range fields {
-		lost := before != nil && (field == "require_audience" && before.RequireAudience ||
-			field == "verify_with_cluster_keys" && before.VerifyWithClusterKeys)
-		if lost {
+		if before != nil && field == "require_audience" && before.RequireAudience {
 			continue
 		}
 		line := EmptyIsFalse(field)

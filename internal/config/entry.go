@@ -33,9 +33,10 @@ const (
 
 // Values of verification; not set, it is the first.
 const (
-	VerifyReview = "review"
-	VerifyKeys   = "keys"
-	VerifyLive   = "live"
+	VerifyReview         = "review"
+	VerifyKeysThenReview = "keys_then_review"
+	VerifyKeys           = "keys"
+	VerifyLive           = "live"
 )
 
 // DefaultIssuer is the issuer that is asked for when validation is on and no
@@ -89,8 +90,7 @@ type Entry struct {
 	ClientCert         string        `json:"kubernetes_client_cert,omitempty"` // PEM, the reviewer's first
 	ClientKey          string        `json:"kubernetes_client_key,omitempty"`  // PEM, PKCS #8
 
-	VerifyWithClusterKeys bool          `json:"verify_with_cluster_keys,omitempty"`
-	TokenReviewCacheTTL   time.Duration `json:"token_review_cache_ttl,omitempty"` // nanoseconds
+	TokenReviewCacheTTL time.Duration `json:"token_review_cache_ttl,omitempty"` // nanoseconds
 }
 
 // field is one of the path that writes the configuration.
@@ -140,7 +140,6 @@ var fields = []field{
 	{"jwks_ca_pem", added, func(c *Entry) any { return &c.JWKSCA }},
 	{clientCertField, added, func(c *Entry) any { return &c.ClientCert }},
 	{clientKeyField, added, func(c *Entry) any { return &c.ClientKey }},
-	{"verify_with_cluster_keys", added, func(c *Entry) any { return &c.VerifyWithClusterKeys }},
 	{"token_review_cache_ttl", added, func(c *Entry) any { return &c.TokenReviewCacheTTL }},
 	{"binding_rule_audiences", added, func(c *Entry) any { return &c.BindingRuleAudiences }},
 	{"binding_rule_role", added, func(c *Entry) any { return &c.BindingRuleRole }},

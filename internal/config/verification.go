@@ -18,6 +18,9 @@ import (
 // good.
 const maxTokenLifetime = 7 * 24 * time.Hour
 
+// UsesKeys tells whether the cluster's keys have a part in how tokens are verified.
+func (c *Entry) UsesKeys() bool { return c.Verification == VerifyKeysThenReview || c.VerifiesLocally() }
+
 // VerifiesLocally tells whether tokens are verified by the cluster's keys, and not by a
 // review of each.
 func (c *Entry) VerifiesLocally() bool {
@@ -35,8 +38,8 @@ func (c *Entry) Staleness() time.Duration { return cmp.Or(c.LiveStaleness, live.
 // validateVerification checks how tokens are verified. What counts only for another way
 // is refused: it would look as if it guarded something.
 func (c *Entry) validateVerification() error {
-	if !slices.Contains([]string{"", VerifyReview, VerifyKeys, VerifyLive}, c.Verification) {
-		return fmt.Errorf("verification: it must be %s, %s or %s", VerifyReview, VerifyKeys, VerifyLive)
+	if !slices.Contains([]string{"", VerifyReview, VerifyKeysThenReview, VerifyKeys, VerifyLive}, c.Verification) {
+		return fmt.Errorf("verification: it must be %s, %s, %s or %s", VerifyReview, VerifyKeysThenReview, VerifyKeys, VerifyLive)
 	}
 	for _, accepted := range c.VerificationAccept {
 		if !slices.Contains(keys.Accepts, accepted) {
@@ -48,10 +51,10 @@ func (c *Entry) validateVerification() error {
 		return errors.New("verification_accept needs verification=keys; take it back with an empty value")
 	case c.Verification != VerifyLive && c.LiveStaleness != 0:
 		return errors.New("live_staleness needs verification=live; take it back with 0")
-	case !c.VerifiesLocally() && (c.JWKSURL != "" || c.OIDCDiscoveryURL != "" || c.JWKSCA != ""):
-		return errors.New("jwks_url, oidc_discovery_url and jwks_ca_pem need verification=keys or live; take them back with empty values")
-	case c.VerifiesLocally() && (c.VerifyWithClusterKeys || c.TokenReviewCacheTTL != 0):
-		return errors.New("verify_with_cluster_keys and token_review_cache_ttl are for verification=review; take them back with empty values")
+	case !c.UsesKeys() && (c.JWKSURL != "" || c.OIDCDiscoveryURL != "" || c.JWKSCA != ""):
+		return errors.New("jwks_url, oidc_discovery_url and jwks_ca_pem are for keys that tokens are verified by, and verification is review; take them back with empty values")
+	case c.VerifiesLocally() && c.TokenReviewCacheTTL != 0:
+		return fmt.Errorf("token_review_cache_ttl is for verification=%s or %s; take it back with 0", VerifyReview, VerifyKeysThenReview)
 	case c.Verification == VerifyKeys && c.MaxTokenLifetime > maxTokenLifetime:
 		return fmt.Errorf("max_token_lifetime: with verification=keys it must be %s or less, or 0 for the default", maxTokenLifetime)
 	case c.LiveStaleness != 0 && (c.LiveStaleness < live.MinStaleness || c.LiveStaleness > live.MaxStaleness):
@@ -69,15 +72,15 @@ func (c *Entry) validateSources() error {
 		}
 	}
 	sources := 0
-	for _, set := range []bool{c.JWKSURL != "", c.OIDCDiscoveryURL != "", c.VerifiesLocally() && len(c.PEMKeys) > 0} {
+	for _, set := range []bool{c.JWKSURL != "", c.OIDCDiscoveryURL != "", c.UsesKeys() && len(c.PEMKeys) > 0} {
 		if set {
 			sources++
 		}
 	}
 	switch {
 	case sources > 1:
-		return errors.New("jwks_url, oidc_discovery_url, pem_keys: with verification=keys or live, one of them at most")
-	case c.JWKSURL != "" && c.Issuer == "":
+		return errors.New("jwks_url, oidc_discovery_url, pem_keys: they are all of the cluster's keys, so one of them at most, unless verification is review")
+	case c.VerifiesLocally() && c.JWKSURL != "" && c.Issuer == "":
 		return errors.New("jwks_url: a key set does not tell the issuer that tokens must have; set issuer too")
 	case c.OIDCDiscoveryURL != "" && c.Issuer != "" && c.Issuer != c.OIDCDiscoveryURL:
 		return errors.New("oidc_discovery_url: it is the issuer, and issuer is another")

@@ -338,7 +338,7 @@ func (v *vaultOf) byRule(a account, config fields, selector string) error {
 
 func tryClusterKeys(v *vaultOf) error {
 	a := v.c.newAccount(v.t, "", "app", nil)
-	v.configure(fields{"verify_with_cluster_keys": true}, "role/app", bound(a, nil))
+	v.configure(fields{"verification": "keys_then_review"}, "role/app", bound(a, nil))
 	_, err := v.logIn(a, fields{"role": "app"})
 	return err
 }

@@ -158,7 +158,7 @@ func reviewerDiagnoses() []diagnosis {
 		{
 			name: "keys of another cluster", step: "signature", verdict: explainDenied,
 			config: func(f *fixture) fields { return fields{"pem_keys": []string{secondCluster(f.t).SigningPublicKeyPEM}} },
-			finds:  []found{{"pem_keys", "fail", "every token is refused", "pem_keys= verify_with_cluster_keys=true"}},
+			finds:  []found{{"pem_keys", "fail", "every token is refused", "pem_keys= verification=keys_then_review"}},
 		},
 	}
 }

@@ -175,7 +175,7 @@ func neutral(t testing.TB, m mount, a answer) answer {
 // alias_metadata not yet, with how each is read where nobody set it.
 var (
 	addedConfigFields = map[string]any{
-		"request_timeout": 10, "tls_server_name": "", "proxy_url": "", "verify_with_cluster_keys": false, "require_audience": false,
+		"request_timeout": 10, "tls_server_name": "", "proxy_url": "", "require_audience": false,
 		"renewal_check": "service_account", "service_name_annotation": "", "cluster_name": "", "map_namespaces": false,
 		"consul_namespace_prefix": "", "consul_namespace_overrides": map[string]any{}, "token_review_cache_ttl": 0, "max_concurrent_reviews": 256,
 		"verification": "review", "verification_accept": []any{}, "live_staleness": 0,

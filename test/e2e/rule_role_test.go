@@ -22,7 +22,7 @@ func TestAudiencesOfRules(t *testing.T) {
 		"none, all required":   {fields{"binding_rule_audiences": "", "require_audience": true}, ok, denied, denied, denied},
 		"somebody else's":      {fields{"binding_rule_audiences": foreign}, denied, ok, denied, ok},
 		"that of the role":     {fields{"binding_rule_audiences": "", "binding_rule_role": "gate"}, denied, denied, ok, ok},
-		"cluster's keys known": {fields{"binding_rule_audiences": "", "verify_with_cluster_keys": true}, ok, denied, denied, denied},
+		"cluster's keys known": {fields{"binding_rule_audiences": "", "verification": "keys_then_review"}, ok, denied, denied, denied},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
