@@ -98,6 +98,7 @@ func newBackend() *backend {
 	b.rules = b.newRules()
 	b.metrics = telemetry.NewMetrics(version, b.rules.Len)
 	b.cluster = b.newCluster()
+	b.metrics.Follow(b.followed)
 	b.consul = consultoken.NewCurrent(b.ctx, change.ReadTimeout, b.time, consultoken.Options{
 		Meter: &b.metrics.ConsulMeter, UserAgent: "vault-plugin-auth-kubernetes/" + version,
 	})
@@ -217,6 +218,16 @@ var liveSessions live.Shared
 
 // liveJitter is within which time the sessions of a Vault that was restarted begin.
 var liveJitter = time.Second
+
+// followed is what the mount knows of its cluster with verification=live.
+func (b *backend) followed() (f telemetry.Followed, ok bool) {
+	c, _ := b.cluster.Peek()
+	if c == nil || c.Live == nil {
+		return f, false
+	}
+	state := c.Live.State()
+	return telemetry.Followed{Age: state.Age, ServiceAccounts: state.ServiceAccounts, Pods: state.Pods}, state.Known
+}
 
 // newCluster is the cluster of the mount, as it is configured.
 func (b *backend) newCluster() *cluster.Current {

@@ -325,8 +325,8 @@ func TestMetricsAreDocumented(t *testing.T) {
 	for _, row := range regexp.MustCompile("(?m)^\\| `("+telemetry.Prefix+"[a-z_]+)` \\| ([a-z]+) \\| ([^|]*) \\|").FindAllStringSubmatch(string(text), -1) {
 		documented = append(documented, strings.Join(row[1:], " "))
 	}
-	m := newDemo(t, nil, nil)
-	m.mustLogin(m.token())
+	m := newLocal(t, fields{"verification": "live"})
+	m.follow(t)
 	var exist []string
 	for name, family := range m.scrape() {
 		if !strings.HasPrefix(name, telemetry.Prefix) {

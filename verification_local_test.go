@@ -210,10 +210,17 @@ func (m *mount) follow(t *testing.T) {
 
 func TestVerificationLive(t *testing.T) {
 	m := newLocal(t, fields{"verification": "live"})
+	if _, ok := m.values()["live_age_seconds"]; ok {
+		t.Error("a metric of the age of what nobody follows")
+	}
 	if by := m.mustLogin(m.boundToken()).Metadata["verified_by"]; by != "review" {
 		t.Errorf("the first login, with nothing known: by %q", by)
 	}
 	m.follow(t)
+	got := m.values()
+	if age, ok := got["live_age_seconds"]; !ok || age < 0 || age > 10 || got["live_objects{pod}"] != 1 || got["live_objects{service_account}"] == 0 {
+		t.Errorf("the metrics are %v", got)
+	}
 	m.api.Forget()
 	m.mustLogin(m.boundToken())
 	if got := m.api.Count(kubetest.TokenReviews); got != 0 {
