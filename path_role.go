@@ -69,7 +69,7 @@ func (b *backend) pathsRole() []*framework.Path {
 			ExistenceCheck: b.roleExists,
 			// As at the login, these cost no request back to the host. Where a node must not
 			// write, its storage says so, and the host hands the request on.
-			Callbacks: map[logical.Operation]framework.OperationFunc{ //nolint:staticcheck // see pathLogin
+			Callbacks: map[logical.Operation]framework.OperationFunc{
 				logical.CreateOperation: b.roleWrite,
 				logical.UpdateOperation: b.roleWrite,
 				logical.ReadOperation:   b.roleRead,

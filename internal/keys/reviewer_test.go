@@ -44,14 +44,14 @@ func review(t *testing.T, server *kubetest.Server, r *Reviewer, changes ...kubet
 	return r.Review(t.Context(), unverified, []string{"vault"})
 }
 
-func wantRefusal(t *testing.T, err error, kind refusal.Kind) *refusal.Refusal {
+func wantRefusal(t *testing.T, err error, kind refusal.Kind) (remedy string) {
 	t.Helper()
 	var refused *refusal.Refusal
 	if !errors.As(err, &refused) || refused.Kind != kind {
 		t.Errorf("%v, want a refusal of kind %s", err, kind)
-		return &refusal.Refusal{}
+		return ""
 	}
-	return refused
+	return refused.Remedy
 }
 
 func TestReviewTellsWhoItIs(t *testing.T) {
@@ -131,7 +131,7 @@ func TestReviewRefusesLegacyTokens(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = r.Review(t.Context(), unverified, []string{"vault"})
-	if refused := wantRefusal(t, err, refusal.Denied); refused.Remedy == "" {
+	if wantRefusal(t, err, refusal.Denied) == "" {
 		t.Errorf("nobody is told what to do: %v, counted %q", err, *counted)
 	}
 }
