@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"vault-plugin-auth-kubernetes/internal/clock"
 	"vault-plugin-auth-kubernetes/internal/identity"
 	"vault-plugin-auth-kubernetes/internal/refusal"
 	"vault-plugin-auth-kubernetes/internal/token"
@@ -89,16 +90,8 @@ func (r *Reviewer) judge(t *token.Unverified, audiences []string) (identity.Iden
 	if err != nil {
 		return identity.Identity{}, err
 	}
-	if err := known.objects(verified); err != nil {
+	if err := known.objects(verified, staleness, now); err != nil {
 		return identity.Identity{}, err
-	}
-	for _, of := range []*store{known.accounts, known.pods} {
-		switch at, ok := of.asOf(); {
-		case !ok:
-			return identity.Identity{}, doubt(DoubtStarting, "what exists is not known yet, or the API server's clock is another")
-		case !at.Within(staleness, now):
-			return identity.Identity{}, doubt(DoubtStale, "what exists could not be followed of late")
-		}
 	}
 	id, err := identity.FromVerified(verified, identity.ByLive)
 	if err != nil {
@@ -107,24 +100,34 @@ func (r *Reviewer) judge(t *token.Unverified, audiences []string) (identity.Iden
 	return id, nil
 }
 
-// objects tells whether all that a token ends with is there.
-func (r *run) objects(v token.Verified) error {
-	states := []state{r.accounts.look(v.ServiceAccount().UID)}
-	if v.Pod() != (token.Object{}) {
-		states = append(states, r.pods.look(v.Pod().UID))
+// objects tells whether all that a token ends with is there. That one was seen deleted is
+// true for ever; that one exists, only as long as what is known is young enough to count.
+func (r *run) objects(v token.Verified, staleness time.Duration, now clock.Moment) error {
+	account := ofObject(r.accounts, v.ServiceAccount().UID, staleness, now)
+	if v.Pod() == (token.Object{}) || errors.Is(account, ErrDeleted) {
+		return account
 	}
-	var err error
-	for _, s := range states {
-		switch s {
-		case gone:
-			return ErrDeleted
-		case missing:
-			err = doubt(DoubtMissing, "the service account or the pod of the token is not known")
-		case deleting:
-			err = doubt(DoubtDeleting, "the service account or the pod of the token is being deleted")
-		}
+	if pod := ofObject(r.pods, v.Pod().UID, staleness, now); account == nil || errors.Is(pod, ErrDeleted) {
+		return pod
 	}
-	return err
+	return account
+}
+
+func ofObject(of *store, uid string, staleness time.Duration, now clock.Moment) error {
+	is, asOf, ok := of.look(uid)
+	switch {
+	case is == gone:
+		return ErrDeleted
+	case !ok:
+		return doubt(DoubtStarting, "what exists is not known yet, or the API server's clock is another")
+	case !asOf.Within(staleness, now):
+		return doubt(DoubtStale, "what exists could not be followed of late")
+	case is == missing:
+		return doubt(DoubtMissing, "the service account or the pod of the token is not known")
+	case is == deleting:
+		return doubt(DoubtDeleting, "the service account or the pod of the token is being deleted")
+	}
+	return nil
 }
 
 func doubt(d token.Doubt, reason string) error { return &token.DoubtError{Doubt: d, Reason: reason} }

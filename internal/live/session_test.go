@@ -30,11 +30,31 @@ func TestParseUID(t *testing.T) {
 
 func uidOf(n int) string { return fmt.Sprintf("00000000-0000-4000-8000-%012d", n) }
 
+// What was known long ago must not count as known now since a list arrived between.
+func TestLooksAreOfOneMoment(t *testing.T) {
+	at := func(d time.Duration) clock.Moment { return clock.Moment{Running: d} }
+	id, _ := parseUID(uidOf(1))
+	for range 2000 {
+		s := newStore()
+		s.replace(map[uid]bool{id: false}, at(0), at(0), true)
+		go s.replace(map[uid]bool{}, at(time.Hour), at(time.Hour), true)
+		for {
+			is, asOf, _ := s.look(uidOf(1))
+			if is == gone {
+				break
+			}
+			if asOf != at(0) {
+				t.Fatalf("the object is %d as of %s, when it was not there", is, asOf.Running)
+			}
+		}
+	}
+}
+
 func TestStore(t *testing.T) {
 	s, at := newStore(), func(d time.Duration) clock.Moment { return clock.Moment{Running: d} }
 	want := func(n int, want state) {
 		t.Helper()
-		if got := s.look(uidOf(n)); got != want {
+		if got, _, _ := s.look(uidOf(n)); got != want {
 			t.Errorf("object %d is %d, want %d", n, got, want)
 		}
 	}

@@ -60,25 +60,29 @@ const (
 	gone
 )
 
-// look tells what is known of an object.
-func (s *store) look(text string) state {
-	id, ok := parseUID(text)
-	if !ok {
-		return missing
-	}
+// look tells what is known of an object, and of when that is at least: what the API server
+// knew by then was here. ok is false if nobody can tell. Both are of one moment, so that
+// what is old cannot pass for what came between two looks.
+func (s *store) look(text string) (is state, asOf clock.Moment, ok bool) {
+	id, named := parseUID(text)
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	if _, ok := s.gone[id]; ok {
-		return gone
-	}
-	isDeleting, ok := s.present[id]
+	asOf, ok = s.proven, s.sound
+	isDeleting, exists := s.present[id]
+	_, buried := s.gone[id]
 	switch {
-	case !ok:
-		return missing
+	case !named:
+		is = missing
+	case buried:
+		is = gone
+	case !exists:
+		is = missing
 	case isDeleting:
-		return deleting
+		is = deleting
+	default:
+		is = present
 	}
-	return present
+	return is, asOf, ok
 }
 
 // asOf is when all that the API server knew was here; false if nobody can tell.

@@ -58,6 +58,7 @@ var explanations = []struct {
 	{"reserved-words", true, selectorOf, regexp.MustCompile(`(^|\(|\band|\bor|\bnot)\s*(any|all|not)\s+(not\s+)?in\s`)},
 	{"mistaken-values", true, mistakenValueOf, regexp.MustCompile(`(?s).`)},
 	{"no-computation", true, nameOf, regexp.MustCompile(`\$\{`)},
+	{"role-dots", false, roleNameOf, regexp.MustCompile(`\w\.\w`)},
 	{"newer-grammar", false, selectorOf, regexp.MustCompile(`\w/|\w\.\d`)},
 }
 
@@ -115,6 +116,16 @@ func writtenSelector(r rule) string {
 }
 
 func nameOf(r rule) string { return r.bindName }
+
+var computed = regexp.MustCompile(`\$\{[^}]*\}`)
+
+// roleNameOf is what a rule writes of the name of a role itself.
+func roleNameOf(r rule) string {
+	if r.bindType != "role" {
+		return ""
+	}
+	return computed.ReplaceAllString(r.bindName, "x")
+}
 
 func explained(r rule, byConsul bool) bool {
 	for _, e := range explanations {

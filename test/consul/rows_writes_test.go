@@ -185,7 +185,9 @@ var nameWrites = []writeRow{
 	refused(node("", strings.Repeat("n", longest+1))),
 
 	// Roles and policies.
-	refused(role("", "web.v1")),
+	onlyPlugin("role-dots", role("", "web.v1")),
+	refused(role("", "web..v1")),
+	refused(role("", ".web")),
 	refused(role("", "team/web")),
 	refused(role("", "web reader")),
 	refused(role("", "rôle")),
