@@ -283,14 +283,6 @@ func (b *backend) loadRole(ctx context.Context, s logical.Storage, name string, 
 	return r, err
 }
 
-// configured is the configuration as logins go by it, or as it is stored where they cannot.
-func (b *backend) configured(ctx context.Context, s logical.Storage) (*config.Entry, error) {
-	if c, err := b.cluster.Get(ctx, s); err == nil && c != nil {
-		return c.Config, nil
-	}
-	return config.Read(ctx, s)
-}
-
 // change lets run change the entries under keys. A role is checked against require_audience
 // of the configuration without that one's turn: a role without an audience that is written
 // at the same time as the setting is refused at login.

@@ -312,7 +312,7 @@ func (b *backend) roleChange(ctx context.Context, s logical.Storage, req *logica
 	if err := errors.Join(checkWrittenSelector(data), setAliasNameSource(r, data), r.CheckWrittenLists(&before), posture.RefuseWritten(req.Data)); err != nil {
 		return logical.ErrorResponse(err.Error()), nil
 	}
-	c, err := b.configured(ctx, s)
+	c, err := config.Read(ctx, s)
 	if err != nil && r.LacksAudience() {
 		return nil, err // otherwise it only serves for warnings
 	}
