@@ -25,7 +25,7 @@ import (
 )
 
 var (
-	histories = flag.Int("histories", 150, "how many histories of a cluster are generated")
+	histories = flag.Int("histories", 300, "how many histories of a cluster are generated")
 	first     = flag.Uint64("first", 0, "the number of the first of them")
 )
 
