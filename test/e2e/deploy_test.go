@@ -24,6 +24,7 @@ const (
 	getServiceAccounts = "get serviceaccounts"
 	getNamespaces      = "get namespaces"
 	getClusterKeys     = "get /openid/v1/jwks"
+	getDiscovery       = "get /.well-known/openid-configuration"
 )
 
 // A feature is something that a mount can do if its reviewer has some permissions.
@@ -41,7 +42,8 @@ var features = map[string]feature{
 	"renewal check":                 {[]string{createTokenReviews, getServiceAccounts}, tryRenewalCheck},
 	"namespace selector":            {[]string{createTokenReviews, getNamespaces}, tryNamespaceSelector},
 	"rule on namespace labels":      {[]string{createTokenReviews, getNamespaces}, tryNamespaceRule},
-	"cluster keys":                  {[]string{createTokenReviews, getClusterKeys}, tryClusterKeys},
+	"keys, then review":             {[]string{createTokenReviews, getClusterKeys}, tryKeysThenReview},
+	"keys":                          {[]string{getClusterKeys, getDiscovery}, tryKeys},
 }
 
 // withReviewer are the features that a reviewer can serve.
@@ -333,12 +335,5 @@ func (v *vaultOf) byRule(a account, config fields, selector string) error {
 	if err == nil && !slices.Contains(stringsOf(got.auth()["policies"]), "by-rule") {
 		err = fmt.Errorf("no policy by the rule: %v", got)
 	}
-	return err
-}
-
-func tryClusterKeys(v *vaultOf) error {
-	a := v.c.newAccount(v.t, "", "app", nil)
-	v.configure(fields{"verification": "keys_then_review"}, "role/app", bound(a, nil))
-	_, err := v.logIn(a, fields{"role": "app"})
 	return err
 }
