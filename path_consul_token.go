@@ -87,7 +87,7 @@ func (b *backend) consulTokenIssue(ctx context.Context, req *logical.Request, da
 	case err != nil:
 		return nil, err
 	case mint == nil:
-		return nil, logical.CodedError(http.StatusNotFound, noConsul)
+		return logical.ErrorResponse(noConsul), nil // no 404: of one to a read the vault command does not show the reason
 	}
 	ttl := time.Duration(data.Get("ttl").(int)) * time.Second
 	if ttl < 0 || ttl > mint.Config.MaxTTL() {
