@@ -35,6 +35,14 @@ func challenge(fault kubetest.Fault) kubetest.Fault {
 	}
 }
 
+// comeBack says when to come back, in whatever words.
+func comeBack(when string, fault kubetest.Fault) kubetest.Fault {
+	return func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Retry-After", when)
+		fault(w, r)
+	}
+}
+
 // TestFronts meets what stands between Vault and an API server as people have it: what
 // login answers, what the log and explain say of it, and how many requests it costs.
 func TestFronts(t *testing.T) {
@@ -102,6 +110,43 @@ func TestFronts(t *testing.T) {
 		},
 		"one that throttles in words of its own": {
 			front:  answering(kubetest.Text(http.StatusTooManyRequests, "text/plain", "slow down")),
+			status: outage, class: "throttled", remedy: health, requests: 1,
+		},
+		// What it says of coming back is followed once, where there is time for that.
+		"an API server that throttles": {
+			front:  answering(kubetest.Status(http.StatusTooManyRequests)),
+			status: outage, class: "throttled", remedy: health, requests: 1,
+		},
+		"an API server that throttles, and may be asked again at once": {
+			front:  answering(kubetest.RetryAfter(http.StatusTooManyRequests, 0)),
+			status: outage, class: "throttled", remedy: health, requests: 2,
+		},
+		"an API server that throttles for longer than a login waits": {
+			front:  answering(kubetest.RetryAfter(http.StatusTooManyRequests, 3600)),
+			status: outage, class: "throttled", remedy: health, requests: 1,
+		},
+		"an API server that is not ready": {
+			front:  answering(kubetest.Status(http.StatusServiceUnavailable)),
+			status: outage, class: "server error", remedy: health, requests: 1,
+		},
+		"an API server that is not ready, and may be asked again at once": {
+			front:  answering(kubetest.RetryAfter(http.StatusServiceUnavailable, 0)),
+			status: outage, class: "server error", remedy: health, requests: 2,
+		},
+		"an API server that is not ready for longer than a login waits": {
+			front:  answering(kubetest.RetryAfter(http.StatusServiceUnavailable, 3600)),
+			status: outage, class: "server error", remedy: health, requests: 1,
+		},
+		"a balancer that names the time at which to come back, in words of its own": {
+			front:  answering(comeBack("Thu, 01 Jan 1970 00:00:01 GMT", kubetest.HTML(http.StatusServiceUnavailable))),
+			status: outage, class: "server error", remedy: health, requests: 2,
+		},
+		"a gateway that throttles by minutes": {
+			front:  answering(comeBack("300", kubetest.Text(http.StatusTooManyRequests, "application/json", `{"error":"rate limit"}`))),
+			status: outage, class: "throttled", remedy: health, requests: 1,
+		},
+		"one whose time to come back cannot be read": {
+			front:  answering(comeBack("soon", kubetest.Text(http.StatusTooManyRequests, "text/plain", "slow down"))),
 			status: outage, class: "throttled", remedy: health, requests: 1,
 		},
 		"one that drops Authorization": {
