@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"vault-plugin-auth-kubernetes/internal/kubetest"
+	"vault-plugin-auth-kubernetes/internal/telemetry"
 )
 
 const monitoringDir = "deploy/monitoring"
@@ -96,6 +97,7 @@ func TestAlertsSeeTheirSymptoms(t *testing.T) {
 			m.do(logical.PatchOperation, "config", fields{"binding_rule_role": "nobody-wrote-it"})
 			m.loginByRules(m.token())
 		},
+		"VaultKubernetesAuthDenials": func(m *mount) { m.login("demo", "no token") },
 		"VaultKubernetesAuthStorageFails": func(m *mount) {
 			m.InvalidateKey(m.t.Context(), "role/demo")
 			m.storage.fail("role/demo")
@@ -122,7 +124,8 @@ func TestAlertsSeeTheirSymptoms(t *testing.T) {
 			if cause == nil {
 				t.Fatal("nothing here causes its symptom")
 			}
-			if name != "VaultKubernetesAuthSlow" { // which every review changes
+			// The first every review changes, the second is about how many are refused.
+			if name != "VaultKubernetesAuthSlow" && name != "VaultKubernetesAuthDenials" {
 				login(m)
 				m.login("demo", "no token")
 				if got := m.amount(expression); got != before {
@@ -133,7 +136,25 @@ func TestAlertsSeeTheirSymptoms(t *testing.T) {
 			if got := m.amount(expression); got <= before {
 				t.Errorf("its symptom leaves it at %v", got)
 			}
+			wantWords(t, expression)
 		})
+	}
+}
+
+// wantWords wants the classes and results that an alert asks for to be words that metrics
+// have: those of the log, with _ for each space.
+func wantWords(t *testing.T, expression string) {
+	t.Helper()
+	known := map[string]bool{}
+	for _, class := range telemetry.Classes {
+		known[strings.ReplaceAll(class, " ", "_")] = true
+	}
+	for _, matcher := range matchers.FindAllStringSubmatch(expression, -1) {
+		for value := range strings.SplitSeq(matcher[3], "|") {
+			if (matcher[1] == "class" || matcher[1] == "result") && !known[value] {
+				t.Errorf("it asks for the %s %q, which no metric has", matcher[1], value)
+			}
+		}
 	}
 }
 
