@@ -27,6 +27,11 @@ func CheckHost(text string) (advice string, err error) {
 	if err := checkName(u.Hostname()); err != nil {
 		return "", err
 	}
+	if at := pathOfAPI.FindStringIndex(u.Path); at != nil && !strings.Contains(host, "@") {
+		base := *u
+		base.Path = u.Path[:at[0]]
+		return fmt.Sprintf("the path %s belongs to the API, and requests are made below it; the host ends before it: write %s", u.Path[at[0]:at[1]], base.String()), nil
+	}
 	if _, rest, found := strings.Cut(host, "://"); found {
 		authority, _, _ := strings.Cut(rest, "/")
 		if address, port := splitIPv6(authority); address != "" {
@@ -41,6 +46,8 @@ func misspelled(host string) error {
 	lower := strings.ToLower(host)
 	withoutScheme := !strings.Contains(host, "://")
 	switch {
+	case strings.ContainsAny(host, "\"'`,;") && !strings.Contains(host, "@"):
+		return severalOrQuoted(host)
 	case strings.HasPrefix(host, "@"):
 		return errors.New("it begins with @, which reads a file with the vault command alone; give the address of the API server, such as https://10.0.0.1:6443")
 	case strings.Contains(host, "@"):
@@ -61,6 +68,23 @@ func misspelled(host string) error {
 	}
 	return nil
 }
+
+// severalOrQuoted refuses a text with quotes, or with what stands between two hosts, with
+// the first of them.
+func severalOrQuoted(host string) error {
+	const ends = "\"'`,;[] "
+	fields := strings.FieldsFunc(host, func(r rune) bool { return strings.ContainsRune(ends, r) })
+	reason := "there are quotes in it, or more than one host; a mount has one"
+	if len(fields) > 0 && !strings.ContainsAny(fields[0], ends) {
+		if u, err := ParseHost(fields[0]); err == nil && checkName(u.Hostname()) == nil && !isFile(fields[0]) {
+			return fmt.Errorf("%s: write %s", reason, fields[0])
+		}
+	}
+	return errors.New(reason + ", such as https://10.0.0.1:6443")
+}
+
+// pathOfAPI is a path of the Kubernetes API itself, at the end of what was copied.
+var pathOfAPI = regexp.MustCompile(`/(api|apis|version|healthz|livez|readyz|openapi)(/.*)?$`)
 
 func isFile(host string) bool {
 	if strings.Contains(host, "://") {

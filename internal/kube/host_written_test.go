@@ -76,7 +76,7 @@ func TestCheckHost(t *testing.T) {
 		"https://<host>:6443":                                       {refusal: "can be in no name of a host"},
 		"https://10.96.0.1000":                                      {refusal: "ends with a number"},
 		"10.96..1:443":                                              {refusal: "between two dots is empty"},
-		"h1,h2":                                                     {refusal: "can be in no name of a host"},
+		"h1,h2":                                                     {refusal: "a mount has one: write h1"},
 		"https://user:hunter2@k8s.example.com":                      {refusal: "user info"},
 		"https://user:hun/ter2@k8s.example.com":                     {refusal: "user info"},
 		"@hunter2@k8s":                                              {refusal: "the vault command alone"},

@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/url"
 	"slices"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/util/validation"
 )
@@ -20,7 +21,7 @@ func ParseProxy(text string) (*url.URL, error) {
 	}
 	proxy, err := url.Parse(text)
 	if err != nil || proxy.Hostname() == "" || !slices.Contains([]string{"http", "https", "socks5"}, proxy.Scheme) {
-		return nil, errors.New("proxy_url: not the URL of an http, https or socks5 proxy")
+		return nil, errors.New("proxy_url: not the URL of an http, https or socks5 proxy; write it as in http://proxy.example.com:3128")
 	}
 	return proxy, nil
 }
@@ -44,7 +45,17 @@ func ShownProxy(text string) string {
 // CheckServerName refuses what no certificate can be for.
 func CheckServerName(name string) error {
 	if len(validation.IsDNS1123Subdomain(name)) > 0 && net.ParseIP(name) == nil {
-		return errors.New("tls_server_name: not a host name or address")
+		const reason = "tls_server_name: not a host name or address"
+		meant := strings.Trim(name, "\"' ")
+		if _, after, found := strings.Cut(meant, "://"); found {
+			meant = after
+		}
+		meant, _, _ = strings.Cut(meant, "/")
+		meant, _, _ = strings.Cut(meant, ":")
+		if len(validation.IsDNS1123Subdomain(meant)) > 0 {
+			return errors.New(reason)
+		}
+		return errors.New(reason + "; it is the name alone: write " + meant)
 	}
 	return nil
 }

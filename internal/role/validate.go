@@ -9,6 +9,7 @@ import (
 	"github.com/hashicorp/go-secure-stdlib/strutil"
 
 	"vault-plugin-auth-kubernetes/internal/binding"
+	"vault-plugin-auth-kubernetes/internal/typo"
 )
 
 // Validate refuses what no login could use, in the order and the words of Vault,
@@ -25,6 +26,9 @@ func (r *Entry) Validate(writesSelector bool) error {
 	for _, pair := range r.BoundServiceAccounts {
 		namespace, name, ok := strings.Cut(pair, "/")
 		if !ok || namespace == "" || name == "" || strings.Contains(name, "/") {
+			if meant := typo.Pairs(r.BoundServiceAccounts); meant != "" {
+				return fmt.Errorf(`"bound_service_accounts" must be pairs namespace/name, %q is not; write %s`, pair, meant)
+			}
 			return fmt.Errorf(`"bound_service_accounts" must be pairs namespace/name, %q is not`, pair)
 		}
 	}
@@ -58,6 +62,9 @@ func (r *Entry) validateBounds(writesSelector bool) error {
 	}
 	if r.ServiceAccountNamespaceSelector != "" && writesSelector {
 		if _, err := parseNamespaceSelector(r.ServiceAccountNamespaceSelector); err != nil {
+			if meant := namespaceSelectorMeant(r.ServiceAccountNamespaceSelector); meant != "" {
+				return fmt.Errorf(`invalid "bound_service_account_namespace_selector" configured: %w; write: %s`, err, meant)
+			}
 			return fmt.Errorf(`invalid "bound_service_account_namespace_selector" configured: %w`, err)
 		}
 	}

@@ -2,9 +2,12 @@ package role
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/hashicorp/go-sockaddr"
 
 	"vault-plugin-auth-kubernetes/internal/binding"
 	"vault-plugin-auth-kubernetes/internal/numbers"
@@ -81,12 +84,57 @@ func (r *Entry) MistakenLists(named func(field string) bool) []string {
 			lines = append(lines, fmt.Sprintf("%s: %s.", field, reason))
 		}
 	}
-	say("audience", typo.Audiences([]string{r.Audience}))
-	say("bound_service_account_names", typo.ListInText(r.ServiceAccountNames))
-	say("bound_service_account_namespaces", typo.ListInText(r.ServiceAccountNamespaces))
-	say("token_policies", typo.ListInText(r.TokenPolicies))
-	say("policies", typo.ListInText(r.TokenPolicies))
+	const pairs = "bound_service_accounts"
+	say("audience", oneAudience(r.Audience))
+	say("bound_service_account_names", typo.Names(r.ServiceAccountNames, pairs))
+	say("bound_service_account_namespaces", typo.Names(r.ServiceAccountNamespaces, pairs))
+	say("token_policies", typo.Words(r.TokenPolicies))
+	say("policies", typo.Words(r.TokenPolicies))
+	say("token_bound_cidrs", mistakenAddresses(r.TokenBoundCIDRs))
+	say("bound_cidrs", mistakenAddresses(r.TokenBoundCIDRs))
 	return lines
+}
+
+// oneAudience tells what is wrong with the one audience that Vault's own method has.
+func oneAudience(audience string) string {
+	if several := typo.Several(audience); len(several) > 1 && typo.ListInText(several) == "" {
+		return fmt.Sprintf("%.64q is taken for one audience; several go into another field: write audience= bound_audiences=%s", audience, strings.Join(several, ","))
+	}
+	return typo.Audiences([]string{audience})
+}
+
+// mistakenAddresses tells of addresses that were read as the path of a Unix socket, which
+// is what becomes of any text with a / that is no network, of networks with bits that do
+// not count, and of ports, which do not either.
+func mistakenAddresses(bound []*sockaddr.SockAddrMarshaler) string {
+	reason, texts := "", make([]string, len(bound))
+	for i, address := range bound {
+		text, said := address.String(), ""
+		socket, isSocket := address.SockAddr.(sockaddr.UnixSock)
+		network, notNetwork := netip.ParsePrefix(text)
+		at, notPort := netip.ParseAddrPort(text)
+		switch {
+		case isSocket && strings.HasPrefix(socket.Path(), "/"):
+			// It may be meant so.
+		case isSocket:
+			text, said = socket.Path(), fmt.Sprintf("%.64q is no address and no network, and was read as the path of a Unix socket, which no client comes from", socket.Path())
+		case notNetwork == nil && network != network.Masked():
+			said = fmt.Sprintf("%q has bits that do not count, and is all of %s", text, network.Masked())
+		case notPort == nil:
+			text, said = at.Addr().String(), fmt.Sprintf("%q has a port, which does not count", text)
+		}
+		texts[i] = text
+		if reason == "" {
+			reason = said
+		}
+	}
+	if reason == "" {
+		return ""
+	}
+	if meant := typo.Addresses(texts); meant != "" {
+		return reason + "; write " + meant
+	}
+	return reason + "; write addresses and networks with commas between them, such as 10.0.0.0/8,192.0.2.1"
 }
 
 // CheckWrittenLists refuses the same in lists that Vault's own method does not have. What is

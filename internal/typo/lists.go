@@ -56,6 +56,9 @@ func Audiences(audiences []string) (reason string) {
 		return reason
 	}
 	for _, audience := range audiences {
+		if strings.TrimSpace(audience) != "" && strings.ContainsAny(audience, "; \t\r\n") {
+			return Words(audiences)
+		}
 		if at := strings.IndexAny(audience, "*$<>{}"); at >= 0 {
 			return fmt.Sprintf("%.64q has a %c in it, and an audience is compared as a whole, with no pattern and no variable; write those that tokens are made for", audience, audience[at])
 		}

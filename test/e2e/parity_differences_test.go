@@ -46,7 +46,7 @@ var deliberateDifferences = map[string]string{
 	"policy-refused":            "a write of a role with a policy that Vault gives to no login says so",
 	"role-in-use":               "the deletion of a role that something refers to says so",
 	"numbers-read":              "a write of a role says which of its durations and numbers were read as others than were written",
-	"list-in-text":              "a write of a role says which of its lists hold what JSON or quotes in a text come to",
+	"list-in-text":              "a write of a role says which of its names, lists and addresses hold what no login can be within, and what was meant",
 	"added-settings":            "settings that only this plugin has stay until a write names them",
 	"widened":                   "a write of a role that takes a bound away by an empty value says which",
 	"ed25519":                   "the refusal of an Ed25519 key says that this is the reason",

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -46,10 +47,25 @@ func valueRows(field string, values ...any) []parityRow {
 			name = field + " null"
 			value = json.RawMessage("null") // a plain nil would leave the field out
 		}
-		rows = append(rows, roleRow(name, map[string]any{field: value}))
+		written := write("role/r", role(map[string]any{field: value}))
+		if meant, ok := mistakenValues[field][fmt.Sprint(value)]; ok {
+			written = written.differing("list-in-text", warning(field+": …write "+meant+"."))
+		}
+		rows = append(rows, row(name, written, read("role/r")))
 	}
 	return rows
 }
+
+// mistakenValues are values that are stored as they are, though no login can be within
+// them as they were meant, with the form that the answer shows, by field.
+var mistakenValues = func() map[string]map[string]string {
+	names := map[string]string{"A": "a", "a b": "a,b", "[a,b]": "a,b"}
+	cidrs := map[string]string{"10.1.2.3/8": "10.0.0.0/8", "10.0.0.0/40": "addresses and networks…"}
+	return map[string]map[string]string{
+		"bound_service_account_names": names, "bound_service_account_namespaces": names, "token_bound_cidrs": cidrs, "bound_cidrs": cidrs,
+		"audience": {"a,b": "audience= bound_audiences=a,b"},
+	}
+}()
 
 func roleWholeRows() []parityRow {
 	everything := role(map[string]any{

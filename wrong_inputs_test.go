@@ -1,0 +1,168 @@
+package main
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/hashicorp/vault/sdk/logical"
+)
+
+// wrongInput is a field as people write it who mean something else than it says.
+type wrongInput struct {
+	path, field string
+	wrong       any
+	// pattern finds the right form in what is said, where it is not simply what comes
+	// after the word write.
+	pattern string
+	want    string // what is read once the form was written
+	without string // other fields that the form says to leave out
+}
+
+// wrote finds the form that a text says to write: the rest of the line.
+const wrote = `[wW]rite:? (.+?)(?:, (?:or|and) .*)?\.?$`
+
+func wrongInputs() []wrongInput {
+	const (
+		config, role, rule = "config", "role/x", "binding-rule/x"
+		names, namespaces  = "bound_service_account_names", "bound_service_account_namespaces"
+		pairs, selector    = "bound_service_accounts", "bound_service_account_namespace_selector"
+		host, cidrs        = "kubernetes_host", "token_bound_cidrs"
+		teamA, example     = `{"matchLabels":{"team":"a"}}`, `such as (\w+)`
+	)
+	return []wrongInput{
+		{config, host, `"https://10.0.0.1:6443"`, "", "https://10.0.0.1:6443", ""},
+		{config, host, "https://10.0.0.1:6443,https://10.0.0.2:6443", "", "https://10.0.0.1:6443", ""},
+		{config, host, "https://10.0.0.1:6443/api/v1", "", "https://10.0.0.1:6443", ""},
+		{config, host, "https://rancher.example/k8s/clusters/c-1/version", "", "https://rancher.example/k8s/clusters/c-1", ""},
+		{config, host, "fd00:10:96::1:443", "", "https://[fd00:10:96::1]:443", ""},
+		{config, "tls_server_name", "https://kubernetes:6443/", "", "kubernetes", ""},
+		{config, "proxy_url", "proxy.example:3128", `write it as in (\S+)`, "http://proxy.example.com:3128", ""},
+		{config, "binding_rule_audiences", `["vault"]`, "", "[vault]", ""},
+		{config, "binding_rule_audiences", "vault ci", "", "[vault ci]", ""},
+		{config, "binding_rule_audiences", "vault;ci", "", "[vault ci]", ""},
+		{config, "request_timeout", "500ms", example, "2", ""},
+		{config, "token_review_cache_ttl", "900ms", example, "2", ""},
+		{config, "max_concurrent_reviews", "1k", `and (\d+)`, "10000", ""},
+		{config, "renewal_check", "off", `or (\w+)`, "none", ""},
+		{config, "kubernetes_ca_cert", "ca.crt", `kubernetes_ca_cert=(@\S+)`, "@ca.crt", ""},
+		{config, "token_reviewer_jwt", "reviewer.jwt", `token_reviewer_jwt=(@\S+)`, "", ""},
+
+		{role, names, "web db", "", "[web db]", ""},
+		{role, names, "web;db", "", "[web db]", ""},
+		{role, names, []string{"web,db"}, "", "[web db]", ""},
+		{role, names, "Web", "", "[web]", ""},
+		{role, names, "^web-.*$", "", "[web-*]", ""},
+		{role, names, "web-%", "", "[web-*]", ""},
+		{role, names, `["web"]`, "", "[web]", ""},
+		{role, names, "apps/web", "", "[]", namespaces},
+		{role, namespaces, "apps shop", "", "[apps shop]", ""},
+		{role, namespaces, "system:serviceaccount:apps:web", "", "[]", names},
+		{role, pairs, "apps:web", "", "[apps/web]", ""},
+		{role, pairs, "system:serviceaccount:apps:web shop=api", "", "[apps/web shop/api]", ""},
+		{role, selector, "team=a", "", teamA, ""},
+		{role, selector, `{"team":"a"}`, "", teamA, ""},
+		{role, selector, `namespace.labels.team == "a"`, "", teamA, ""},
+		{role, selector, `{"matchLabels":"team=a"}`, "", teamA, ""},
+		{role, selector, "team in (a,b)", "", `{"matchExpressions":[{"key":"team","operator":"In","values":["a","b"]}]}`, ""},
+		{role, selector, `{"matchExpressions":{"key":"team","operator":"in","values":["a"]}}`, "", `{"matchExpressions":[{"key":"team","operator":"In","values":["a"]}]}`, ""},
+		{role, cidrs, "10.0.0.5/8", "", "[10.0.0.0/8]", ""},
+		{role, cidrs, "10.0.0.0/8 192.0.2.1", "", "[10.0.0.0/8 192.0.2.1]", ""},
+		{role, cidrs, "10.0.0.0/255.0.0.0", "", "[10.0.0.0/8]", ""},
+		{role, cidrs, "10.0.0.1:8200", "", "[10.0.0.1]", ""},
+		{role, "audience", "vault,ci", "", "<nil>", ""},
+		{role, "audience", `"vault"`, "", "vault", ""},
+		{role, "audience", "vault\n", "", "vault", ""},
+		{role, "token_policies", "a b", "", "[a b]", ""},
+		{role, "max_token_lifetime", "500ms", example, "3600", ""},
+		{role, "selector", `serviceaccount.namespace in [apps]`, "", `serviceaccount.namespace == "apps"`, ""},
+
+		{rule, "bind_name", "ns-{{serviceaccount.namespace}}", "", "ns-${serviceaccount.namespace}", ""},
+		{rule, "bind_name", "$(serviceaccount.name)", "", "${serviceaccount.name}", ""},
+		{rule, "bind_name", `"x"`, "", "x", ""},
+		{rule, "bind_type", "Policy", `types are (\w+),`, "policy", ""},
+		{rule, "selector", `serviceaccount.name = 'web'`, "", `serviceaccount.name == "web"`, ""},
+		{rule, "selector", `serviceaccount.name startsWith "web"`, "", `serviceaccount.name matches "^web"`, ""},
+		{rule, "selector", `'serviceaccount.name == "web"'`, "", `serviceaccount.name == "web"`, ""},
+		{rule, "selector", "", "(?:selector=)?'?(\\*)'?", "*", ""},
+	}
+}
+
+// TestWrongInputsShowTheRightForm: what cannot work as it was written is refused or warned
+// of, with a form; whoever writes that form is told nothing more, and has what was meant.
+func TestWrongInputsShowTheRightForm(t *testing.T) {
+	if got := len(wrongInputs()); got < 30 {
+		t.Errorf("only %d", got)
+	}
+	for _, row := range wrongInputs() {
+		t.Run(fmt.Sprintf("%s %s %v", row.path, row.field, row.wrong), func(t *testing.T) {
+			m := newMount(t)
+			files := fields{"@ca.crt": m.api.CAPEM, "@reviewer.jwt": m.api.Reviewer}
+			base := map[string]fields{
+				"config": m.config(nil), "role/x": m.role(nil),
+				"binding-rule/x": {"selector": `serviceaccount.namespace == "apps"`, "bind_type": "policy", "bind_name": "x"},
+			}[row.path]
+			said := m.saidOf(row.path, row.field, merge(base, fields{row.field: row.wrong}))
+			pattern := row.pattern
+			if pattern == "" {
+				pattern = wrote
+			}
+			found := regexp.MustCompile("(?m)" + pattern).FindStringSubmatch(said)
+			if found == nil {
+				t.Fatalf("no form in %q", said)
+			}
+			form := found[1]
+			if content, isFile := files[form].(string); isFile {
+				form = content
+			}
+			delete(base, row.field)
+			delete(base, row.without)
+			for field, value := range formOf(row.field, form) {
+				base[field] = value
+			}
+			if said := m.saidOf(row.path, row.field, base); said != "" {
+				t.Errorf("%q was followed, and the answer says %q", form, said)
+			}
+			read := m.read(row.path)
+			want := row.want
+			if content, isFile := files[want].(string); isFile {
+				want = content
+			}
+			if row.field == "token_reviewer_jwt" {
+				if read["token_reviewer_jwt_set"] != true {
+					t.Error("there is no reviewer's token")
+				}
+			} else if got := fmt.Sprint(read[row.field]); got != want {
+				t.Errorf("it reads %s, want %s", got, want)
+			}
+		})
+	}
+}
+
+// formOf takes a form apart where it names fields, as the command line does.
+func formOf(field, form string) fields {
+	words := strings.Fields(form)
+	if len(words) == 0 || !regexp.MustCompile(`^[a-z_]+=`).MatchString(words[0]) || strings.HasPrefix(form, "team=") {
+		return fields{field: form}
+	}
+	named := fields{}
+	for _, word := range words {
+		name, value, _ := strings.Cut(word, "=")
+		named[name] = value
+	}
+	return named
+}
+
+// saidOf is the refusal of a write, or what it warns of the field; empty if neither.
+func (m *mount) saidOf(path, field string, data fields) string {
+	m.t.Helper()
+	m.do(logical.DeleteOperation, path, nil)
+	o := m.do(logical.UpdateOperation, path, data)
+	said := slices.DeleteFunc(o.warnings, func(line string) bool { return !strings.HasPrefix(line, field) })
+	if o.message != "" {
+		said = append(said, o.message)
+	}
+	return strings.Join(said, "\n")
+}
