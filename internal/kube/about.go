@@ -96,15 +96,19 @@ func missingAPI(op string, err error) error {
 	return err
 }
 
-// Access is something that a credential may be allowed to do, on all objects.
+// Access is something that a credential may be allowed to do, on all objects, or on the one
+// that is named.
 type Access struct {
 	Verb, Group, Resource string
+
+	Subresource, Namespace, Name string
 }
 
-// Allowed asks whether the client's credential may do something, in all namespaces.
+// Allowed asks whether the client's credential may do something.
 // The errors are of type *Error.
 func (c *Client) Allowed(ctx context.Context, access Access) (bool, error) {
-	attributes := authzv1.ResourceAttributes{Verb: access.Verb, Group: access.Group, Resource: access.Resource}
+	attributes := authzv1.ResourceAttributes{Verb: access.Verb, Group: access.Group, Resource: access.Resource,
+		Subresource: access.Subresource, Namespace: access.Namespace, Name: access.Name}
 	var review *authzv1.SelfSubjectAccessReview
 	err := c.do(ctx, "create SelfSubjectAccessReview", "", func(ctx context.Context) (err error) {
 		review = &authzv1.SelfSubjectAccessReview{}
@@ -115,7 +119,8 @@ func (c *Client) Allowed(ctx context.Context, access Access) (bool, error) {
 			return err
 		}
 		if asked := review.Spec.ResourceAttributes; asked == nil ||
-			asked.Verb != access.Verb || asked.Group != access.Group || asked.Resource != access.Resource {
+			asked.Verb != access.Verb || asked.Group != access.Group || asked.Resource != access.Resource ||
+			asked.Subresource != access.Subresource || asked.Namespace != access.Namespace || asked.Name != access.Name {
 			return errOtherObject
 		}
 		return nil

@@ -51,6 +51,7 @@ const (
 	OpServiceAccount = "get ServiceAccount"
 	OpPod            = "get Pod"
 	OpSigningKeys    = "get /openid/v1/jwks"
+	OpTokenRequest   = "create TokenRequest" //nolint:gosec // what is asked for, and no credential
 )
 
 // Error is a failed request to the Kubernetes API.
@@ -82,8 +83,14 @@ func (e *Error) Remedy() string {
 		if e.CredentialLost() {
 			return "have what stands between Vault and the API server pass the Authorization header on: the API server sees no credential; or " + withoutAFront
 		}
+		if e.Op == OpTokenRequest {
+			return "let it create serviceaccounts/token of the name in token_reviewer_service_account (deploy/components/reviewer-token)"
+		}
 		return "grant the reviewer the missing permission (for TokenReview: ClusterRole system:auth-delegator)"
 	case NotFound:
+		if e.Op == OpTokenRequest {
+			return "create the service account that token_reviewer_service_account names, and write a first token of it as token_reviewer_jwt"
+		}
 		return "check that the object exists, and that kubernetes_host is the base URL of the API server"
 	case Throttled, ServerError:
 		return "look at the API server's own health and logs"

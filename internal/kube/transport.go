@@ -243,6 +243,9 @@ func (a *authenticated) bearer(ctx context.Context) string {
 	if anonymous, _ := ctx.Value(anonymousKey{}).(bool); anonymous || a.anonymous != nil {
 		return ""
 	}
+	if bearer, ok := ctx.Value(credentialKey{}).(string); ok {
+		return bearer
+	}
 	if bearer := a.credential(); bearer != "" {
 		return bearer
 	}

@@ -56,6 +56,9 @@ func (s *Server) serveAccess(w http.ResponseWriter, r *http.Request, caller *aut
 	}
 	asked := review.Spec.ResourceAttributes
 	resource := Resource(asked.Resource)
+	if asked.Subresource != "" {
+		resource += Resource("/" + asked.Subresource)
+	}
 	if asked.Verb == "list" || asked.Verb == "watch" {
 		resource = "watch/" + resource
 	} else if asked.Verb != verbOf(resource) {

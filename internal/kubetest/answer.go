@@ -45,6 +45,8 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, t target, caller 
 			return
 		}
 		writeObject(w, r, http.StatusOK, corev1.SchemeGroupVersion, object)
+	case TokenRequests:
+		s.serveTokenRequest(w, r, t)
 	case PodWatch, ServiceAccountWatch:
 		s.serveCollection(w, r, t.resource)
 	case SigningKeys:

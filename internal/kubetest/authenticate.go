@@ -94,7 +94,7 @@ func (s *Server) verify(token string) (*claims, error) {
 // lookUp checks that all that the token is bound to is still there, in the order of
 // kube-apiserver.
 func (s *Server) lookUp(token string, c *claims) (*authv1.UserInfo, error) {
-	now := time.Now()
+	now := s.tokenTime()
 	if err := checkTime(c, now); err != nil {
 		return nil, err
 	}
@@ -243,7 +243,7 @@ func (s *Server) authorize(user string, t target) *apierrors.StatusError {
 	switch t.resource {
 	case TokenReviews, SelfReviews, AccessReviews, PodWatch, ServiceAccountWatch:
 		resource.Resource = nameOf(t.resource)
-	case ServiceAccounts, Pods:
+	case ServiceAccounts, Pods, TokenRequests:
 		scope = fmt.Sprintf("in the namespace %q", t.namespace)
 	case Namespaces:
 		scope = fmt.Sprintf("in the namespace %q", t.name)

@@ -112,7 +112,7 @@ func ref(name, uid string) map[string]any { return map[string]any{"name": name, 
 // Token mints a projected token for a service account. The account need not exist;
 // the token is void then.
 func (s *Server) Token(namespace, name string, changes ...Change) string {
-	now := time.Now()
+	now := s.tokenTime()
 	d := &Draft{
 		Key: s.ECDSAKey(),
 		Claims: map[string]any{

@@ -17,6 +17,8 @@ const (
 	ServiceAccounts Resource = "serviceaccounts"
 	Namespaces      Resource = "namespaces"
 	Pods            Resource = "pods"
+	// TokenRequests is the POST for a token of a service account.
+	TokenRequests Resource = "serviceaccounts/token"
 	// PodWatch and ServiceAccountWatch are the lists and watches of all of them.
 	PodWatch            Resource = "watch/pods"
 	ServiceAccountWatch Resource = "watch/serviceaccounts"
@@ -112,6 +114,8 @@ func parseTarget(r *http.Request) target {
 	}
 	parts := strings.Split(r.URL.EscapedPath(), "/")
 	switch {
+	case r.Method == http.MethodPost && len(parts) == 8 && parts[3] == "namespaces" && parts[5] == "serviceaccounts" && parts[7] == "token":
+		return target{resource: TokenRequests, namespace: parts[4], name: parts[6]}
 	case r.Method != http.MethodGet || !slices.Equal(parts[:min(4, len(parts))], []string{"", "api", "v1", "namespaces"}):
 		return target{}
 	case len(parts) == 5:

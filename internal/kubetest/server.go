@@ -74,6 +74,7 @@ type Server struct {
 	granted         map[string]map[Resource]bool // by user name
 	revoked         map[string]map[Resource]bool // of what everybody has
 	ahead           time.Duration                // of the server's clock
+	tokenClock      atomic.Pointer[func() time.Time]
 	nodes           map[string]*corev1.Node
 	history
 }

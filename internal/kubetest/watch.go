@@ -277,7 +277,7 @@ func encodeMetadata(w http.ResponseWriter, r *http.Request, object runtime.Objec
 // verbOf is the verb of the permission for a resource.
 func verbOf(resource Resource) string {
 	switch resource {
-	case TokenReviews, SelfReviews, AccessReviews:
+	case TokenReviews, SelfReviews, AccessReviews, TokenRequests:
 		return "create"
 	case PodWatch, ServiceAccountWatch:
 		return "list"
