@@ -22,6 +22,7 @@ import (
 	"vault-plugin-auth-kubernetes/internal/kube"
 	"vault-plugin-auth-kubernetes/internal/live"
 	"vault-plugin-auth-kubernetes/internal/login"
+	"vault-plugin-auth-kubernetes/internal/reviewertoken"
 	"vault-plugin-auth-kubernetes/internal/role"
 	"vault-plugin-auth-kubernetes/internal/rules"
 	"vault-plugin-auth-kubernetes/internal/telemetry"
@@ -60,7 +61,8 @@ type backend struct {
 	consul  *consultoken.Current
 	tokens  token.Parser
 
-	changes change.Changes
+	changes  change.Changes
+	reviewer *reviewertoken.Keeper
 
 	// ctx ends with the mount; what several logins wait for runs under it, and not
 	// under one of theirs.
@@ -103,6 +105,8 @@ func newBackend() *backend {
 		Meter: &b.metrics.ConsulMeter, UserAgent: "vault-plugin-auth-kubernetes/" + version,
 	})
 	b.changes.Doubt, b.changes.Stored = b.doubt, b.stored
+	b.reviewer = b.newReviewerKeeper()
+	b.metrics.ReviewerEnds(b.cluster.CredentialEnds, b.time)
 	b.Backend = &framework.Backend{
 		Help:           strings.TrimSpace(backendHelp),
 		BackendType:    logical.TypeCredential,
@@ -110,14 +114,15 @@ func newBackend() *backend {
 		AuthRenew:      b.pathLoginRenew,
 		Invalidate:     b.invalidate,
 		Clean:          b.clean,
+		PeriodicFunc:   b.periodic,
 		PathsSpecial: &logical.Paths{
 			Unauthenticated: []string{loginPath, consulLoginPath, consulLogoutPath},
-			SealWrapStorage: []string{config.Path, consultoken.Path},
+			SealWrapStorage: []string{config.Path, consultoken.Path, reviewertoken.Path},
 		},
 		Secrets: []*framework.Secret{b.consulSecret()},
 		Paths: framework.PathAppend(
 			[]*framework.Path{
-				b.pathLogin(), b.pathConfig(), b.pathCheck(), b.pathExplain(), b.pathMetrics(), b.pathImportConsul(),
+				b.pathLogin(), b.pathConfig(), b.pathRotateReviewer(), b.pathCheck(), b.pathExplain(), b.pathMetrics(), b.pathImportConsul(),
 			},
 			b.pathsRole(),
 			b.pathsRule(),
@@ -231,7 +236,7 @@ func (b *backend) followed() (f telemetry.Followed, ok bool) {
 
 // newCluster is the cluster of the mount, as it is configured.
 func (b *backend) newCluster() *cluster.Current {
-	return cluster.NewCurrent(b.ctx, change.ReadTimeout, cluster.Options{
+	return cluster.NewCurrent(b.ctx, change.ReadTimeout, &cluster.Options{
 		PodCA:       func() (string, error) { return b.podCA.Read() },
 		PodToken:    func() (string, error) { return b.podToken.Read() },
 		Reviewer:    newReviewer,
@@ -301,6 +306,8 @@ func (b *backend) doubt(key string) {
 	switch {
 	case key == config.Path:
 		b.cluster.Doubt()
+	case key == reviewertoken.Path:
+		b.cluster.DoubtOwn()
 	case key == consultoken.Path:
 		b.consul.Doubt()
 	case strings.HasPrefix(key, role.Prefix):

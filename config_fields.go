@@ -156,6 +156,20 @@ environment that Vault runs in. A password in it is never returned: xxxxx stands
 it, and keeps it where the URL is written as it was read.`,
 			DisplayAttrs: &framework.DisplayAttributes{Name: "Proxy URL"},
 		},
+		"token_reviewer_service_account": {
+			Type: framework.TypeString,
+			Description: `namespace/name of a service account whose tokens the mount makes for the reviewer,
+by itself: token_reviewer_jwt is then a first one by which the next is asked for, and is
+replaced at once and not kept. It has to be allowed to create serviceaccounts/token of
+that name. Another one is made after four fifths of the life of each.`,
+		},
+		"token_reviewer_ttl": {
+			Type: framework.TypeDurationSecond,
+			Description: `How long the tokens of token_reviewer_service_account are good. A fifth of it is
+how long the API server, or Vault, may be down before a first token has to be written
+anew. Whole seconds, 10m to 7d. Default 1h.`,
+			DisplayAttrs: &framework.DisplayAttributes{Name: "Lifetime of the reviewer's tokens"},
+		},
 		"kubernetes_client_cert": {
 			Type: framework.TypeString,
 			Description: `PEM certificate by which the API server knows the reviewer, in place of

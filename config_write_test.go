@@ -19,9 +19,10 @@ import (
 )
 
 // ofClientCertificate is about the fields that are in the place of token_reviewer_jwt, which
-// TestClientCertificateIsWritten is for.
+// TestClientCertificateIsWritten is for, and about those tokens of a reviewer that the mount makes,
+// which TestReviewerIsConfigured is for.
 func ofClientCertificate(field string) bool {
-	return field == "kubernetes_client_cert" || field == "kubernetes_client_key"
+	return field == "kubernetes_client_cert" || field == "kubernetes_client_key" || field == "token_reviewer_service_account" || field == "token_reviewer_ttl"
 }
 
 // added has a value that is not the default for every field of the configuration that

@@ -65,6 +65,17 @@ var echoDrives = map[string]func(e *echoMount) outcome{
 		}
 		return e.do(logical.UpdateOperation, "config", e.config(fields{"request_timeout": e.jwt}))
 	},
+	"config/rotate-reviewer update": func(e *echoMount) outcome { // of a mount that makes such tokens
+		before := e.storage.text(e.test, "config")
+		defer func() {
+			e.storage.put(e.test, "config", before)
+			e.InvalidateKey(e.test.Context(), "config")
+		}()
+		e.want("a first token", e.do(logical.UpdateOperation, "config", e.config(fields{"token_reviewer_service_account": reviewerAccount})))
+		e.want("check of it", e.do(logical.ReadOperation, "check", nil))
+		e.want("account with a secret", e.do(logical.PatchOperation, "config", fields{"token_reviewer_service_account": e.jwt}))
+		return e.do(logical.UpdateOperation, "config/rotate-reviewer", nil)
+	},
 	"config delete": func(*echoMount) outcome { return outcome{} }, // has nothing to say
 	"role list":     func(e *echoMount) outcome { return e.do(logical.ListOperation, "role/", nil) },
 	"role/ read":    func(e *echoMount) outcome { return e.do(logical.ReadOperation, "role/demo", nil) },

@@ -83,7 +83,7 @@ func (m *mount) counted(f func()) map[string]float64 {
 	f()
 	changed := map[string]float64{}
 	for key, value := range m.values() {
-		if value != before[key] {
+		if value != before[key] && key != "reviewer_seconds_left" { // which the time changes
 			changed[key] = value - before[key]
 		}
 	}
@@ -249,6 +249,7 @@ func (m *mount) series() []string {
 // Nothing that a stranger chooses gets into a label.
 func TestMetricsDoNotGrow(t *testing.T) {
 	m := newDemo(t, nil, nil)
+	m.mustLogin(m.token()) // from then on it is known when the reviewer's token ends
 	before := m.series()
 	for i := range 30 {
 		m.login(fmt.Sprint("role-", i), m.token())

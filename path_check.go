@@ -3,8 +3,10 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/hashicorp/vault/sdk/framework"
 	"github.com/hashicorp/vault/sdk/logical"
@@ -15,6 +17,7 @@ import (
 	"vault-plugin-auth-kubernetes/internal/consultoken"
 	"vault-plugin-auth-kubernetes/internal/identity"
 	"vault-plugin-auth-kubernetes/internal/kube"
+	"vault-plugin-auth-kubernetes/internal/refusal"
 	"vault-plugin-auth-kubernetes/internal/role"
 )
 
@@ -224,4 +227,60 @@ func (b *backend) usableRole(ctx context.Context, s logical.Storage, name string
 		}
 	}
 	return r, err
+}
+
+const (
+	rotateReviewerHelpSynopsis    = "Replaces the reviewer's token now."
+	rotateReviewerHelpDescription = `
+Asks the API server for another token of token_reviewer_service_account and stores it in
+the place of the last one, which is good until it ends. That is done by itself after four
+fifths of a token's life; by hand it shows whether it can be done, after a permission was
+given or an outage. The answer tells when the new token ends, and holds no token.
+`
+)
+
+func (b *backend) pathRotateReviewer() *framework.Path {
+	return &framework.Path{
+		Pattern: "config/rotate-reviewer$",
+		Operations: map[logical.Operation]framework.OperationHandler{
+			logical.UpdateOperation: &framework.PathOperation{Callback: b.rotateReviewer},
+		},
+		DisplayAttrs:    &framework.DisplayAttributes{OperationPrefix: operationPrefix, OperationVerb: "rotate", OperationSuffix: "auth-reviewer"},
+		HelpSynopsis:    rotateReviewerHelpSynopsis,
+		HelpDescription: rotateReviewerHelpDescription,
+	}
+}
+
+func (b *backend) rotateReviewer(ctx context.Context, req *logical.Request, _ *framework.FieldData) (*logical.Response, error) {
+	want, err := wantedReviewer(ctx, req.Storage)
+	if err != nil {
+		return nil, err
+	}
+	if want.Account == "" {
+		return logical.ErrorResponse("the configuration has no token_reviewer_service_account, so the mount makes no tokens for the reviewer"), nil
+	}
+	outcome, err := b.reviewer.Run(ctx, req.Storage, true)
+	if err != nil {
+		return nil, err
+	}
+	b.tellReviewer(req.MountPoint, want.Account, outcome)
+	switch {
+	case outcome.Err != nil:
+		return nil, logical.CodedError(http.StatusServiceUnavailable, reasonAndRemedy(outcome.Err))
+	case outcome.Entry == nil:
+		return nil, logical.CodedError(http.StatusConflict, "the configuration was changed meanwhile")
+	}
+	return &logical.Response{Data: map[string]any{
+		"token_reviewer_service_account": want.Account,
+		"expires_at":                     outcome.Entry.Ends().UTC().Format(time.RFC3339),
+		"renewed_at":                     outcome.Entry.RenewAt().UTC().Format(time.RFC3339),
+	}}, nil
+}
+
+// reasonAndRemedy is for operators.
+func reasonAndRemedy(err error) string {
+	if r := (*refusal.Refusal)(nil); errors.As(err, &r) && r.Remedy != "" {
+		return err.Error() + "; " + r.Remedy
+	}
+	return err.Error()
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/hashicorp/vault/sdk/logical"
 
 	"vault-plugin-auth-kubernetes/internal/config"
+	"vault-plugin-auth-kubernetes/internal/reviewertoken"
 	"vault-plugin-auth-kubernetes/internal/role"
 	"vault-plugin-auth-kubernetes/internal/rules"
 )
@@ -27,6 +28,11 @@ who may log in. A patch changes only the fields that it names. The reviewer's to
 stored and never returned, nor is the password of proxy_url: it is read as xxxxx, and
 what was read can be written back. kubernetes_client_cert and kubernetes_client_key are
 a reviewer in place of that token, stored and never returned like it.
+
+With token_reviewer_service_account the mount makes the reviewer's tokens by itself, and
+token_reviewer_jwt is only the first: a write that does not name it takes nothing away.
+Where kubernetes_host changes, a first one has to be named, since a token that the mount
+made goes to no other API server.
 
 Where Vault runs in a pod of the same cluster, only kubernetes_host is needed:
 the pod's own CA bundle and token are used, and followed as Kubernetes renews
@@ -76,9 +82,10 @@ func (b *backend) configRead(ctx context.Context, req *logical.Request, _ *frame
 // whoever writes Vault's fields, such as Terraform, knows of no more, and must not switch
 // require_audience off by it.
 func (b *backend) configWrite(ctx context.Context, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
-	return b.change(ctx, req.Storage, []string{config.Path}, func(s logical.Storage) (*logical.Response, error) {
+	response, err := b.change(ctx, req.Storage, reviewerKeys, func(s logical.Storage) (*logical.Response, error) {
 		return b.configReplace(ctx, s, req, data)
 	})
+	return b.withFirstReplaced(ctx, req, response, err)
 }
 
 func (b *backend) configReplace(ctx context.Context, s logical.Storage, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
@@ -110,9 +117,10 @@ func (b *backend) configReplace(ctx context.Context, s logical.Storage, req *log
 
 // configPatch changes the fields that are named; null means the default.
 func (b *backend) configPatch(ctx context.Context, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
-	return b.change(ctx, req.Storage, []string{config.Path}, func(s logical.Storage) (*logical.Response, error) {
+	response, err := b.change(ctx, req.Storage, reviewerKeys, func(s logical.Storage) (*logical.Response, error) {
 		return b.configMerge(ctx, s, req, data)
 	})
+	return b.withFirstReplaced(ctx, req, response, err)
 }
 
 // configMerge changes the fields that are named.
@@ -156,8 +164,11 @@ func patched(data *framework.FieldData) func(field string) bool {
 }
 
 func (b *backend) configDelete(ctx context.Context, req *logical.Request, _ *framework.FieldData) (*logical.Response, error) {
-	return b.change(ctx, req.Storage, []string{config.Path}, func(s logical.Storage) (*logical.Response, error) {
-		return nil, s.Delete(ctx, config.Path)
+	return b.change(ctx, req.Storage, reviewerKeys, func(s logical.Storage) (*logical.Response, error) {
+		if err := s.Delete(ctx, config.Path); err != nil {
+			return nil, err
+		}
+		return nil, reviewertoken.Leave(ctx, s)
 	})
 }
 
@@ -193,6 +204,13 @@ func (b *backend) configStore(
 	if err := cmp.Or(c.Validate(b.podCA.Read), c.CheckWrittenAudiences(before)); err != nil {
 		return logical.ErrorResponse(err.Error()), nil
 	}
+	own, err := reviewertoken.Read(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.CheckReviewerAccount(own); err != nil {
+		return logical.ErrorResponse(err.Error()), nil
+	}
 	if b.cluster.Credential(c)() != "" {
 		c.ReviewerDropped = false // the files of a pod serve
 	}
@@ -202,6 +220,11 @@ func (b *backend) configStore(
 	}
 	if err := s.Put(ctx, entry); err != nil {
 		return nil, err
+	}
+	if !c.MakesReviewerTokens() {
+		if err := reviewertoken.Leave(ctx, s); err != nil {
+			return nil, err
+		}
 	}
 	if c.ReviewerDropped {
 		b.Logger().Warn("the configuration was written without token_reviewer_jwt, and the reviewer's token that was stored is gone",

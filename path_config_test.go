@@ -41,6 +41,7 @@ func asRead(written fields) fields {
 		"request_timeout": int64(10), "max_concurrent_reviews": 256, "renewal_check": "service_account",
 		"tls_server_name": "", "proxy_url": "", "token_review_cache_ttl": int64(0),
 		"verification": "review", "verification_accept": []string{}, "live_staleness": int64(0),
+		"token_reviewer_service_account": "", "token_reviewer_ttl": int64(0),
 		"jwks_url": "", "oidc_discovery_url": "", "jwks_ca_pem": "",
 		"binding_rule_audiences": []string{}, "binding_rule_role": "",
 	}

@@ -72,6 +72,7 @@ const (
 	checkReviewer      = "reviewer"
 	checkReviewerToken = "reviewer_token"
 	checkMayReview     = "permission_tokenreviews"
+	checkMayRenew      = "permission_reviewer_token"
 	checkMayAccounts   = "permission_serviceaccounts"
 	checkMayNamespaces = "permission_namespaces"
 	checkVerification  = "verification"
@@ -83,7 +84,7 @@ const (
 // that of failed and warned in the answer.
 var Names = []string{
 	checkConfiguration, checkRules, checkPosture, checkReachable, checkTLS, checkServer, checkClock, checkReviewer, checkReviewerToken,
-	checkMayReview, checkMayAccounts, checkMayNamespaces, checkVerification, checkIssuer, checkPEMKeys,
+	checkMayReview, checkMayRenew, checkMayAccounts, checkMayNamespaces, checkVerification, checkIssuer, checkPEMKeys,
 	checkConsul, checkMayMint, checkConsulNames,
 }
 

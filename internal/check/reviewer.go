@@ -28,6 +28,9 @@ const rejectedReviewer = "the API server rejects the reviewer's credential"
 
 // newReviewerToken makes a token for the reviewer and uses it.
 func (c *checker) newReviewerToken() string {
+	if c.renewsItself() {
+		return c.newFirstToken()
+	}
 	return "kubectl create token " + anyAccount + " --duration=8760h > reviewer.jwt && " + c.patch("token_reviewer_jwt=@reviewer.jwt")
 }
 
@@ -153,6 +156,9 @@ func (c *checker) reviewerToken() finding {
 	if c.byCertificate() {
 		return c.clientCertificate()
 	}
+	if c.renewsItself() {
+		return c.ownReviewerToken()
+	}
 	if c.credential == "" {
 		return skipped("none is configured")
 	}
@@ -204,6 +210,7 @@ func (c *checker) permissions() []permission {
 			by:    []string{"every login"},
 			grant: "kubectl create clusterrolebinding vault-reviewer-" + anySuffix + " --clusterrole=system:auth-delegator " + anySubject,
 		},
+		c.mayRenew(),
 		{
 			check: checkMayAccounts, access: kube.Access{Verb: "get", Resource: "serviceaccounts"},
 			by: c.needs.accounts, grant: lookUp("serviceaccounts"),
@@ -235,6 +242,9 @@ func (c *checker) permitted(ctx context.Context, p permission) finding {
 		return skipped("nothing needs it")
 	}
 	what := fmt.Sprintf("%s %s", p.access.Verb, p.access.Resource)
+	if p.access.Name != "" {
+		what = fmt.Sprintf("%s %s/%s of %s/%s", p.access.Verb, p.access.Resource, p.access.Subresource, p.access.Namespace, p.access.Name)
+	}
 	allowed, err := c.cluster.Client.Allowed(ctx, p.access)
 	failure, remedy := failureOf(err)
 	if failure == kube.Forbidden && p.check == checkMayReview {
@@ -257,6 +267,9 @@ func (c *checker) permitted(ctx context.Context, p permission) finding {
 	case onlyRenewals:
 		return warned(shell.Commented(p.grant, "or, to renew without: %s", c.patch("renewal_check=none")),
 			"the reviewer may not %s in all namespaces, so tokens may be renewed although their service accounts are gone; needed by renewal_check", what)
+	}
+	if p.check == checkMayRenew {
+		return failed(p.grant, "the reviewer may not %s, so its token is not replaced; needed by %s", what, scrub.Few(p.by))
 	}
 	scope := ""
 	if p.check == checkMayAccounts { // the other two have no namespace

@@ -129,6 +129,8 @@ func (c *checker) credentialSource() string {
 	switch {
 	case c.byCertificate():
 		return "kubernetes_client_cert"
+	case c.renewsItself() && c.ownToken() != nil:
+		return "a token of " + c.cluster.Config.ReviewerAccount + " that this mount made"
 	case c.credential == "":
 		return "none, each login reviews itself"
 	case c.staticReviewer():

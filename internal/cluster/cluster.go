@@ -8,6 +8,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"vault-plugin-auth-kubernetes/internal/config"
@@ -16,6 +17,7 @@ import (
 	"vault-plugin-auth-kubernetes/internal/kube"
 	"vault-plugin-auth-kubernetes/internal/live"
 	"vault-plugin-auth-kubernetes/internal/refusal"
+	"vault-plugin-auth-kubernetes/internal/reviewertoken"
 	"vault-plugin-auth-kubernetes/internal/token"
 )
 
@@ -90,12 +92,23 @@ type Options struct {
 	// Live are the sessions of the process, which begin after Jitter at most.
 	Live   *live.Shared
 	Jitter time.Duration
+
+	// own is the token that the mount made for the reviewer, as it was read last.
+	own atomic.Pointer[reviewertoken.Entry]
 }
 
 // Credential returns the source of the reviewer's token: the configured
 // one, else the pod's as it is on disk, else none. A reviewer that is known by a certificate
-// has no token.
+// has no token. Of a reviewer whose tokens the mount makes, it is the last of these.
 func (o *Options) Credential(entry *config.Entry) func() string {
+	if want := entry.WantedReviewer(); want.Account != "" {
+		return func() string {
+			if own := o.own.Load(); own.Serves(want) {
+				return own.Token
+			}
+			return want.First
+		}
+	}
 	if configured := strings.TrimSpace(entry.TokenReviewerJWT); configured != "" {
 		return func() string { return configured }
 	}
@@ -129,7 +142,9 @@ func (o *Options) make(ctx context.Context, entry *config.Entry) (c *Cluster, er
 	if c.Client, err = o.client(entry, ca, credential); err != nil {
 		return nil, refusal.Misconfigured("no client can be made", "write the configuration anew", err)
 	}
-	c.SelfReview = func() bool { return credential() == "" && !entry.HasClientCertificate() }
+	c.SelfReview = func() bool {
+		return credential() == "" && !entry.HasClientCertificate() && !entry.MakesReviewerTokens()
+	}
 	c.Anew = &countedReviewer{next: o.Reviewer(c), count: o.Reviewed}
 	c.Reviewer = c.Anew
 	if entry.TokenReviewCacheTTL > 0 {

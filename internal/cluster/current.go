@@ -12,14 +12,17 @@ import (
 	"vault-plugin-auth-kubernetes/internal/cache"
 	"vault-plugin-auth-kubernetes/internal/config"
 	"vault-plugin-auth-kubernetes/internal/pemtext"
+	"vault-plugin-auth-kubernetes/internal/reviewertoken"
 )
 
 // Current is the cluster of a mount as the stored configuration has it.
 type Current struct {
-	Options
+	*Options
 
 	ctx  context.Context // ends with the mount, and not with a request
 	read *cache.Cache[logical.Storage, Cluster]
+	// tokens has the reviewer's token that the mount made.
+	tokens *cache.Cache[logical.Storage, reviewertoken.Entry]
 
 	// made is the cluster that was made last. While the configuration is stored as
 	// it was, and the pod's CA is the same, it is not made anew.
@@ -29,8 +32,9 @@ type Current struct {
 
 // NewCurrent makes one whose readings of storage take no longer than timeout. What it has
 // in the background ends with ctx.
-func NewCurrent(ctx context.Context, timeout time.Duration, options Options) *Current {
+func NewCurrent(ctx context.Context, timeout time.Duration, options *Options) *Current {
 	c := &Current{Options: options, ctx: ctx}
+	c.tokens = cache.New(ctx, timeout, options.Now, c.loadOwn)
 	c.read = cache.New(ctx, timeout, options.Now, c.load)
 	return c
 }
@@ -39,11 +43,17 @@ func NewCurrent(ctx context.Context, timeout time.Duration, options Options) *Cu
 // configuration. A pod CA that was replaced on disk is picked up here.
 func (c *Current) Get(ctx context.Context, s logical.Storage) (*Cluster, error) {
 	now, err := c.read.Get(ctx, s, config.Path)
-	if err != nil || now == nil || !c.podCAChanged(now) {
-		return now, err
+	if err == nil && now != nil && c.podCAChanged(now) {
+		c.Doubt()
+		now, err = c.read.Get(ctx, s, config.Path)
 	}
-	c.Doubt()
-	return c.read.Get(ctx, s, config.Path)
+	if err != nil || now == nil {
+		return nil, err
+	}
+	if err := c.readOwn(ctx, s, now); err != nil {
+		return nil, err
+	}
+	return now, nil
 }
 
 // Peek returns what is remembered, if anything is.

@@ -72,7 +72,7 @@ func (o *Options) source(entry *config.Entry, client *kube.Client, now clock.Clo
 // verifyLive joins those who follow the same cluster with the same credential.
 func (o *Options) verifyLive(c *Cluster, ca string, now clock.Clock) error {
 	credential := o.Credential(c.Config)
-	session, leave := o.Live.Join(sharedName(c.Config, ca), live.Options{
+	session, leave := o.Live.Join(o.sharedName(c.Config, ca), live.Options{
 		Connect: func() (live.Cluster, error) {
 			client, err := o.client(c.Config, ca, credential)
 			if err != nil {
@@ -96,9 +96,14 @@ func (o *Options) verifyLive(c *Cluster, ca string, now clock.Clock) error {
 }
 
 // sharedName is a digest of all that a session depends on. The pod's own token changes in
-// place, and is the same for all who use it.
-func sharedName(entry *config.Entry, ca string) string {
+// place, and is the same for all who use it; those that a mount makes are its own.
+func (o *Options) sharedName(entry *config.Entry, ca string) string {
+	own := ""
+	if entry.MakesReviewerTokens() {
+		own = fmt.Sprintf("%p %s", o, entry.ReviewerAccount)
+	}
 	text, err := json.Marshal([]any{
+		own,
 		entry.Host, ca, entry.TLSServerName, entry.ProxyURL, entry.TokenReviewerJWT, entry.ClientCert, entry.ClientKey, entry.DisableLocalCAJWT,
 		entry.Issuer, entry.JWKSURL, entry.OIDCDiscoveryURL, entry.JWKSCA, entry.PEMKeys, entry.Timeout(), entry.Staleness(),
 	})

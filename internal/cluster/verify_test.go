@@ -15,7 +15,7 @@ func TestSharedNameIsOfTheCredential(t *testing.T) {
 		{ClientCert: "a", ClientKey: "a"}, {ClientCert: "b", ClientKey: "a"}, {ClientCert: "a", ClientKey: "b"},
 	} {
 		entry.Host = "https://k8s.example"
-		name := sharedName(&entry, "ca")
+		name := (&Options{}).sharedName(&entry, "ca")
 		if names[name] {
 			t.Errorf("%+v shares what another reviewer was told", entry)
 		}

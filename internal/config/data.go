@@ -74,6 +74,9 @@ func (c *Entry) shown() Entry {
 	if shown.VerificationAccept == nil {
 		shown.VerificationAccept = []string{}
 	}
+	if c.MakesReviewerTokens() {
+		shown.ReviewerTTL = c.WantedReviewer().Life
+	}
 	shown.RenewalCheck = cmp.Or(c.RenewalCheck, renewalCheckAccount)
 	if shown.ConsulNamespaceOverrides == nil {
 		shown.ConsulNamespaceOverrides = map[string]string{}
@@ -90,7 +93,7 @@ func (c *Entry) shown() Entry {
 // not. The note stands until a write names token_reviewer_jwt, empty or not.
 func (c *Entry) SettleReviewer(before *Entry, named bool) {
 	had := before != nil && (before.HasReviewer() || before.ReviewerDropped)
-	c.ReviewerDropped = had && !named && !c.HasReviewer() && !c.HasClientCertificate()
+	c.ReviewerDropped = had && !named && !c.HasReviewer() && !c.HasClientCertificate() && !c.MakesReviewerTokens()
 }
 
 // LostFrom are the fields of Vault's own method that a write took back to their defaults
@@ -126,6 +129,7 @@ func (c *Entry) KeepUnset(before *Entry) {
 	shown := before.shown()
 	keep(&c.RequestTimeout, before.RequestTimeout, shown.RequestTimeout)
 	keep(&c.MaxConcurrentReviews, before.MaxConcurrentReviews, shown.MaxConcurrentReviews)
+	keep(&c.ReviewerTTL, before.ReviewerTTL, shown.ReviewerTTL)
 	keep(&c.RenewalCheck, before.RenewalCheck, shown.RenewalCheck)
 	keep(&c.Verification, before.Verification, shown.Verification)
 	if c.Verification == before.Verification { // their defaults are those of a way to verify

@@ -34,6 +34,8 @@ func (c *Entry) EmptiedFrom(before *Entry, emptied func(field string) bool) []st
 		"logins by the binding rules no longer go through the role %q, its bounds and its limits.", bounded(before.BindingRuleRole))
 	say(clientCertField, before.HasClientCertificate() && !c.HasClientCertificate(),
 		"the client certificate that was stored is gone, and the API server no longer knows the reviewer by it.")
+	say(reviewerAccountField, before.MakesReviewerTokens() && !c.MakesReviewerTokens(),
+		"the reviewer's token is no longer replaced, and the one that was stored of %s is gone.", before.ReviewerAccount)
 	say("issuer", strings.TrimSpace(before.Issuer) != "" && strings.TrimSpace(c.Issuer) == "",
 		"before, it was %s.%s", bounded(before.Issuer), c.issuerNow())
 	say("kubernetes_ca_cert", before.CACert != "" && c.CACert == "",
@@ -63,7 +65,7 @@ func (c *Entry) EmptiedFrom(before *Entry, emptied func(field string) bool) []st
 }
 
 // saidOfEach are the added settings of which EmptiedFrom says what their loss means.
-var saidOfEach = []string{clientCertField, clientKeyField, "binding_rule_audiences", "binding_rule_role", "require_audience", "tls_server_name"}
+var saidOfEach = []string{reviewerAccountField, clientCertField, clientKeyField, "binding_rule_audiences", "binding_rule_role", "require_audience", "tls_server_name"}
 
 // pairs is a map as the command line has it.
 func pairs(of map[string]string) string {
@@ -126,7 +128,7 @@ func (c *Entry) EmptyBooleansAs(before *Entry, fields []string) []string {
 // EmptiedReviewer tells whether the reviewer's token that was stored went by an empty value,
 // which is also how an operator says that each login is to review itself.
 func (c *Entry) EmptiedReviewer(before *Entry, emptied func(field string) bool) bool {
-	return before != nil && before.HasReviewer() && !c.HasReviewer() && emptied("token_reviewer_jwt")
+	return before != nil && before.HasReviewer() && !c.MakesReviewerTokens() && !c.HasReviewer() && emptied("token_reviewer_jwt")
 }
 
 // EmptyIsFalse says how an empty text for a boolean field was read.

@@ -18,6 +18,7 @@ func RefuseNumbers(data map[string]any) error {
 		zero string
 	}{
 		"request_timeout":        {maxRequestTimeout, "the default"},
+		reviewerTTLField:         {maxReviewerTTL, "the default"},
 		"token_review_cache_ttl": {maxReviewCacheTTL, "no cache"},
 	} {
 		if value, ok := numbers.Text(data, field); ok && !numbers.IsWholeSeconds(value) {

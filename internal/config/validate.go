@@ -62,7 +62,7 @@ func (c *Entry) validateAdded() error {
 			return errors.New("consul_namespace_prefix, consul_namespace_overrides: + and * are wildcards in the paths of policies, and templated policies may be built on them")
 		}
 	}
-	if err := errors.Join(c.Posture.Validate(), c.validateClientCertificate(), c.validateRequests(), c.validateRules(), c.validateVerification()); err != nil {
+	if err := errors.Join(c.Posture.Validate(), c.validateClientCertificate(), c.validateReviewerAccount(), c.validateRequests(), c.validateRules(), c.validateVerification()); err != nil {
 		return err
 	}
 	if !c.MapNamespaces && (c.ConsulNamespacePrefix != "" || len(c.ConsulNamespaceOverrides) > 0) {

@@ -51,6 +51,8 @@ const (
 	StepSupposed Step = "supposed account"
 	// StepRenewal is the renewal of a token.
 	StepRenewal Step = "renewal"
+	// StepReviewerToken is the making of the reviewer's next token.
+	StepReviewerToken Step = "reviewer token"
 	// StepFollowing is what verification=live does beside logins.
 	StepFollowing Step = "following"
 	// StepSeveralNames is a warning about a login that was allowed.

@@ -208,6 +208,31 @@ func (l *Log) NotFollowed(logger hclog.Logger, err error) {
 	})
 }
 
+// ReviewerReplaced logs that the mount made another token for the reviewer.
+func (l *Log) ReviewerReplaced(logger hclog.Logger, mount, account string, ends time.Time) {
+	logger.Info("the reviewer's token was replaced", "mount", mount, "service_account", account, "ends", ends.UTC().Format(time.RFC3339))
+}
+
+// ReviewerNotReplaced logs why there is no other token for the reviewer, and for how long the
+// one that there is goes on.
+func (l *Log) ReviewerNotReplaced(logger hclog.Logger, mount, account string, left time.Duration, err error) {
+	class, remedy := refusal.ClassConfiguration, ""
+	var r *refusal.Refusal
+	if errors.As(err, &r) {
+		class, remedy = r.Class, r.Remedy
+	}
+	fields := []any{
+		"mount", mount, "service_account", account, "step", string(refusal.StepReviewerToken), "class", class,
+		"reason", shorten(err.Error()), "remedy", remedy, "seconds_left", int64(left.Seconds()),
+	}
+	l.sometimes(troubleKind{step: refusal.StepReviewerToken, class: class}, "", func(suppressed int64) {
+		if suppressed > 0 {
+			fields = append(fields, "suppressed", suppressed)
+		}
+		logger.Warn("the reviewer's token could not be replaced", fields...)
+	})
+}
+
 func (l *Log) sometimes(kind troubleKind, tenant string, write func(suppressed int64)) {
 	t := l.trouble(kind, tenant)
 	written := false

@@ -43,6 +43,7 @@ var requestWords = map[string]string{
 	kube.OpSigningKeys:    "signing_keys",
 	kube.OpPod:            "pod",
 	kube.OpFollow:         "follow",
+	kube.OpTokenRequest:   "token_request",
 }
 
 // Metrics are the numbers of one mount, since its plugin process began to serve it.
