@@ -27,6 +27,25 @@ resource "vault_kubernetes_auth_backend_config" "prod" {
   disable_iss_validation = true
 }
 
+# The token above is only a first one: the mount makes the reviewer's tokens by itself from then on
+# (deploy/components/reviewer-token). What is in Terraform's state ends, and the next apply may
+# write it again: it is known, and changes nothing. disable_read keeps a plan empty, since reading
+# returns more fields than these.
+resource "vault_generic_endpoint" "reviewer" {
+  depends_on           = [vault_kubernetes_auth_backend_config.prod]
+  path                 = "auth/${vault_auth_backend.prod.path}/config"
+  ignore_absent_fields = true
+  disable_read         = true
+  disable_delete       = true # the configuration goes with its own resource
+  data_json = jsonencode({
+    kubernetes_host                = var.kubernetes_host
+    kubernetes_ca_cert             = var.kubernetes_ca_cert
+    token_reviewer_jwt             = var.token_reviewer_jwt
+    disable_local_ca_jwt           = true
+    token_reviewer_service_account = "vault-auth/reviewer"
+  })
+}
+
 resource "vault_kubernetes_auth_backend_role" "web" {
   backend                          = vault_auth_backend.prod.path
   role_name                        = "web"

@@ -59,6 +59,7 @@ var deployments = map[string]struct {
 }{
 	"base":                      {[]string{"login"}, account{namespace: "vault-auth", name: "reviewer"}, requestedToken},
 	"overlays/all":              {withReviewer, account{namespace: "vault-auth", name: "reviewer"}, requestedToken},
+	"overlays/renewed-token":    {withReviewer, account{namespace: "vault-auth", name: "reviewer"}, requestedToken},
 	"overlays/long-lived-token": {withReviewer, account{namespace: "vault-auth", name: "reviewer"}, secretsToken},
 	"overlays/vault-pod":        {withReviewer, account{namespace: "vault", name: "vault"}, requestedToken},
 	"overlays/self-review":      {[]string{"self-review"}, account{namespace: "shop", name: "app"}, nil},

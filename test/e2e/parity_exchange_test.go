@@ -181,6 +181,7 @@ var (
 		"verification": "review", "verification_accept": []any{}, "live_staleness": 0,
 		"jwks_url": "", "oidc_discovery_url": "", "jwks_ca_pem": "",
 		"binding_rule_audiences": []any{}, "binding_rule_role": "", "kubernetes_client_cert_set": false,
+		"token_reviewer_service_account": "", "token_reviewer_ttl": 0,
 		"max_token_lifetime": 0, "require_pod_bound_tokens": false, "refuse_legacy_tokens": false,
 	}
 	addedRoleFields = map[string]any{
