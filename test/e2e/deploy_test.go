@@ -44,10 +44,12 @@ var features = map[string]feature{
 	"rule on namespace labels":      {[]string{createTokenReviews, getNamespaces}, tryNamespaceRule},
 	"keys, then review":             {[]string{createTokenReviews, getClusterKeys}, tryKeysThenReview},
 	"keys":                          {[]string{getClusterKeys, getDiscovery}, tryKeys},
+	"live":                          {[]string{getClusterKeys, getDiscovery, "list pods", "watch pods", "list serviceaccounts", "watch serviceaccounts"}, tryLive},
 }
 
-// withReviewer are the features that a reviewer can serve.
-var withReviewer = slices.DeleteFunc(slices.Sorted(maps.Keys(features)), func(name string) bool { return name == "self-review" })
+// withReviewer are the features that a reviewer can serve, but for the one that lets it read
+// the specs of all pods.
+var withReviewer = slices.DeleteFunc(slices.Sorted(maps.Keys(features)), func(name string) bool { return name == "self-review" || name == "live" })
 
 // deployments are the folders under deploy/ that can be applied: what each is for,
 // and who has the permissions then.
@@ -62,6 +64,7 @@ var deployments = map[string]struct {
 	"overlays/renewed-token":    {withReviewer, account{namespace: "vault-auth", name: "reviewer"}, requestedToken},
 	"overlays/long-lived-token": {withReviewer, account{namespace: "vault-auth", name: "reviewer"}, secretsToken},
 	"overlays/vault-pod":        {withReviewer, account{namespace: "vault", name: "vault"}, requestedToken},
+	"overlays/live":             {[]string{"login", "keys, then review", "keys", "live"}, account{namespace: "vault-auth", name: "reviewer"}, requestedToken},
 	"overlays/self-review":      {[]string{"self-review"}, account{namespace: "shop", name: "app"}, nil},
 }
 
