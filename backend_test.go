@@ -29,7 +29,7 @@ func TestFactory(t *testing.T) {
 	if !slices.Equal(special.Unauthenticated, []string{"login", "v1/acl/login", "v1/acl/logout"}) {
 		t.Errorf("%q need no authentication, want the logins only", special.Unauthenticated)
 	}
-	if !slices.Equal(special.SealWrapStorage, []string{"config", "consul/config"}) {
+	if !slices.Equal(special.SealWrapStorage, []string{"config", "consul/config", "reviewer/token"}) {
 		t.Errorf("%q is seal-wrapped, want what holds credentials", special.SealWrapStorage)
 	}
 }

@@ -165,10 +165,14 @@ func patched(data *framework.FieldData) func(field string) bool {
 
 func (b *backend) configDelete(ctx context.Context, req *logical.Request, _ *framework.FieldData) (*logical.Response, error) {
 	return b.change(ctx, req.Storage, reviewerKeys, func(s logical.Storage) (*logical.Response, error) {
-		if err := s.Delete(ctx, config.Path); err != nil {
+		own, err := reviewertoken.Read(ctx, s)
+		if err != nil {
 			return nil, err
 		}
-		return nil, reviewertoken.Leave(ctx, s)
+		if err := s.Delete(ctx, config.Path); err != nil || own == nil {
+			return nil, err
+		}
+		return nil, reviewertoken.Leave(context.WithoutCancel(ctx), s)
 	})
 }
 
@@ -221,8 +225,8 @@ func (b *backend) configStore(
 	if err := s.Put(ctx, entry); err != nil {
 		return nil, err
 	}
-	if !c.MakesReviewerTokens() {
-		if err := reviewertoken.Leave(ctx, s); err != nil {
+	if own != nil && !c.MakesReviewerTokens() {
+		if err := reviewertoken.Leave(context.WithoutCancel(ctx), s); err != nil {
 			return nil, err
 		}
 	}

@@ -195,12 +195,16 @@ func (b *backend) withFirstReplaced(ctx context.Context, req *logical.Request, r
 		return response, err
 	}
 	want, err := wantedReviewer(ctx, req.Storage)
-	if err != nil || want.Account == "" || want.First == "" {
-		return response, err
+	if err == nil && (want.Account == "" || want.First == "") {
+		return response, nil
 	}
-	outcome, err := b.reviewer.Run(ctx, req.Storage, true)
-	if err != nil {
-		return response, err
+	var outcome reviewertoken.Outcome
+	if err == nil {
+		outcome, err = b.reviewer.Run(ctx, req.Storage, true)
+	}
+	if err != nil { // what was written is stored, and must not be answered as if it were not
+		b.Logger().Warn("the reviewer's first token was not replaced yet, which is tried again", "mount", req.MountPoint, "error", err)
+		return response, nil
 	}
 	b.tellReviewer(req.MountPoint, want.Account, outcome)
 	if outcome.Err == nil {

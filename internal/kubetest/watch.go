@@ -136,7 +136,7 @@ func (s *Server) Follow(ctx context.Context, resource Resource, after string, ti
 	s.mu.Lock()
 	cut := s.cut
 	s.mu.Unlock()
-	due := false
+	due, began := false, from
 	for {
 		events, now, news, silent, err := s.eventsAfter(resource, from)
 		if err != nil {
@@ -151,6 +151,9 @@ func (s *Server) Follow(ctx context.Context, resource Resource, after string, ti
 			from = max(from, now)
 			if due {
 				due = false
+				if from == began {
+					continue // kube-apiserver tells nobody of the version that they gave
+				}
 				if err := tell(bookmarkAt(from)); err != nil {
 					return err
 				}

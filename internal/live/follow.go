@@ -115,7 +115,7 @@ func (f *follower) watch(ctx context.Context) (proven bool, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	began := f.clock()
-	_, err = f.cluster.WatchUIDs(ctx, f.kind, f.version, f.while, func(e kube.Event) {
+	_, err = f.cluster.WatchUIDs(ctx, f.kind, justBefore(f.version), f.while, func(e kube.Event) {
 		switch {
 		case e.Bookmark && isBefore(e.Version, f.version):
 			return // of an API server that is behind the one that was asked before
@@ -134,6 +134,16 @@ func (f *follower) watch(ctx context.Context) (proven bool, err error) {
 		return true, nil
 	}
 	return false, err
+}
+
+// justBefore is the version before one. kube-apiserver sends no bookmark of the version that
+// a watch was asked to go on from, so where nothing happens none would come.
+func justBefore(version string) string {
+	n, err := strconv.ParseUint(version, 10, 64)
+	if err != nil || n < 2 {
+		return version
+	}
+	return strconv.FormatUint(n-1, 10)
 }
 
 // isBefore compares resourceVersions, which are numbers that grow. Those that are not, as
