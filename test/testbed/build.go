@@ -18,23 +18,47 @@ import (
 
 // build returns the cached build of t, making it first if there is none.
 func (t tool) build(ctx context.Context, progress io.Writer) (string, error) {
-	root, err := RepositoryRoot()
+	b, err := t.resolved(ctx, progress)
 	if err != nil {
 		return "", err
+	}
+	if err := os.MkdirAll(b.cache, 0o755); err != nil {
+		return "", err
+	}
+	return b.output, b.ensure(ctx, func() error { return goBuild(ctx, b.moduleDir, b.ldflags, b.temp(), t.pkg) })
+}
+
+// built returns the cached build of t, "" if there is none.
+func (t tool) built(ctx context.Context) (string, error) {
+	b, err := t.resolved(ctx, io.Discard)
+	if err != nil {
+		return "", err
+	}
+	if _, err := executable(b.output); err != nil {
+		return "", nil
+	}
+	b.noteUse()
+	return b.output, nil
+}
+
+// resolved is the build that t would have in this checkout.
+func (t tool) resolved(ctx context.Context, progress io.Writer) (toolBuild, error) {
+	root, err := RepositoryRoot()
+	if err != nil {
+		return toolBuild{}, err
 	}
 	cache, err := os.UserCacheDir()
 	if err != nil {
-		return "", fmt.Errorf("no place to keep a build of %s: %w", t.name, err)
+		return toolBuild{}, fmt.Errorf("no place to keep a build of %s: %w", t.name, err)
 	}
-	cache = filepath.Join(cache, "vault-plugin-auth-kubernetes")
-	if err := os.MkdirAll(cache, 0o755); err != nil {
-		return "", err
+	b := toolBuild{
+		tool: t, moduleDir: filepath.Join(root, "tools", t.module), progress: progress,
+		cache: filepath.Join(cache, "vault-plugin-auth-kubernetes"),
 	}
-	b := toolBuild{tool: t, moduleDir: filepath.Join(root, "tools", t.module), cache: cache, progress: progress}
 	if err := b.resolve(ctx); err != nil {
-		return "", fmt.Errorf("cannot build %s: %w", t.name, err)
+		return toolBuild{}, fmt.Errorf("cannot build %s: %w", t.name, err)
 	}
-	return b.output, b.ensure(ctx, func() error { return goBuild(ctx, b.moduleDir, b.ldflags, b.temp(), t.pkg) })
+	return b, nil
 }
 
 // toolBuild is one build of a tool: what goes in, and where it comes out.

@@ -23,11 +23,12 @@ type Consul struct {
 	LogPath         string
 	PID             int
 
-	dir    string
-	binary string
-	env    []string
-	guard  *guard
-	server *process // nil if none was started
+	dir     string
+	binary  string
+	env     []string
+	lasting bool // has its state on disk
+	guard   *guard
+	server  *process // nil if none was started
 }
 
 // StartConsul starts a Consul server on free loopback ports without TLS, with
@@ -35,7 +36,17 @@ type Consul struct {
 // development mode: alone in its data centre, and with its state in memory
 // only. [FindConsul] gives the binary. ctx bounds the start only. If the server
 // fails to start, the error ends with the last lines of its log.
-func StartConsul(ctx context.Context, binary, dir string) (_ *Consul, err error) {
+func StartConsul(ctx context.Context, binary, dir string) (*Consul, error) {
+	return startConsul(ctx, binary, dir, false)
+}
+
+// StartLastingConsul is StartConsul with the state on disk, as in production: what it
+// has acknowledged is there after a kill and a [Consul.Restart].
+func StartLastingConsul(ctx context.Context, binary, dir string) (*Consul, error) {
+	return startConsul(ctx, binary, dir, true)
+}
+
+func startConsul(ctx context.Context, binary, dir string, lasting bool) (_ *Consul, err error) {
 	dir, err = filepath.Abs(dir)
 	if err != nil {
 		return nil, err
@@ -49,6 +60,7 @@ func StartConsul(ctx context.Context, binary, dir string) (_ *Consul, err error)
 		dir:             dir,
 		binary:          binary,
 		env:             consulEnv(),
+		lasting:         lasting,
 	}
 	for try := 1; ; try++ {
 		err := c.start(ctx)
@@ -71,10 +83,19 @@ func (c *Consul) start(ctx context.Context) (err error) {
 	if err := c.writeConfig(); err != nil {
 		return err
 	}
+	return c.run(ctx)
+}
+
+// run starts the server on the ports of its configuration and waits until it answers.
+func (c *Consul) run(ctx context.Context) (err error) {
 	if c.guard, err = newGuard(filepath.Join(c.dir, "run")); err != nil {
 		return err
 	}
-	c.server, err = c.guard.start("consul", c.binary, c.LogPath, c.env, "agent", "-dev", "-config-file", c.configPath())
+	args := []string{"agent", "-dev", "-config-file", c.configPath()}
+	if c.lasting {
+		args[1] = "-server"
+	}
+	c.server, err = c.guard.start("consul", c.binary, c.LogPath, c.env, args...)
 	if err != nil {
 		return err
 	}
@@ -107,7 +128,7 @@ func (c *Consul) writeConfig() error {
 	}
 	c.Addr = fmt.Sprintf("http://127.0.0.1:%d", ports[0])
 	const off = -1
-	config, err := json.MarshalIndent(map[string]any{
+	settings := map[string]any{
 		"acl": map[string]any{
 			"enabled":        true,
 			"default_policy": "deny",
@@ -123,7 +144,13 @@ func (c *Consul) writeConfig() error {
 			"dns": off, "grpc": off, "grpc_tls": off, "https": off, "serf_wan": off,
 		},
 		"ui_config": map[string]any{"enabled": false},
-	}, "", "  ")
+	}
+	if c.lasting {
+		settings["bootstrap_expect"] = 1
+		settings["data_dir"] = filepath.Join(c.dir, "data")
+		settings["performance"] = map[string]any{"raft_multiplier": 1} // a leader in a second
+	}
+	config, err := json.MarshalIndent(settings, "", "  ")
 	if err != nil {
 		return err
 	}
@@ -139,6 +166,18 @@ func (c *Consul) Client() (*api.Client, error) {
 		Scheme:     "http",
 		HttpClient: http.DefaultClient,
 	})
+}
+
+// Restart starts a server again that was stopped or killed, at the same address. Only a
+// lasting one has its state still.
+func (c *Consul) Restart(ctx context.Context) error {
+	if err := c.Stop(); err != nil {
+		return err
+	}
+	if err := c.run(ctx); err != nil {
+		return errors.Join(err, c.Stop())
+	}
+	return nil
 }
 
 // Stop ends the server, at last by force, and leaves its files as they are.

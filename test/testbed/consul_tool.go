@@ -31,6 +31,16 @@ func FindConsul(ctx context.Context, progress io.Writer) (string, error) {
 	return consul.build(ctx, progress)
 }
 
+// BuiltConsul finds what [FindConsul] would, and returns "" where that would have to be
+// built first.
+func BuiltConsul(ctx context.Context) (string, error) {
+	path, err := lookupConsul(ctx)
+	if err != nil || path != "" {
+		return path, err
+	}
+	return consul.built(ctx)
+}
+
 // lookupConsul returns "" if the program has to be built.
 func lookupConsul(ctx context.Context) (string, error) {
 	if path, err := fromVariable("CONSUL_BINARY"); path != "" || err != nil {
