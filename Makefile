@@ -98,6 +98,7 @@ test-consul: testbed
 	$(TESTBED) tools
 	$(TESTBED) consul
 	TEST_CONSUL=1 $(GO) test -C test -race -count=1 -timeout 20m ./consul
+	$(GO) test -C test -race -count=1 -timeout 10m -run 'Consul' ./faults
 
 # Screenshots are left in build/web.
 test-web: testbed
