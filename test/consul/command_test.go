@@ -50,7 +50,7 @@ func TestConsulCommand(t *testing.T) {
 	if err := os.WriteFile(bearer, []byte(f.accounts["prod/web"].jwt), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	mount := f.bed.Vault.Addr + "/v1/" + m.path
+	mount := f.host.Addr + "/v1/" + m.path
 	must := func(address string, args ...string) string {
 		t.Helper()
 		out, ok := f.run(t, address, args...)
@@ -135,7 +135,7 @@ func TestConsulClient(t *testing.T) {
 	if err := own.Agent().ServiceDeregister("payments"); err != nil {
 		t.Error(err)
 	}
-	if _, err := with(f.bed.Vault.Addr + "/v1/" + m.path).ACL().Logout(nil); err != nil {
+	if _, err := with(f.host.Addr + "/v1/" + m.path).ACL().Logout(nil); err != nil {
 		t.Error(err)
 	}
 	if _, _, err := own.ACL().TokenReadSelf(nil); err == nil {

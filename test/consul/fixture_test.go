@@ -96,6 +96,7 @@ type account struct{ uid, jwt string }
 
 type fixture struct {
 	bed         *testbed.Bed
+	host        *testbed.Vault // that has the mounts, the bed's unless a test kills it
 	server      *testbed.Consul
 	binary      string // the consul command
 	version     string // of Consul, such as v1.14.11
@@ -108,7 +109,7 @@ type fixture struct {
 }
 
 func newFixture(ctx context.Context, bed *testbed.Bed, server *testbed.Consul, binary string) (*fixture, error) {
-	f := &fixture{bed: bed, server: server, binary: binary, cluster: bed.Cluster, accounts: map[string]account{}}
+	f := &fixture{bed: bed, host: bed.Vault, server: server, binary: binary, cluster: bed.Cluster, accounts: map[string]account{}}
 	out, err := exec.CommandContext(ctx, binary, "version").Output()
 	if err != nil {
 		return nil, err

@@ -135,7 +135,7 @@ func TestLeases(t *testing.T) {
 	})
 	t.Run("sealed and unsealed", func(t *testing.T) {
 		secret := f.lease(t, m, f.vault, "prod/web")
-		if err := f.bed.Vault.Restart(t.Context()); err != nil {
+		if err := f.host.Restart(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		f.wantAlive(t, secret, true, "after a restart")
@@ -322,7 +322,7 @@ func TestConsulSecretsStaySecret(t *testing.T) {
 	}
 	token := m.token(t, f.accounts["prod/web"].jwt)
 	secret := f.lease(t, m, f.vault, "prod/web")
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, f.bed.Vault.Addr+"/v1/"+m.path+"/v1/acl/logout", nil)
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, f.host.Addr+"/v1/"+m.path+"/v1/acl/logout", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -335,7 +335,7 @@ func TestConsulSecretsStaySecret(t *testing.T) {
 	if err := f.vault.Sys().DisableAuditWithContext(t.Context(), name); err != nil {
 		t.Error(err)
 	}
-	for _, file := range []string{audit, f.bed.Vault.LogPath} {
+	for _, file := range []string{audit, f.host.LogPath} {
 		text, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)

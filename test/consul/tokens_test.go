@@ -29,7 +29,7 @@ type mint struct {
 // consulAt is a client of what a mount is to Consul's clients.
 func (f *fixture) consulAt(t *testing.T, mount string) *consul.Client {
 	t.Helper()
-	client, err := consul.NewClient(&consul.Config{Address: f.bed.Vault.Addr + "/v1/" + mount, HttpClient: http.DefaultClient})
+	client, err := consul.NewClient(&consul.Config{Address: f.host.Addr + "/v1/" + mount, HttpClient: http.DefaultClient})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,7 +79,7 @@ func (m *mint) token(t *testing.T, jwt string) *consul.ACLToken {
 // warnings are the last lines of Vault's log about logins that need an operator.
 func (f *fixture) warnings(t *testing.T) []string {
 	t.Helper()
-	text, err := os.ReadFile(f.bed.Vault.LogPath)
+	text, err := os.ReadFile(f.host.LogPath)
 	if err != nil {
 		t.Fatal(err)
 	}
