@@ -26,6 +26,38 @@ log_in() {
 	as "$token" vault kv get -mount="$id" app
 }
 
+# show_consul has the same service account get into Consul, if the bed has one. A Consul
+# of the shell's own is left alone.
+show_consul() {
+	[[ -n ${TESTBED_DIR:-} ]] || return 0
+	if [[ -z ${CONSUL_HTTP_ADDR:-} ]]; then
+		heading "With a Consul this shows its tokens too: make demo CONSUL=1 builds one once, in 4 to 6 minutes"
+		return
+	fi
+	create_consul_tokens
+
+	heading "A pod's way into Consul: its own command, with Vault in place of Consul"
+	local way=(-http-addr="$VAULT_ADDR/v1/auth/$mount")
+	run consul login "${way[@]}" -method=kubernetes -bearer-token-file=app.jwt -token-sink-file=app.consul -meta pod=app-1
+	run consul acl token read -self -token-file=app.consul
+	run consul services register -name=app -token-file=app.consul
+	must_fail consul services register -name=other -token-file=app.consul
+	run consul services deregister -id=app -token-file=app.consul
+	run consul logout "${way[@]}" -token-file=app.consul
+	must_fail consul acl token read -self -token-file=app.consul
+
+	heading "The same with a lease, as Vault Agent asks for it"
+	run vault write "auth/$mount/consul/token/kubernetes" jwt=@app.jwt
+}
+
+# must_fail CMD… ends the demo if the command is allowed.
+must_fail() {
+	if run "$@" 2>&1; then
+		echo "This should have been refused." >&2
+		exit 1
+	fi
+}
+
 # name_place says whose cluster and Vault this will write to.
 name_place() {
 	[[ -z ${TESTBED_DIR:-} ]] || return 0
@@ -70,6 +102,7 @@ show_page() {
 name_place
 set_up
 log_in
+show_consul
 show_page
 be_refused
 heading "Done; what this created is now removed"

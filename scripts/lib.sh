@@ -187,6 +187,19 @@ create_rules() {
 		selector="serviceaccount.namespace == \"$id\" and serviceaccount.name == \"runner\"" bind_type=policy bind_name=ci
 }
 
+# create_consul_tokens has the mount make tokens in the bed's Consul. The token that
+# administers it goes into a file, and out of the environment: the consul command would
+# send it with a login.
+create_consul_tokens() {
+	heading "A Consul, and a rule for who gets what of its tokens"
+	printf '%s' "$CONSUL_HTTP_TOKEN" >own.consul
+	unset CONSUL_HTTP_TOKEN
+	run vault write "auth/$mount/consul/config" address="$CONSUL_HTTP_ADDR" token=@own.consul
+	run vault write "auth/$mount/binding-rule/services" description="each service account is the service of its name" \
+		selector="serviceaccount.namespace == \"$id\"" bind_type=consul-service bind_name='${serviceaccount.name}'
+	run vault auth tune -passthrough-request-headers=X-Consul-Token "$mount/"
+}
+
 # print_page says where the web page is, if there is one.
 print_page() {
 	[[ -n ${WEB_URL:-} ]] || return 0

@@ -14,7 +14,6 @@ package consul
 import (
 	"context"
 	"os"
-	"path/filepath"
 	"testing"
 
 	"vault-plugin-auth-kubernetes/test/testbed"
@@ -33,7 +32,7 @@ func TestMain(m *testing.M) {
 		if err != nil {
 			return nil, err
 		}
-		server, err := testbed.StartConsul(ctx, binary, filepath.Join(bed.Dir, "consul"))
+		server, err := bed.StartConsul(ctx, binary)
 		if err != nil {
 			return nil, err
 		}

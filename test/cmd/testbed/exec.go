@@ -20,7 +20,7 @@ const insistence = time.Second
 // can be interactive; it then sees an interrupt from the keyboard twice.
 func runIn(env []string, signals <-chan os.Signal, command []string) (status int, err error) {
 	cmd := exec.Command(command[0], command[1:]...)
-	cmd.Env = append(withoutVault(os.Environ()), env...)
+	cmd.Env = append(withoutOthers(os.Environ()), env...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	if err := cmd.Start(); err != nil {
 		return 127, err
@@ -45,11 +45,13 @@ func runIn(env []string, signals <-chan os.Signal, command []string) (status int
 	}
 }
 
-// withoutVault leaves out what a shell has for another Vault, such as VAULT_NAMESPACE,
-// VAULT_FORMAT or VAULT_CACERT: the bed's has none of it, and commands would fail or print
-// what no script expects.
-func withoutVault(env []string) []string {
-	return slices.DeleteFunc(env, func(kv string) bool { return strings.HasPrefix(kv, "VAULT_") })
+// withoutOthers leaves out what a shell has for another Vault or Consul, such as
+// VAULT_NAMESPACE, VAULT_FORMAT or CONSUL_CACERT: the bed's have none of it, and commands
+// would fail, print what no script expects, or write to servers that are not the bed's.
+func withoutOthers(env []string) []string {
+	return slices.DeleteFunc(env, func(kv string) bool {
+		return strings.HasPrefix(kv, "VAULT_") || strings.HasPrefix(kv, "CONSUL_")
+	})
 }
 
 func exitStatus(err error) (int, error) {

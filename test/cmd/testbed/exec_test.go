@@ -19,10 +19,12 @@ func TestStatus(t *testing.T) {
 		{"dies of a signal", []string{"sh", "-c", "kill -TERM $$"}, 143, false},
 		{"sees the environment", []string{"sh", "-c", `exit "$STATUS"`}, 9, false},
 		{"sees nothing of another Vault", []string{"sh", "-c", `exit "${VAULT_NAMESPACE:-4}"`}, 4, false},
+		{"sees nothing of another Consul", []string{"sh", "-c", `exit "${CONSUL_HTTP_ADDR:-3}"`}, 3, false},
 		{"does not exist", []string{"/no/such/command"}, 127, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Setenv("VAULT_NAMESPACE", "5")
+			t.Setenv("CONSUL_HTTP_ADDR", "5")
 			status, err := runIn([]string{"STATUS=9"}, nil, tt.command)
 			if status != tt.want || (err != nil) != tt.wantErr {
 				t.Errorf("got %d, %v; want %d", status, err, tt.want)

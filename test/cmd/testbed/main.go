@@ -9,7 +9,8 @@
 //	testbed web                   serve the web page for the Vault at VAULT_ADDR
 //
 // With -web, run and dev serve the page for the bed's Vault, and the command finds
-// its address in WEB_URL.
+// its address in WEB_URL. With -consul=build they start a Consul too, with -consul=built
+// if there is one, and the command finds it in CONSUL_HTTP_ADDR and CONSUL_HTTP_TOKEN.
 //
 // Progress goes to standard error. run stops everything when the command ends,
 // or when it is interrupted itself, and exits with the command's status.
@@ -32,8 +33,8 @@ import (
 const usage = `usage: testbed tools
        testbed consul
        testbed clients
-       testbed run [-keep] [-log-level LEVEL] [-web] [--] CMD [ARG...]
-       testbed dev [-keep] [-log-level LEVEL] [-web]
+       testbed run [-keep] [-log-level LEVEL] [-web] [-consul built|build] [--] CMD [ARG...]
+       testbed dev [-keep] [-log-level LEVEL] [-web] [-consul built|build]
        testbed web [-listen ADDRESS]
 `
 
@@ -119,6 +120,7 @@ func runCommand(signals <-chan os.Signal, name string, args []string) (status in
 	flags.BoolVar(&opts.KeepState, "keep", false, "leave the state directory with the logs behind")
 	flags.StringVar(&opts.Vault.LogLevel, "log-level", "debug", "Vault's log level")
 	web := flags.Bool("web", false, "serve the web page")
+	consul := flags.String("consul", "", "start a Consul too: one that is built already, or build it")
 	if err := flags.Parse(args); err != nil {
 		return 2, nil // the flag package has said what is wrong
 	}
@@ -133,12 +135,21 @@ func runCommand(signals <-chan os.Signal, name string, args []string) (status in
 	if len(command) == 0 {
 		return 2, errUsage
 	}
+	consulBinary, err := findConsul(signals, *consul) // before servers wait for its build
+	if err != nil {
+		return 1, err
+	}
 	bed, err := start(signals, opts)
 	if err != nil {
 		return 1, err
 	}
 	defer func() { err = errors.Join(err, bed.Stop()) }()
-	env := bed.Env()
+	ofConsul, stopConsul, err := startConsul(signals, bed, consulBinary)
+	if err != nil {
+		return 1, err
+	}
+	defer func() { err = errors.Join(err, stopConsul()) }()
+	env := append(bed.Env(), ofConsul...)
 	if *web {
 		page, pageErr := startPage(webpage.Options{VaultAddr: bed.Vault.Addr})
 		if pageErr != nil {
