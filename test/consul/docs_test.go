@@ -1,7 +1,6 @@
 package consul
 
 import (
-	"context"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -39,32 +38,27 @@ func TestConsulDocs(t *testing.T) {
 			commands = append(commands, line[1])
 		}
 	}
-	if len(commands) < 10 {
+	if len(commands) < 14 {
 		t.Fatalf("the page has the commands %q", commands)
 	}
 	dir, jwt := t.TempDir(), f.shopToken(t)
 	if err := os.WriteFile(filepath.Join(dir, "jwt"), []byte(jwt), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	f.mountAsInTheDocs(t)
-	bin := t.TempDir()
-	if err := os.Symlink(f.binary, filepath.Join(bin, "consul")); err != nil {
+	if err := os.Symlink(filepath.Join(root, "deploy"), filepath.Join(dir, "deploy")); err != nil {
 		t.Fatal(err)
 	}
+	f.mountAsInTheDocs(t)
 	// Who reads the path without a pod's token has a Vault token of the mount.
 	script := strings.Join(commands, "\n")
 	script = strings.ReplaceAll(script, "vault read auth/kubernetes/consul/token/kubernetes", `VAULT_TOKEN="$(vault write -field=token auth/kubernetes/login role=pods jwt=@jwt)" vault read auth/kubernetes/consul/token/kubernetes`)
 	shell := exec.CommandContext(t.Context(), "bash", "-euxo", "pipefail", "-c", script)
 	shell.Dir = dir
-	shell.Env = append(f.bed.Env(), "CONSUL_HTTP_ADDR="+f.server.Addr, "CONSUL_HTTP_TOKEN="+f.server.ManagementToken)
-	for i, variable := range shell.Env {
-		if path, ok := strings.CutPrefix(variable, "PATH="); ok {
-			shell.Env[i] = "PATH=" + bin + ":" + path
-		}
-	}
+	shell.Env = append(f.bed.Env(), f.server.Env()...)
 	if out, err := shell.CombinedOutput(); err != nil {
-		t.Errorf("%v\n%s", err, out)
+		t.Fatalf("%v\n%s", err, out)
 	}
+	f.podsGetTokens(t)
 }
 
 // shopToken makes the service account of the page, and a token for it.
@@ -78,14 +72,17 @@ func (f *fixture) shopToken(t *testing.T) string {
 	if _, err := kube.CoreV1().Namespaces().Create(t.Context(), namespace, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	a, err := newAccount(context.WithoutCancel(t.Context()), kube, "shop/web", nil)
+	if _, err := newAccount(t.Context(), kube, "shop/web", nil); err != nil {
+		t.Fatal(err)
+	}
+	jwt, err := newToken(t.Context(), kube, "shop/web", []string{"vault"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return a.jwt
+	return jwt
 }
 
-// mountAsInTheDocs enables the mount that the page has, with a role for pods.
+// mountAsInTheDocs enables the mount that the page has.
 func (f *fixture) mountAsInTheDocs(t *testing.T) {
 	t.Helper()
 	if err := f.vault.Sys().EnableAuthWithOptionsWithContext(t.Context(), "kubernetes", &vault.EnableAuthOptions{Type: testbed.PluginName}); err != nil {
@@ -94,10 +91,6 @@ func (f *fixture) mountAsInTheDocs(t *testing.T) {
 	m := pluginMount{client: f.vault, path: "auth/kubernetes", rules: new(int)}
 	m.must(t, "config", map[string]any{
 		"kubernetes_host": f.cluster.Host, "kubernetes_ca_cert": f.cluster.CAPEM, "token_reviewer_jwt": f.reviewerJWT, "disable_local_ca_jwt": true,
+		"binding_rule_audiences": "vault",
 	})
-	const policy = "consul-as-in-the-docs"
-	if err := f.vault.Sys().PutPolicyWithContext(t.Context(), policy, `path "auth/kubernetes/consul/token/kubernetes" { capabilities = ["read"] }`); err != nil {
-		t.Fatal(err)
-	}
-	m.must(t, "role/pods", map[string]any{"bound_service_account_names": "*", "bound_service_account_namespaces": "shop", "token_policies": policy})
 }
