@@ -61,14 +61,14 @@ func kindsOf(t *testing.T, m *mount) []forgery {
 	pretender.ID = m.api.ECDSAKey().ID
 	ofSecret := m.boundToken(m.api.BoundToSecret("gone"))
 	legacy := m.api.LegacyToken("apps", "web", "gone too", kubetest.Audience("vault"))
-	as := func(claims map[string]any, name string, value any) { claims[name] = value; claims["jti"] = rand.Int() } //nolint:gosec // makes no two alike
+	as := func(claims map[string]any, name string, value any) { claims[name] = value; claims["jti"] = rand.Int() }
 	return []forgery{
 		{"a stranger's, by the name of a known key", made(kubetest.SignedWith(pretender)), 1, true},
 		{"a stranger's", made(kubetest.SignedWith(stranger)), 100, false},
 		{"a stranger's without a name", made(kubetest.SignedWith(kubetest.Key{Algorithm: stranger.Algorithm, Private: stranger.Private})), 100, false},
 		{"the public key as a shared secret", made(kubetest.SignedWith(kubetest.SharedSecret(m.api.ECDSAKey().PublicPEM()))), 1, true},
 		{"unsigned", func() string {
-			return kubetest.Forge(map[string]any{"alg": "none"}, map[string]any{"iss": m.api.Issuer, "jti": rand.Int()}, nil) //nolint:gosec // makes no two alike
+			return kubetest.Forge(map[string]any{"alg": "none"}, map[string]any{"iss": m.api.Issuer, "jti": rand.Int()}, nil)
 		}, 5, true},
 		{"another account's claims", func() string {
 			return tampered(t, m.boundToken(), func(c map[string]any) { as(c, "sub", "system:serviceaccount:kube-system:admin") })

@@ -95,9 +95,9 @@ func TestLiveIsTheTwinOfTheAPIServer(t *testing.T) {
 	first, _ := c.newPodToken(t, c.newAccount(t, "", "app", nil))
 	m.awaitLive(t, first)
 	by := map[string]int{}
-	for n := range uint64(*liveHistories) { //nolint:gosec // a few
+	for n := range uint64(*liveHistories) {
 		l := &life{t: t, c: c, m: m, account: c.newAccount(t, "", "app", nil), by: by,
-			random: mathrand.New(mathrand.NewPCG(*liveFirst+n, 17))} //nolint:gosec // what happens
+			random: mathrand.New(mathrand.NewPCG(*liveFirst+n, 17))}
 		if err := l.play(); err != nil {
 			t.Fatalf("history %d: %v\n%q", *liveFirst+n, err, l.said)
 		}
