@@ -197,7 +197,11 @@ func TestEcho(t *testing.T) {
 	for i, shape := range slices.Sorted(maps.Keys(kubetest.Shapes)) {
 		t.Run(shape, func(t *testing.T) {
 			t.Parallel()
-			e := newEchoMount(t, nil)
+			var reviewed fields
+			if i%3 != 0 { // a login that waits for the cluster's keys waits for a second
+				reviewed = fields{"verification": nil}
+			}
+			e := newEchoMount(t, reviewed)
 			e.lease()
 			for j, code := range echoCodes {
 				encoding := echoEncodings[(i*len(echoCodes)+j)%len(echoEncodings)]

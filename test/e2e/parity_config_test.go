@@ -328,6 +328,9 @@ func configMethodRows() []parityRow {
 			write("config", config(map[string]any{"issuer": "a", "cluster_name": "", "require_audience": false})).
 				differing("emptied", warning("cluster_name was named with an empty value: …")),
 			read("config")),
+		row("a reviewer that is renewed needs a first token",
+			write("config", config(map[string]any{"token_reviewer_service_account": "vault-auth/reviewer", "token_reviewer_jwt": nil})).
+				differing("reviewer-renewed", refused(http.StatusBadRequest, "token_reviewer_service_account needs a first token …"))),
 		row("a refused patch changes nothing",
 			write("config", config(nil)),
 			patch("config", map[string]any{"kubernetes_host": "", "issuer": "b"}).

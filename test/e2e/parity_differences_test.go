@@ -57,6 +57,7 @@ var deliberateDifferences = map[string]string{
 	renewalCheck:                "a token is not renewed once its service account is gone",
 	renewalOrphan:               "the answer to a renewal has orphan=false, since Vault does not tell an external plugin; the token is one still",
 	quotaCase:                   "a role's quota counts logins that name the role in another letter case",
+	"reviewer-renewed":          "the mount can make the reviewer's tokens by itself",
 	"issuers":                   "issuer may name several",
 	"use-binding-rules":         "a role can stand for the binding rules",
 	"alias-metadata":            "a role has alias_metadata, as in later versions of Vault",

@@ -60,7 +60,7 @@ func valueRows(field string, values ...any) []parityRow {
 // them as they were meant, with the form that the answer shows, by field.
 var mistakenValues = func() map[string]map[string]string {
 	names := map[string]string{"A": "a", "a b": "a,b", "[a,b]": "a,b"}
-	cidrs := map[string]string{"10.1.2.3/8": "10.0.0.0/8", "10.0.0.0/40": "addresses and networks…"}
+	cidrs := map[string]string{"10.1.2.3/8": "10.0.0.0/8", "10.0.0.0/40": "addresses and networks with commas between them, such as 10.0.0.0/8,192.0.2.1"}
 	return map[string]map[string]string{
 		"bound_service_account_names": names, "bound_service_account_namespaces": names, "token_bound_cidrs": cidrs, "bound_cidrs": cidrs,
 		"audience": {"a,b": "audience= bound_audiences=a,b"},
