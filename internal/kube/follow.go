@@ -99,6 +99,21 @@ func (c *Client) ListUIDs(ctx context.Context, kind Kind, each func(Event)) (ver
 	}
 }
 
+// NewestVersion is that of when it was called, of all that the API server stores: that of
+// a list of objects of a kind which is not older.
+func (c *Client) NewestVersion(ctx context.Context, kind Kind) (version string, seen Observation, err error) {
+	ctx = context.WithValue(ctx, observationKey{}, &seen)
+	var page *metav1.PartialObjectMetadataList
+	err = c.do(ctx, OpFollow, "", func(ctx context.Context) (err error) {
+		page, err = c.page(ctx, kind, "", 1)
+		return err
+	})
+	if err != nil {
+		return "", seen, err
+	}
+	return page.ResourceVersion, seen, nil
+}
+
 func (c *Client) page(ctx context.Context, kind Kind, next string, limit int) (*metav1.PartialObjectMetadataList, error) {
 	request := c.metadata.Get().AbsPath("/api/v1", string(kind)).SetHeader("Accept", acceptList).Param("limit", strconv.Itoa(limit)).MaxRetries(0)
 	if next != "" {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -136,7 +137,7 @@ func (s *Server) Follow(ctx context.Context, resource Resource, after string, ti
 	s.mu.Lock()
 	cut := s.cut
 	s.mu.Unlock()
-	due, began := false, from
+	due, told := false, from
 	for {
 		events, now, news, silent, err := s.eventsAfter(resource, from)
 		if err != nil {
@@ -147,12 +148,13 @@ func (s *Server) Follow(ctx context.Context, resource Resource, after string, ti
 				if err := tell(e); err != nil {
 					return err
 				}
+				told = versionOf(e)
 			}
 			from = max(from, now)
 			if due {
 				due = false
-				if from == began {
-					continue // kube-apiserver tells nobody of the version that they gave
+				if from == told {
+					continue // kube-apiserver tells nobody of the version that they gave, or have been told
 				}
 				if err := tell(bookmarkAt(from)); err != nil {
 					return err
@@ -174,6 +176,15 @@ func (s *Server) Follow(ctx context.Context, resource Resource, after string, ti
 }
 
 var errCut = errors.New("the watch was cut")
+
+func versionOf(e watch.Event) uint64 {
+	object, err := meta.Accessor(e.Object)
+	if err != nil {
+		panic(err) // a mistake of this package
+	}
+	version, _ := strconv.ParseUint(object.GetResourceVersion(), 10, 64)
+	return version
+}
 
 func bookmarkAt(version uint64) watch.Event {
 	object := &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{ResourceVersion: strconv.FormatUint(version, 10)}}

@@ -77,6 +77,9 @@ func (f *follower) step(ctx context.Context) error {
 		f.version = ""
 		return nil
 	}
+	if err == nil && !proven {
+		proven, err = f.isNewest(ctx)
+	}
 	if at, ok := f.store.asOf(); !proven && (!ok || !at.Within(2*f.staleness, now)) && now.Running-f.listed.Running >= listEvery {
 		f.version = "" // a watch that proves nothing is of no use
 	}
@@ -134,6 +137,19 @@ func (f *follower) watch(ctx context.Context) (proven bool, err error) {
 		return true, nil
 	}
 	return false, err
+}
+
+// isNewest asks whether anything was stored since what is known. kube-apiserver sends no
+// bookmark either where the last thing that happened to anything is what it just told, and
+// this makes it look, so that the next watch has one if there is something.
+func (f *follower) isNewest(ctx context.Context) (bool, error) {
+	began := f.clock()
+	newest, seen, err := f.cluster.NewestVersion(ctx, f.kind)
+	if err != nil || newest != f.version {
+		return false, err
+	}
+	f.store.prove(began, isNear(seen))
+	return true, nil
 }
 
 // justBefore is the version before one. kube-apiserver sends no bookmark of the version that

@@ -37,6 +37,8 @@ const minWatch = 3 * time.Second
 type Cluster interface {
 	// ListUIDs tells of all objects of a kind as they are no earlier than it was called.
 	ListUIDs(ctx context.Context, kind kube.Kind, each func(kube.Event)) (version string, seen kube.Observation, err error)
+	// NewestVersion is that of when it was called, of all that the cluster stores.
+	NewestVersion(ctx context.Context, kind kube.Kind) (version string, seen kube.Observation, err error)
 	// WatchUIDs tells of what happens after a version.
 	WatchUIDs(ctx context.Context, kind kube.Kind, after string, while time.Duration, each func(kube.Event)) (kube.Observation, error)
 	// Keys reads the keys, and the issuer that tokens must have.

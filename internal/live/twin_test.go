@@ -101,6 +101,17 @@ func (w *wire) ListUIDs(_ context.Context, kind kube.Kind, each func(kube.Event)
 	return list.ResourceVersion, seen, nil
 }
 
+func (w *wire) NewestVersion(_ context.Context, kind kube.Kind) (string, kube.Observation, error) {
+	w.delay()
+	seen, err := w.ask(true)
+	if err != nil {
+		return "", seen, err
+	}
+	list := w.server.List(resourceOf(kind))
+	w.delay()
+	return list.ResourceVersion, seen, nil
+}
+
 func (w *wire) WatchUIDs(ctx context.Context, kind kube.Kind, after string, while time.Duration, each func(kube.Event)) (kube.Observation, error) {
 	w.delay()
 	seen, err := w.ask(true)
