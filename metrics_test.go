@@ -203,6 +203,19 @@ func TestMetricsOfTheCacheAndRules(t *testing.T) {
 // With one turn, one request is under way and the other waits.
 func TestMetricsOfRequestsUnderWay(t *testing.T) {
 	m := newDemo(t, fields{"max_concurrent_reviews": 1}, nil)
+	m.whileOneWaits(func() bool {
+		got := m.values()
+		return got["api_requests_in_flight"] == 1 && got["api_requests_waiting"] == 1
+	})
+	if got := m.values(); got["api_requests_in_flight"] != 0 || got["api_requests_waiting"] != 0 {
+		t.Errorf("afterwards the metrics are %v", got)
+	}
+}
+
+// whileOneWaits has two logins ask an API server that hangs, of a mount with one turn, until
+// that is seen.
+func (m *mount) whileOneWaits(seen func() bool) {
+	m.t.Helper()
 	ended := make(chan struct{})
 	m.api.Fail(func(_ http.ResponseWriter, r *http.Request) {
 		select {
@@ -214,21 +227,14 @@ func TestMetricsOfRequestsUnderWay(t *testing.T) {
 	for range 2 {
 		logins.Go(func() { m.login("demo", m.token()) })
 	}
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
-		got := m.values()
-		if got["api_requests_in_flight"] == 1 && got["api_requests_waiting"] == 1 {
-			break
-		}
+	for deadline := time.Now().Add(10 * time.Second); !seen(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Errorf("the metrics are %v", got)
+			m.t.Errorf("nobody waits; the metrics are %v", m.values())
 			break
 		}
 	}
 	close(ended)
 	logins.Wait()
-	if got := m.values(); got["api_requests_in_flight"] != 0 || got["api_requests_waiting"] != 0 {
-		t.Errorf("afterwards the metrics are %v", got)
-	}
 }
 
 // series are all there are, by name and labels.

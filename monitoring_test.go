@@ -8,9 +8,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
-	"time"
 
 	"github.com/hashicorp/vault/sdk/logical"
 	dto "github.com/prometheus/client_model/go"
@@ -162,25 +160,7 @@ func wantWords(t *testing.T, expression string) {
 func (m *mount) wantQueue(expression string) {
 	m.t.Helper()
 	m.do(logical.PatchOperation, "config", fields{"max_concurrent_reviews": 1})
-	ended := make(chan struct{})
-	m.api.Fail(func(_ http.ResponseWriter, r *http.Request) {
-		select {
-		case <-ended:
-		case <-r.Context().Done():
-		}
-	})
-	var logins sync.WaitGroup
-	for range 2 {
-		logins.Go(func() { m.login("demo", m.token()) })
-	}
-	for deadline := time.Now().Add(10 * time.Second); m.amount(expression) == 0; time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			m.t.Error("nobody waits")
-			break
-		}
-	}
-	close(ended)
-	logins.Wait()
+	m.whileOneWaits(func() bool { return m.amount(expression) != 0 })
 }
 
 // The dashboard asks for metrics that there are, and docs/metrics.md says what to do about
