@@ -49,7 +49,6 @@ const (
 	OpReview         = "create TokenReview"
 	OpNamespace      = "get Namespace"
 	OpServiceAccount = "get ServiceAccount"
-	OpPod            = "get Pod"
 	OpSigningKeys    = "get /openid/v1/jwks"
 	OpTokenRequest   = "create TokenRequest" //nolint:gosec // what is asked for, and no credential
 )

@@ -206,25 +206,6 @@ func tooOld(err error) error {
 	return err
 }
 
-// Pod reads the metadata of a pod. loginToken is the credential where the client has no
-// reviewer's. The errors are of type *Error.
-func (c *Client) Pod(ctx context.Context, loginToken, namespace, name string) (Event, error) {
-	var pod Event
-	err := c.do(ctx, OpPod, loginToken, func(ctx context.Context) error {
-		object, err := c.metadata.Get().AbsPath("/api/v1/namespaces", namespace, "pods", name).SetHeader("Accept", acceptOne).MaxRetries(0).Do(ctx).Get()
-		if err != nil {
-			return err
-		}
-		found, ok := object.(*metav1.PartialObjectMetadata)
-		if !ok || found.Namespace != namespace || found.Name != name {
-			return errOtherObject
-		}
-		pod = eventOf(found)
-		return nil
-	})
-	return pod, err
-}
-
 type bodyLimitKey struct{}
 
 // bodyLimit is how long an answer may be.

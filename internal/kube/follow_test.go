@@ -123,16 +123,3 @@ func TestWatchEndsWithItsContext(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 }
-
-func TestPod(t *testing.T) {
-	s := kubetest.Start(t)
-	uid := s.AddPod("apps", "web-1", "node-1")
-	pod, err := newClient(t, s).Pod(t.Context(), "", "apps", "web-1")
-	if err != nil || pod.UID != uid || pod.Deleting {
-		t.Errorf("%+v, %v", pod, err)
-	}
-	var failed *kube.Error
-	if _, err := newClient(t, s).Pod(t.Context(), "", "apps", "web-2"); !errors.As(err, &failed) || failed.Failure != kube.NotFound {
-		t.Errorf("error %v", err)
-	}
-}
