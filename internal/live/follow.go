@@ -56,7 +56,9 @@ func (f *follower) run(ctx context.Context) {
 			pause = shortPause
 			continue
 		}
-		f.failed(err)
+		if at, ok := f.store.asOf(); !errors.Is(err, errUnproven) || !ok || !at.Within(f.staleness, f.clock()) {
+			f.failed(err) // a watch that proved nothing is nothing to tell while what is known is young
+		}
 		var failed *kube.Error
 		if errors.As(err, &failed) && (failed.Failure == kube.Forbidden || failed.Failure == kube.Unauthorized) {
 			pause = longPause

@@ -15,8 +15,9 @@ import (
 // staleness is the default of live_staleness.
 const staleness = 10 * time.Second
 
-// newPodToken is a token bound to a new pod, as verification=live judges it.
-func (c *cluster) newPodToken(t testing.TB) string {
+// newPodToken is a token bound to a new pod, as verification=live judges it, and the name of
+// the pod.
+func (c *cluster) newPodToken(t testing.TB) (jwt, name string) {
 	t.Helper()
 	pod, err := c.client.CoreV1().Pods(c.namespace).Create(t.Context(), &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{GenerateName: "app-"},
@@ -34,7 +35,7 @@ func (c *cluster) newPodToken(t testing.TB) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return request.Status.Token
+	return request.Status.Token, pod.Name
 }
 
 // letFollow gives the reviewer what verification=live needs.
@@ -78,7 +79,7 @@ func TestLiveOutage(t *testing.T) {
 	kube.letFollow(t)
 	api, m := newProxy(t, kube.Host), newMount(t)
 	m.configure(t, api.url, kube.CAPEM, fields{"verification": "live"})
-	jwt := kube.newPodToken(t)
+	jwt, _ := kube.newPodToken(t)
 	followed := func() bool { return m.login(t, jwt).verifiedBy() == "live" }
 	await(t, "the cluster to be followed", followed)
 
@@ -111,10 +112,17 @@ func TestLiveOutage(t *testing.T) {
 		t.Logf("logins went on for %v and were back after %v, by live after %v", lasted, back, time.Since(returned))
 	}
 
-	// A watch that says nothing is no proof, however long it stays open.
+	// A watch that says nothing is no proof, however long it stays open: what happens while
+	// it is silent is known in time, be it by another watch or by a review.
+	doomed, name := kube.newPodToken(t)
+	await(t, "the new pod to be known", func() bool { return m.login(t, doomed).verifiedBy() == "live" })
 	api.silence(t)
 	silent := time.Now()
-	await(t, "logins to be reviewed", func() bool { return m.login(t, jwt).verifiedBy() != "live" })
+	now := int64(0)
+	if err := kube.client.CoreV1().Pods(kube.namespace).Delete(t.Context(), name, metav1.DeleteOptions{GracePeriodSeconds: &now}); err != nil {
+		t.Fatal(err)
+	}
+	await(t, "the deletion to be known", func() bool { return m.login(t, doomed).verifiedBy() != "live" })
 	if lasted := time.Since(silent); lasted > allowed(t, staleness+2*time.Second) {
 		t.Errorf("a silent watch counted for %v", lasted)
 	}
