@@ -47,6 +47,9 @@ func (c *Client) ask(ctx context.Context, op, loginToken string, request func(co
 	if err == nil || ctx.Err() != nil || !c.worthAnother(ctx, first, err) {
 		return err
 	}
+	if sentAway(err) {
+		ctx = withOwnConnection(ctx)
+	}
 	_, again := c.once(ctx, op, request, &took)
 	if errors.Is(again, ErrNotAsked) || classed(again, Busy) {
 		return err // what was answered says more
@@ -166,6 +169,9 @@ func (c *Client) learn(a *attempt, err error) {
 		}
 		c.circuit.Failed(a.asked, now, worn, kept())
 	case Connection, DNS, TLS:
+		if sentAway(err) && !wantsOwnConnection(a.ctx) {
+			return // it is there, and ended the connection because of another request
+		}
 		worn := false
 		// A stream that was reset came over a connection that is alive.
 		if stream := new(http2.StreamError); !errors.As(err, stream) {

@@ -156,7 +156,7 @@ func New(o Options) (*Client, error) {
 	if err != nil {
 		return nil, &Error{Op: "set up the client", Failure: Setup, Err: err}
 	}
-	httpClient := newHTTPClient(&liner{lines: lines, now: o.Now, meter: o.Meter}, anonymous, o)
+	httpClient := newHTTPClient(&liner{lines: lines, maker: maker, now: o.Now, meter: o.Meter}, anonymous, o)
 	auth, err := authclient.NewForConfigAndClient(config, httpClient)
 	if err != nil {
 		return nil, &Error{Op: "set up the client", Failure: Setup, Err: err}

@@ -94,7 +94,7 @@ func anonymousLiner(o Options, g *gate) (http.RoundTripper, func(), error) {
 		return nil, nil, err
 	}
 	lines := upstream.NewLines(maker, (*transport).close)
-	return &liner{lines: lines, now: o.Now, meter: o.Meter, unwatched: true}, lines.Close, nil
+	return &liner{lines: lines, maker: maker, now: o.Now, meter: o.Meter, unwatched: true}, lines.Close, nil
 }
 
 // proxyOf is the proxy on the way to a host; nil if there is none.
@@ -109,6 +109,7 @@ func proxyOf(t *transport, host *url.URL) *url.URL {
 // liner sends each request over the line in use, and once.
 type liner struct {
 	lines *upstream.Lines[*transport]
+	maker func() *transport
 	now   func() time.Time
 	meter *Meter
 	// unwatched says that what becomes of its requests says nothing of the line that the
@@ -119,6 +120,10 @@ type liner struct {
 // RoundTrip sends a request. It counts as under way on its line until its answer was
 // read.
 func (l *liner) RoundTrip(request *http.Request) (*http.Response, error) {
+	if wantsOwnConnection(request.Context()) {
+		l.meter.Sent.Add(1)
+		return alone(l.maker(), once(request))
+	}
 	line := l.lines.Begin(l.now())
 	if !l.unwatched {
 		attemptIn(request.Context()).line = line

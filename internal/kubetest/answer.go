@@ -193,5 +193,8 @@ func writeStatus(w http.ResponseWriter, r *http.Request, err error) {
 		failed = apierrors.NewInternalError(err)
 	}
 	status := failed.Status()
+	if status.Code == http.StatusUnauthorized {
+		w.Header().Set("Connection", "close") // with HTTP/2 a GOAWAY, as of kube-apiserver
+	}
 	writeObject(w, r, int(status.Code), metav1.SchemeGroupVersion, &status)
 }
