@@ -190,13 +190,13 @@ func clockRows() []diagnosis {
 		{
 			name: "clock of the cluster five minutes ahead, a fresh token", step: "unverified claims", verdict: explainDenied, unmended: true,
 			config: off(minutes), token: signedAt(minutes, 10*time.Minute),
-			finds: []found{{"clock", "fail", "5m0s ahead of Vault's", "NTP"}},
+			finds: []found{{"clock", "fail", " ahead of Vault's", "NTP"}},
 		},
 		{
 			// The cluster would take it for another half a minute.
 			name: "clock of the cluster five minutes behind, a token about to end", step: "unverified claims", verdict: explainDenied, unmended: true,
 			config: off(-minutes), token: signedAt(-minutes-9*time.Minute-30*time.Second, 10*time.Minute),
-			finds: []found{{"clock", "fail", "5m0s behind Vault's", "NTP"}},
+			finds: []found{{"clock", "fail", " behind Vault's", "NTP"}},
 		},
 	}
 }

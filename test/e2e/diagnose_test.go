@@ -132,6 +132,7 @@ func (d diagnosis) run(t *testing.T, said *sayings) {
 	}
 	explanation := explain(t, f.mounts.ours, body)
 	d.wantExplanation(t, explanation)
+	wantGolden(f, explanation)
 	said.add(checked, explanation, fields{"errors": a.errors()})
 	if len(d.finds) > 0 && !d.unmended {
 		d.mend(f)
