@@ -107,6 +107,33 @@ func TestUnknownFieldsWarn(t *testing.T) {
 	}
 }
 
+// What a write is refused for may be what was spelled otherwise, so the refusal names it too.
+func TestRefusalsNameUnknownFields(t *testing.T) {
+	m := newMount(t)
+	for _, row := range []struct {
+		path string
+		data fields
+		want []string
+	}{
+		{"role/r", fields{"bound_service_account_names": "web", "bound_service_account_namespace": "shop"},
+			[]string{`"bound_service_account_namespaces" can not be empty`, `there is no field "bound_service_account_namespace"; did you mean "bound_service_account_namespaces"?`}},
+		{"config", fields{"kubernetes_hosts": m.api.URL}, []string{"no host provided", `did you mean "kubernetes_host"?`}},
+	} {
+		o := m.do(logical.CreateOperation, row.path, row.data)
+		if row.path == "config" {
+			o = m.do(logical.UpdateOperation, row.path, row.data)
+		}
+		for _, want := range row.want {
+			if o.status != http.StatusBadRequest || !strings.Contains(o.message, want) {
+				t.Errorf("%s: %d %q, want %q", row.path, o.status, o.message, want)
+			}
+		}
+	}
+	if o := m.do(logical.CreateOperation, "role/r", fields{"bound_service_account_names": "web"}); strings.Contains(o.message, "there is no field") {
+		t.Errorf("nothing is spelled otherwise: %s", o.message)
+	}
+}
+
 // Where there is nothing to say there is no response, which is a 204 and no empty 200.
 func TestAnswerOfNothing(t *testing.T) {
 	m := newMount(t)

@@ -253,6 +253,16 @@ func TestReviewerThatIsNoToken(t *testing.T) {
 			}
 		}
 	}
+	// What kubectl get secret prints of a token is its base64.
+	for _, text := range []string{jwt, jwt + "\n"} {
+		encoded := base64.StdEncoding.EncodeToString([]byte(text))
+		for _, text := range []string{encoded, encoded[:76] + "\n" + encoded[76:] + "\n"} {
+			m.write("config", m.config(fields{"token_reviewer_jwt": text}))
+			if !strings.Contains(m.storage.text(t, "config"), `"`+jwt+`"`) {
+				t.Error("what is stored of the base64 of a token is not the token")
+			}
+		}
+	}
 	// Static tokens may be anything that fits in a header.
 	for _, text := range []string{
 		"31ada4fd-adec-460c-809a-9e56ceb75269", "abcdef.0123456789abcdef", "zHm3/pQx+77/aaBBccDD0w==", "/Hm3pQx77aaBBccDD0wxyzAB",

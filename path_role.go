@@ -281,9 +281,10 @@ func (b *backend) deletedRoleWarnings(ctx context.Context, s logical.Storage, na
 
 func (b *backend) roleWrite(ctx context.Context, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
 	key := role.StorageKey(data.Get("name").(string))
-	return b.change(ctx, req.Storage, []string{key}, func(s logical.Storage) (*logical.Response, error) {
+	response, err := b.change(ctx, req.Storage, []string{key}, func(s logical.Storage) (*logical.Response, error) {
 		return b.roleChange(ctx, s, req, data)
 	})
+	return withUnknown(response, req, data), err
 }
 
 // roleChange creates a role, or changes the fields that are named.

@@ -115,7 +115,7 @@ func questionOf(data *framework.FieldData) (login.Question, error) {
 	if err != nil {
 		return login.Question{}, err
 	}
-	namespace, name, _ := strings.Cut(text("service_account"), "/")
+	namespace, name := identity.SplitAccount(text("service_account"))
 	who, err := identity.Suppose(namespace, name,
 		identity.Object{Name: text("pod"), UID: text("pod_uid")}, identity.Object{Name: text("node"), UID: text("node_uid")})
 	if err != nil {

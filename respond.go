@@ -145,6 +145,11 @@ func refuseUnknown(req *logical.Request, data *framework.FieldData, onlyRead map
 	if len(unknown) == 0 {
 		return nil
 	}
+	return logical.ErrorResponse("%s", strings.Join(unknownReasons(data, unknown, onlyRead), "\n"))
+}
+
+// unknownReasons say of each field that a path does not have which one was meant.
+func unknownReasons(data *framework.FieldData, unknown []string, onlyRead map[string]any) []string {
 	known := slices.Sorted(maps.Keys(data.Schema))
 	reasons := make([]string, 0, len(unknown))
 	for _, field := range unknown[:min(len(unknown), maxUnknownTold)] {
@@ -164,7 +169,17 @@ func refuseUnknown(req *logical.Request, data *framework.FieldData, onlyRead map
 		}
 		reasons = append(reasons, reason)
 	}
-	return logical.ErrorResponse("%s", strings.Join(reasons, "\n"))
+	return reasons
+}
+
+// withUnknown names the fields that a path of Vault's own method does not have in a refusal
+// as well: what is missing may be what was spelled otherwise.
+func withUnknown(response *logical.Response, req *logical.Request, data *framework.FieldData) *logical.Response {
+	if unknown := unknownFields(req, data, nil); response.IsError() && len(unknown) > 0 {
+		reasons := append([]string{response.Error().Error()}, unknownReasons(data, unknown, nil)...)
+		return logical.ErrorResponse("%s", strings.Join(reasons, "\n"))
+	}
+	return response
 }
 
 // maxUnknownTold bounds the answer to a request with many wrong fields.

@@ -76,6 +76,12 @@ func TestReviewerIsConfigured(t *testing.T) {
 	}
 	wantCheck(t, r.checked(), "reviewer_token", "pass")
 
+	// The account in the form that the API server has it in is the same one.
+	r.write("config", r.config(fields{"token_reviewer_service_account": "system:serviceaccount:" + strings.ReplaceAll(reviewerAccount, "/", ":")}))
+	if got := r.read("config")["token_reviewer_service_account"]; got != reviewerAccount || r.bearer() != own {
+		t.Errorf("it is %v, and its token another one: %t", got, r.bearer() != own)
+	}
+
 	// It goes to no other API server and is of no other account.
 	other := kubetest.Start(t)
 	for name, changes := range map[string]fields{

@@ -175,8 +175,10 @@ func TestSupposeWithWhatIsGiven(t *testing.T) {
 		t.Helper()
 		return m.write("explain", merge(fields{"role": "demo", "service_account": "apps/web", "remote_addr": "192.0.2.1"}, more)).data
 	}
-	if got := ask(nil); got["verdict"] != "denied" || got["failed_step"] != "namespace" {
-		t.Errorf("as things are: %v", got)
+	for _, account := range []string{"apps/web", "apps:web", "system:serviceaccount:apps:web"} {
+		if got := ask(fields{"service_account": account}); got["verdict"] != "denied" || got["failed_step"] != "namespace" {
+			t.Errorf("as things are, for %s: %v", account, got)
+		}
 	}
 	m.api.Revoke(kubetest.ReviewerNamespace, kubetest.ReviewerName, kubetest.Namespaces)
 	got := ask(fields{"labels": "tier=front", "namespace_labels": "env=prod"})

@@ -66,6 +66,8 @@ func wrongInputs() []wrongInput {
 		{role, selector, `{"team":"a"}`, "", teamA, ""},
 		{role, selector, `namespace.labels.team == "a"`, "", teamA, ""},
 		{role, selector, `{"matchLabels":"team=a"}`, "", teamA, ""},
+		{role, selector, `{"matchLabel":{"team":"a"}}`, "", teamA, ""},
+		{role, selector, `{"match_labels":{"team":"a"}}`, "", teamA, ""},
 		{role, selector, "team in (a,b)", "", `{"matchExpressions":[{"key":"team","operator":"In","values":["a","b"]}]}`, ""},
 		{role, selector, `{"matchExpressions":{"key":"team","operator":"in","values":["a"]}}`, "", `{"matchExpressions":[{"key":"team","operator":"In","values":["a"]}]}`, ""},
 		{role, cidrs, "10.0.0.5/8", "", "[10.0.0.0/8]", ""},

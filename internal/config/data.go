@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"vault-plugin-auth-kubernetes/internal/identity"
 	"vault-plugin-auth-kubernetes/internal/kube"
 )
 
@@ -92,6 +93,9 @@ func (c *Entry) shown() Entry {
 // replaces it with nothing, and each login then reviews itself, which it mostly may
 // not. The note stands until a write names token_reviewer_jwt, empty or not.
 func (c *Entry) SettleReviewer(before *Entry, named bool) {
+	if namespace, name := identity.SplitAccount(c.ReviewerAccount); namespace != "" {
+		c.ReviewerAccount = namespace + "/" + name
+	}
 	had := before != nil && (before.HasReviewer() || before.ReviewerDropped)
 	c.ReviewerDropped = had && !named && !c.HasReviewer() && !c.HasClientCertificate() && !c.MakesReviewerTokens()
 }

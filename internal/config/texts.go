@@ -1,6 +1,7 @@
 package config
 
 import (
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"regexp"
@@ -50,6 +51,7 @@ func (c *Entry) TakeTexts(before *Entry, rawKeys any) (warnings []string, err er
 		}
 	}
 	if c.TokenReviewerJWT != before.TokenReviewerJWT {
+		c.TokenReviewerJWT = decodedToken(c.TokenReviewerJWT)
 		if err = checkReviewerText(c.TokenReviewerJWT); err != nil {
 			return warnings, err
 		}
@@ -127,6 +129,21 @@ func fileHint(field, text string) string {
 		return fmt.Sprintf(": it is the name of a file; with the vault command, %s=@%s sends what is in it", field, text)
 	}
 	return ""
+}
+
+// decodedToken is a token, or the one that a text is the base64 of, as the data of a secret
+// has it.
+func decodedToken(text string) string {
+	plain := strings.Join(strings.Fields(text), "")
+	decoded, err := base64.StdEncoding.DecodeString(plain)
+	if err != nil {
+		return text
+	}
+	inner := strings.TrimSpace(string(decoded))
+	if _, err := token.Parse(inner); err != nil {
+		return text
+	}
+	return inner
 }
 
 // checkReviewerText refuses what no credential can look like. It may be opaque, since the

@@ -11,6 +11,9 @@ import (
 func ParseAddress(text string) (*url.URL, error) {
 	const form = "such as https://consul.example.com:8501"
 	address, err := url.Parse(strings.TrimSpace(text))
+	if whole, wrong := url.Parse("https://" + strings.TrimSpace(text)); wrong == nil && whole.User == nil && !strings.Contains(text, "/") && whole.Port() != "" {
+		return nil, fmt.Errorf("it has no scheme: write %s, or http:// before it where there is no TLS", whole)
+	}
 	switch {
 	case err != nil, address.Scheme != "http" && address.Scheme != "https":
 		return nil, fmt.Errorf("it begins with https:// or http://, %s", form)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/pem"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -490,6 +491,12 @@ func TestParseAddress(t *testing.T) {
 		if (err == nil) != (want != "") || err == nil && got.String() != want {
 			t.Errorf("%q: %v, %v, want %q", text, got, err, want)
 		}
+	}
+	if _, err := consulacl.ParseAddress("consul.example:8501"); !strings.Contains(fmt.Sprint(err), "write https://consul.example:8501,") {
+		t.Errorf("without a scheme: %v", err)
+	}
+	if _, err := consulacl.ParseAddress("me:hunter2@consul:8501"); strings.Contains(fmt.Sprint(err), "hunter2") {
+		t.Errorf("the password is repeated: %v", err)
 	}
 }
 

@@ -215,19 +215,19 @@ func TestValidate(t *testing.T) {
 		return e
 	}
 	for says, change := range map[string]func(*consultoken.Entry){
-		"":                                     func(*consultoken.Entry) {},
-		"address: it begins":                   func(e *consultoken.Entry) { e.Address = "consul:8501" },
-		"token: it is missing":                 func(e *consultoken.Entry) { e.Token = " " },
-		"token: it has char":                   func(e *consultoken.Entry) { e.Token = "a b" },
-		"auth_method":                          func(e *consultoken.Entry) { e.AuthMethod = "a/b" },
-		"token_locality":                       func(e *consultoken.Entry) { e.TokenLocality = "near" },
-		"max_token_ttl":                        func(e *consultoken.Entry) { e.MaxTokenTTL = time.Second },
-		"request_timeout":                      func(e *consultoken.Entry) { e.RequestTimeout = time.Hour },
-		"datacenter":                           func(e *consultoken.Entry) { e.Datacenter = "a&b" },
-		"namespace_rules: numb":                func(e *consultoken.Entry) { e.NamespaceRules = []binding.NamespaceRule{{BindNamespace: ""}} },
-		"ca_cert":                              func(e *consultoken.Entry) { e.CACert = "x" },
-		"client_cert and client":               func(e *consultoken.Entry) { e.ClientKey = "x" },
-		"address: it begins with http://, and": func(e *consultoken.Entry) { e.Address = "http://c:8500"; e.TLSServerName = "x" },
+		"": func(*consultoken.Entry) {},
+		"address: it has no scheme: write https:": func(e *consultoken.Entry) { e.Address = "consul:8501" },
+		"token: it is missing":                    func(e *consultoken.Entry) { e.Token = " " },
+		"token: it has char":                      func(e *consultoken.Entry) { e.Token = "a b" },
+		"auth_method":                             func(e *consultoken.Entry) { e.AuthMethod = "a/b" },
+		"token_locality":                          func(e *consultoken.Entry) { e.TokenLocality = "near" },
+		"max_token_ttl":                           func(e *consultoken.Entry) { e.MaxTokenTTL = time.Second },
+		"request_timeout":                         func(e *consultoken.Entry) { e.RequestTimeout = time.Hour },
+		"datacenter":                              func(e *consultoken.Entry) { e.Datacenter = "a&b" },
+		"namespace_rules: numb":                   func(e *consultoken.Entry) { e.NamespaceRules = []binding.NamespaceRule{{BindNamespace: ""}} },
+		"ca_cert":                                 func(e *consultoken.Entry) { e.CACert = "x" },
+		"client_cert and client":                  func(e *consultoken.Entry) { e.ClientKey = "x" },
+		"address: it begins with http://, and":    func(e *consultoken.Entry) { e.Address = "http://c:8500"; e.TLSServerName = "x" },
 	} {
 		err := valid(change).Validate()
 		if (err == nil) != (says == "") || err != nil && !strings.HasPrefix(err.Error(), says) {

@@ -3,6 +3,7 @@ package identity
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/util/validation"
 )
@@ -42,10 +43,22 @@ type supposed struct {
 
 // ErrNoAccount is about a text that names no service account. It does not repeat it,
 // since it may be a token.
-var ErrNoAccount = errors.New("has to be NAMESPACE/NAME, as Kubernetes has them")
+var ErrNoAccount = errors.New("has to be NAMESPACE/NAME, such as shop/web")
 
 // ErrNodeWithoutPod is why a node alone is refused, which counts for nothing in a login.
 var ErrNodeWithoutPod = errors.New("a node counts only with the pod that is on it: name the pod as well")
+
+// SplitAccount takes a service account apart, in any of the forms in which Kubernetes and
+// kubectl write it: shop/web, shop:web, system:serviceaccount:shop:web. It does not judge
+// the names; without a namespace both are empty.
+func SplitAccount(text string) (namespace, name string) {
+	text = strings.TrimPrefix(strings.TrimSpace(text), "system:serviceaccount:")
+	at := strings.IndexAny(text, "/:")
+	if at < 0 {
+		return "", ""
+	}
+	return text[:at], text[at+1:]
+}
 
 // Suppose is a service account as it would be if a token were bound so. The uids of pod
 // and node may be empty, where they are not known.

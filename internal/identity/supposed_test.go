@@ -60,3 +60,15 @@ func TestSuppose(t *testing.T) {
 		t.Errorf("a token in the wrong field: %v", err)
 	}
 }
+
+func TestSplitAccount(t *testing.T) {
+	for text, want := range map[string][2]string{
+		"shop/web": {"shop", "web"}, "shop:web": {"shop", "web"}, " system:serviceaccount:shop:web.v2\n": {"shop", "web.v2"},
+		"web": {}, "": {}, "/web": {"", "web"}, "shop/": {"shop", ""}, "a/b/c": {"a", "b/c"}, "a/..": {"a", ".."},
+		"system:node:n": {"system", "node:n"},
+	} {
+		if namespace, name := identity.SplitAccount(text); namespace != want[0] || name != want[1] {
+			t.Errorf("%q is %q and %q", text, namespace, name)
+		}
+	}
+}

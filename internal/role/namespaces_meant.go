@@ -1,6 +1,7 @@
 package role
 
 import (
+	"cmp"
 	"encoding/json"
 	"regexp"
 	"slices"
@@ -8,6 +9,8 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/yaml"
+
+	"vault-plugin-auth-kubernetes/internal/typo"
 )
 
 // maxMeantBytes bounds what is guessed at, and shown.
@@ -57,10 +60,24 @@ func phraseMeant(text string) *metav1.LabelSelector {
 	return selector
 }
 
+// spelledRight has the fields of a label selector by their names where they are nearly so.
+// A text is not one of them, but the value of a label.
+func spelledRight(object map[string]any) map[string]any {
+	right := make(map[string]any, len(object))
+	for key, value := range object {
+		if _, isText := value.(string); !isText {
+			key = cmp.Or(typo.Nearest(key, []string{"matchLabels", "matchExpressions"}), key)
+		}
+		right[key] = value
+	}
+	return right
+}
+
 // objectMeant reads labels without matchLabels around them, and operators and lists as they
 // are written elsewhere.
 func objectMeant(object map[string]any) *metav1.LabelSelector {
 	labels, known := map[string]string{}, false
+	object = spelledRight(object)
 	for key, value := range object {
 		switch text, isText := value.(string); {
 		case strings.EqualFold(key, "matchLabels") || strings.EqualFold(key, "matchExpressions"):
