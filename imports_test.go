@@ -1,9 +1,12 @@
 package main
 
 import (
+	"io/fs"
 	"maps"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -90,5 +93,45 @@ func TestImportsAreDocumented(t *testing.T) {
 		if name := entry.Name(); strings.HasSuffix(name, ".go") && !strings.HasSuffix(name, "_test.go") && !strings.Contains(string(content), "\n"+name+" ") {
 			t.Errorf("%s: the map does not have %s", file, name)
 		}
+	}
+}
+
+// A file that is longer than others has a reason, which stands beside the map.
+func TestLongFilesHaveAReason(t *testing.T) {
+	const file, most, median = "docs/architecture.md", 250, 120
+	content, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, reasons, _ := strings.Cut(string(content), "\n## Long files\n")
+	reasons, _, _ = strings.Cut(reasons, "\n## ")
+	var lengths []int
+	long := map[string]bool{}
+	err = filepath.WalkDir(".", func(path string, entry fs.DirEntry, err error) error {
+		switch name := entry.Name(); {
+		case err != nil:
+			return err
+		case entry.IsDir() && path != "." && (strings.HasPrefix(name, ".") || name == "build" || name == "node_modules"):
+			return filepath.SkipDir
+		case strings.HasSuffix(name, ".go") && !strings.HasSuffix(name, "_test.go"):
+			text, err := os.ReadFile(path)
+			lines := strings.Count(string(text), "\n")
+			lengths = append(lengths, lines)
+			long[filepath.ToSlash(path)] = lines > most
+			return err
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, isLong := range long {
+		if named := regexp.MustCompile(`[| ]` + regexp.QuoteMeta(path) + `[, ]`).MatchString(reasons); named != isLong {
+			t.Errorf("%s: %s is longer than %d lines: %t; it is named: %t", file, path, most, isLong, named)
+		}
+	}
+	slices.Sort(lengths)
+	if got := lengths[len(lengths)/2]; got > median {
+		t.Errorf("the median of %d files is %d lines, want %d at most", len(lengths), got, median)
 	}
 }
