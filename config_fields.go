@@ -170,6 +170,11 @@ how long the API server, or Vault, may be down before a first token has to be wr
 anew. Whole seconds, 10m to 7d. Default 1h.`,
 			DisplayAttrs: &framework.DisplayAttributes{Name: "Lifetime of the reviewer's tokens"},
 		},
+		"prefer_login_reviewer_jwt": {
+			Type: framework.TypeBool,
+			Description: `Have the reviewer_jwt of a login, where it brings one, ask about its jwt in place of
+the reviewer that is configured. Without a reviewer it does so in any case.`,
+		},
 		"kubernetes_client_cert": {
 			Type: framework.TypeString,
 			Description: `PEM certificate by which the API server knows the reviewer, in place of

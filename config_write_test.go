@@ -34,7 +34,7 @@ func added() fields {
 		"request_timeout": int64(7), "max_concurrent_reviews": 9, "renewal_check": "none", "tls_server_name": "kubernetes.default.svc",
 		"proxy_url": "http://proxy.example:3128", "verification": "keys_then_review", "token_review_cache_ttl": int64(11),
 		"binding_rule_audiences": []string{"vault"}, "binding_rule_role": "gate",
-		"max_token_lifetime": int64(3600), "require_pod_bound_tokens": true, "refuse_legacy_tokens": true,
+		"max_token_lifetime": int64(3600), "require_pod_bound_tokens": true, "refuse_legacy_tokens": true, "prefer_login_reviewer_jwt": true,
 	}
 }
 

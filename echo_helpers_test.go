@@ -11,6 +11,7 @@ import (
 
 	"github.com/hashicorp/vault/sdk/logical"
 
+	"vault-plugin-auth-kubernetes/internal/kubetest"
 	"vault-plugin-auth-kubernetes/internal/telemetry"
 )
 
@@ -227,6 +228,8 @@ type echoMount struct {
 	secrets echoed
 	forms   *secretForms // of secrets
 	jwt     string
+	second  string          // what asks about jwt in some logins
+	two     bool            // there are such logins
 	leased  []*logical.Auth // of logins before there was a front
 }
 
@@ -234,11 +237,13 @@ func newEchoMount(t *testing.T, config fields) *echoMount {
 	t.Helper()
 	m := newDemo(t, merge(fields{
 		"use_annotations_as_alias_metadata": true, "verification": "keys_then_review", "request_timeout": 2,
+		"prefer_login_reviewer_jwt": true,
 	}, config), fields{"bound_service_account_namespace_selector": `{"matchLabels":{"team":"x"}}`})
 	m.freshLog()
 	m.api.AddNamespace("apps", map[string]string{"team": "x"})
+	m.api.Grant("apps", "web", kubetest.TokenReviews, kubetest.Namespaces, kubetest.ServiceAccounts)
 	m.rule("all", `serviceaccount.name == "web"`, "policy", "p1")
-	e := &echoMount{mount: m, test: t, jwt: m.token()}
+	e := &echoMount{mount: m, test: t, jwt: m.token(), second: m.token(kubetest.Audience(m.api.Issuer))}
 	e.secrets = echoed{"reviewer's token": m.api.Reviewer, "login's token": e.jwt}
 	return e
 }

@@ -26,6 +26,10 @@ var echoDrives = map[string]func(e *echoMount) outcome{
 	"login update": func(e *echoMount) outcome {
 		e.want("login by rules", e.loginByRules(e.jwt))
 		e.want("login with the token as the role", e.login(e.jwt, e.jwt))
+		if e.two {
+			e.want("login with two tokens", e.loginWithTwo(e.jwt, e.second))
+			e.want("login with two tokens, each in the place of the other", e.loginWithTwo(e.second, e.jwt))
+		}
 		return e.login("demo", e.jwt)
 	},
 	"login alias-lookahead": func(e *echoMount) outcome { return e.lookahead("demo", e.jwt) },
@@ -41,6 +45,9 @@ var echoDrives = map[string]func(e *echoMount) outcome{
 	"explain update": func(e *echoMount) outcome {
 		e.want("explain by rules", e.explain(fields{"jwt": e.jwt}))
 		e.want("explain with the token as the role", e.explain(fields{"role": e.jwt, "jwt": e.jwt}))
+		if e.two {
+			e.want("explain with two tokens", e.explain(fields{"role": "demo", "jwt": e.jwt, "reviewer_jwt": e.second}))
+		}
 		return e.explain(fields{"role": "demo", "jwt": e.jwt})
 	},
 	"access/policy/ read":          func(e *echoMount) outcome { return e.do(logical.ReadOperation, "access/policy/p", nil) },
@@ -202,6 +209,9 @@ func TestEcho(t *testing.T) {
 				reviewed = fields{"verification": nil}
 			}
 			e := newEchoMount(t, reviewed)
+			if e.two = i%3 != 0; e.two {
+				e.secrets["login's second token"] = e.second
+			}
 			e.lease()
 			for j, code := range echoCodes {
 				encoding := echoEncodings[(i*len(echoCodes)+j)%len(echoEncodings)]
@@ -271,6 +281,24 @@ func TestEchoInAReview(t *testing.T) {
 					e.freshLog()
 					e.drive(false)
 				}
+			}
+		})
+	}
+}
+
+// TestEchoOfASecondToken has the API server repeat the token by which it is asked, in what it
+// says of either.
+func TestEchoOfASecondToken(t *testing.T) {
+	for name, change := range kubetest.EchoReview {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			e := newEchoMount(t, fields{"verification": nil})
+			e.secrets["login's second token"] = e.second
+			for _, encoding := range echoEncodings {
+				e.api.OnReview(func(r *authv1.TokenReview) { change(&r.Status, encoding.encode(e.second)) })
+				e.freshLog()
+				e.want("login with two tokens", e.loginWithTwo(e.jwt, e.second))
+				e.want("explain with two tokens", e.explain(fields{"role": "demo", "jwt": e.jwt, "reviewer_jwt": e.second}))
 			}
 		})
 	}

@@ -35,7 +35,7 @@ func asRead(written fields) fields {
 		"kubernetes_host": "", "kubernetes_ca_cert": "", "pem_keys": []string{}, "issuer": "",
 		"disable_iss_validation": true, "disable_local_ca_jwt": false, "use_annotations_as_alias_metadata": false,
 
-		"kubernetes_client_cert_set": false, "max_token_lifetime": int64(0), "require_pod_bound_tokens": false, "refuse_legacy_tokens": false,
+		"kubernetes_client_cert_set": false, "max_token_lifetime": int64(0), "require_pod_bound_tokens": false, "refuse_legacy_tokens": false, "prefer_login_reviewer_jwt": false,
 		"require_audience": false, "cluster_name": "", "service_name_annotation": "",
 		"map_namespaces": false, "consul_namespace_prefix": "", "consul_namespace_overrides": map[string]string{},
 		"request_timeout": int64(10), "max_concurrent_reviews": 256, "renewal_check": "service_account",

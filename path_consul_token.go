@@ -48,6 +48,10 @@ func (b *backend) pathConsulToken() *framework.Path {
 				Type: framework.TypeString, DisplayAttrs: &framework.DisplayAttributes{Sensitive: true},
 				Description: "Token of the service account that the Consul token is for. Without it, that of the Vault token which asks, where mount_accessor is configured.",
 			},
+			"reviewer_jwt": {
+				Type: framework.TypeString, DisplayAttrs: &framework.DisplayAttributes{Sensitive: true},
+				Description: "With jwt: a second token of the same pod that asks whose jwt is, as in a login.",
+			},
 			"ttl": {Type: framework.TypeDurationSecond, Description: "How long the first lease lasts, max_token_ttl at most. Default: the mount's."},
 		},
 		Operations: map[logical.Operation]framework.OperationHandler{
@@ -93,7 +97,10 @@ func (b *backend) consulTokenIssue(ctx context.Context, req *logical.Request, da
 	if ttl < 0 || ttl > mint.Config.MaxTTL() {
 		return logical.ErrorResponse("ttl: max_token_ttl, %s, at most", mint.Config.MaxTTL()), nil
 	}
-	r := consulRequest{method: data.Get("role").(string), jwt: data.Get("jwt").(string)}
+	r := consulRequest{method: data.Get("role").(string), jwt: data.Get("jwt").(string), reviewerJWT: data.Get("reviewer_jwt").(string)}
+	if r.jwt == "" && r.reviewerJWT != "" {
+		return logical.ErrorResponse("reviewer_jwt goes with jwt"), nil
+	}
 	if r.jwt == "" {
 		id, err := b.accountOf(req, mint.Config.MountAccessor)
 		if err != nil {
@@ -362,8 +369,10 @@ func (b *backend) consulLogin(ctx context.Context, req *logical.Request, data *f
 type consulRequest struct {
 	method string // auth_method of consul/config, or a role with use_binding_rules
 	jwt    string
-	known  *identity.Identity // in place of a jwt
-	meta   map[string]string
+	// reviewerJWT is a second token that asks whose jwt is; empty for none
+	reviewerJWT string
+	known       *identity.Identity // in place of a jwt
+	meta        map[string]string
 }
 
 // consulIssue makes a token, by whichever door it was asked for, and tells of it.
@@ -392,7 +401,7 @@ func roleOfMethod(mint *consultoken.Mint, method string) string {
 
 // consulMake finds out what a service account is to get, and only then makes it.
 func (b *backend) consulMake(ctx context.Context, req *logical.Request, mint *consultoken.Mint, r consulRequest) (*login.ConsulOutcome, *consulacl.Token, error) {
-	request := login.ConsulRequest{Role: roleOfMethod(mint, r.method), JWT: r.jwt, Known: r.known, Observer: login.Unobserved, Namespaces: mint.Namespaces()}
+	request := login.ConsulRequest{Role: roleOfMethod(mint, r.method), JWT: r.jwt, ReviewerJWT: r.reviewerJWT, Known: r.known, Observer: login.Unobserved, Namespaces: mint.Namespaces()}
 	if req.Connection != nil {
 		request.Source = login.From(req.Connection.RemoteAddr)
 	}

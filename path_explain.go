@@ -56,6 +56,11 @@ where it is empty, as in a login, and the answer has a note.`,
 				Description:  "Token of the service account. Required, unless service_account is given.",
 				DisplayAttrs: &framework.DisplayAttributes{Sensitive: true},
 			},
+			"reviewer_jwt": {
+				Type:         framework.TypeString,
+				Description:  "With jwt: the second token of the login, as login takes it.",
+				DisplayAttrs: &framework.DisplayAttributes{Sensitive: true},
+			},
 			"consul": {
 				Type: framework.TypeBool,
 				Description: `Explain a login for a Consul token, as consul login makes it, and make none. It
@@ -153,7 +158,7 @@ func (b *backend) addFound(answer *explain.Answer, all map[string]any, token *lo
 
 // secretsOfLogin are the token, and one that was sent as the role by mistake.
 func secretsOfLogin(r login.Request) []string {
-	secrets := sent.Token(r.JWT)
+	secrets := append(sent.Token(r.JWT), sent.Token(r.ReviewerJWT)...)
 	if token.LooksLike(r.Role) {
 		secrets = append(secrets, sent.Token(r.Role)...)
 	}
@@ -230,7 +235,7 @@ func (b *backend) explainConsul(ctx context.Context, req *logical.Request, reque
 		return logical.ErrorResponse(noConsul), nil
 	}
 	outcome, err := login.ForConsul(ctx, b.at(req.Storage), login.ConsulRequest{
-		Role: roleOfMethod(mint, request.Role), JWT: request.JWT, Source: request.Source, Observer: account, Anew: true, Namespaces: mint.Namespaces(),
+		Role: roleOfMethod(mint, request.Role), JWT: request.JWT, ReviewerJWT: request.ReviewerJWT, Source: request.Source, Observer: account, Anew: true, Namespaces: mint.Namespaces(),
 	})
 	var existing binding.ConsulGrants
 	if err == nil {

@@ -25,6 +25,10 @@ Without a role, or with one that has use_binding_rules, the binding rules of the
 decide what it gets; the token then has to be for one of binding_rule_audiences of the
 configuration, by default for the audience of that role or the API server's own.
 
+Where the mount has no reviewer, a second token of the same pod can ask whose jwt is:
+reviewer_jwt, which has to be for the API server's own audience and allowed to create
+TokenReviews. jwt can then be for Vault alone.
+
 A refusal that depends on the token is always "permission denied"; the reason is
 in Vault's server log, at the debug level where a client caused it and as a warning
 where the configuration did. An API server that cannot be asked is a 503.
@@ -42,6 +46,12 @@ func (b *backend) pathLogin() *framework.Path {
 			"jwt": {
 				Type:        framework.TypeString,
 				Description: "Token of the service account, projected or from a secret. Required.",
+			},
+			"reviewer_jwt": {
+				Type: framework.TypeString,
+				Description: `A second token of the same pod, for the API server's audience, that asks whose jwt is. It
+counts where the mount has no reviewer, or prefer_login_reviewer_jwt.`,
+				DisplayAttrs: &framework.DisplayAttributes{Sensitive: true},
 			},
 		},
 		// Before it calls one of Operations, the framework asks the host for its
@@ -123,7 +133,7 @@ func (b *backend) loginResolveRole(ctx context.Context, req *logical.Request, da
 
 // loginRequest is what a client sends to log in.
 func loginRequest(req *logical.Request, data *framework.FieldData) login.Request {
-	r := login.Request{Role: data.Get("role").(string), JWT: data.Get("jwt").(string), Observer: login.Unobserved}
+	r := login.Request{Role: data.Get("role").(string), JWT: data.Get("jwt").(string), ReviewerJWT: data.Get("reviewer_jwt").(string), Observer: login.Unobserved}
 	if req.Connection != nil {
 		r.Source = login.From(req.Connection.RemoteAddr)
 	}

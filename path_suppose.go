@@ -71,6 +71,8 @@ func supposes(data *framework.FieldData) (bool, error) {
 	switch {
 	case account && token:
 		return false, refusal.OfRequest("both jwt and service_account were sent", "give jwt, which is explained, or service_account, which is supposed, and not both")
+	case account && data.Get("reviewer_jwt") != "":
+		return false, refusal.OfRequest("both reviewer_jwt and service_account were sent", "reviewer_jwt goes with jwt, and not with service_account")
 	case account:
 		return true, nil
 	}

@@ -75,7 +75,7 @@ func (r *apiReviewer) refusal(err error) error {
 // selfReviewRemedy is about a token that is its own credential, and that the API server
 // does not take for one.
 const selfReviewRemedy = "there is no reviewer, so the token itself has to be a credential of the API server: it needs the API server's own audience " +
-	"beside any other (kubectl create token takes several, a projected volume one); better set token_reviewer_jwt"
+	"beside any other (kubectl create token takes several, a projected volume one); better set token_reviewer_jwt, or send a second token of the pod as reviewer_jwt"
 
 const noReviewerRemedy = "set token_reviewer_jwt; where each login is to review itself, its service account needs the " +
 	"ClusterRole system:auth-delegator, and its token the API server's own audience too"

@@ -57,7 +57,7 @@ func (c *checker) reviewer(ctx context.Context) (f finding, blocked string) {
 	if !c.hasReviewer() {
 		return warned(shell.Commented(c.patch("token_reviewer_jwt=@reviewer.jwt"), "unless each login is to review itself"),
 				"none is configured, each login reviews itself: it is refused unless its service account has "+
-					"the ClusterRole system:auth-delegator, and its token the API server's own audience"),
+					"the ClusterRole system:auth-delegator, and its token, or the reviewer_jwt beside it, the API server's own audience"),
 			"there is no reviewer; the permissions that count are those of each service account that logs in"
 	}
 	const unknown = "the API server did not say who the reviewer is"

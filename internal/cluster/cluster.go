@@ -31,12 +31,8 @@ type Cluster struct {
 	// Signing are the cluster's own keys, which a token has to be signed with for it to be
 	// reviewed; nil unless the configuration asks for that.
 	Signing *SigningKeys
-	// Reviewer is asked whose a token is. It may remember what it was told a moment ago;
-	// Anew never does.
-	Reviewer, Anew Reviewer
-	// Asking is the reviewer that asks the API server, whatever the configuration says
-	// of how tokens are verified.
-	Asking Reviewer
+	// Reviewers are asked whose a token is.
+	Reviewers
 	// NeedsAudience is whether tokens are verified in a way that takes no role without an
 	// audience.
 	NeedsAudience bool
@@ -54,10 +50,25 @@ type Cluster struct {
 	// not use the pod's.
 	PodCA string
 
+	// remembering is what remembers confirmations; nil unless the configuration asks for it.
+	remembering *rememberingReviewer
+	// reviewed and judged are told how reviews ended, as Options.Reviewed and Verified are.
+	reviewed func(err error)
+	judged   func(result string)
+
 	// leave ends what the cluster shares with others.
 	leave func()
 	// stored is the digest of the entry that it was made of.
 	stored [sha256.Size]byte
+}
+
+// Reviewers are those who can be asked whose a token is.
+type Reviewers struct {
+	// Reviewer may remember what it was told a moment ago; Anew never does.
+	Reviewer, Anew Reviewer
+	// Asking is the one that asks the API server, whatever the configuration says of how
+	// tokens are verified.
+	Asking Reviewer
 }
 
 // Deadline bounds everything that a login or a renewal asks the cluster.
@@ -145,10 +156,12 @@ func (o *Options) make(ctx context.Context, entry *config.Entry) (c *Cluster, er
 	c.SelfReview = func() bool {
 		return credential() == "" && !entry.HasClientCertificate() && !entry.MakesReviewerTokens()
 	}
-	c.Anew = &countedReviewer{next: o.Reviewer(c), count: o.Reviewed}
+	c.reviewed = o.Reviewed
+	c.Anew = &countedReviewer{next: o.Reviewer(c), count: c.reviewed}
 	c.Reviewer = c.Anew
 	if entry.TokenReviewCacheTTL > 0 {
-		c.Reviewer = newRememberingReviewer(ctx, c.Anew, entry.TokenReviewCacheTTL, o.Now, o.Looked)
+		c.remembering = newRememberingReviewer(ctx, c.Anew, entry.TokenReviewCacheTTL, o.Now, o.Looked)
+		c.Reviewer = c.remembering
 	}
 	c.Asking = c.Reviewer
 	if err := o.verifyBy(ctx, c, ca); err != nil {

@@ -39,11 +39,12 @@ func newSigningKeys(ctx context.Context, fetch func(ctx context.Context, loginTo
 // State is what is known of the keys now.
 func (s *SigningKeys) State() KeysState { return s.ring.state() }
 
-// Verify refuses a token that the cluster did not sign. That a key is not among the
+// Verify refuses a token that the cluster did not sign; asker is the credential by which keys
+// are read where there is no reviewer. That a key is not among the
 // cluster's is known only from a reading that began after the token came: without one it
 // cannot say, and that is not a denial.
-func (s *SigningKeys) Verify(ctx context.Context, t *token.Unverified) error {
-	keys, err := s.For(ctx, t)
+func (s *SigningKeys) Verify(ctx context.Context, t, asker *token.Unverified) error {
+	keys, err := s.readBy(ctx, t, asker.Raw())
 	if err != nil {
 		return err
 	}
@@ -56,15 +57,19 @@ const KeptFor = 24 * time.Hour
 
 // For returns the keys by which Verify judges a token, once they are known.
 func (s *SigningKeys) For(ctx context.Context, t *token.Unverified) (token.Keys, error) {
+	return s.readBy(ctx, t, t.Raw())
+}
+
+func (s *SigningKeys) readBy(ctx context.Context, t *token.Unverified, asker string) (token.Keys, error) {
 	keys, came, old := s.ring.come(s.now())
 	if old {
-		s.reading.Begin(struct{}{}, s.read(t.Raw()))
+		s.reading.Begin(struct{}{}, s.read(asker))
 	}
 	// A token that names no key may be signed with one that is not known, too.
 	if s.areKept() && keys.Knows(t) && (t.NamesKey() || keys.Verify(t) == nil) {
 		return keys, nil
 	}
-	return s.await(ctx, t, came)
+	return s.await(ctx, t, asker, came)
 }
 
 // areKept tells whether the keys that are known are from no longer ago than they are kept.
@@ -79,7 +84,7 @@ func (s *SigningKeys) judge(keys token.Keys, t *token.Unverified) error {
 
 // await returns what a reading finds that begins from now on, or an earlier one that is
 // no worse: it knows the key.
-func (s *SigningKeys) await(ctx context.Context, t *token.Unverified, came int) (token.Keys, error) {
+func (s *SigningKeys) await(ctx context.Context, t *token.Unverified, asker string, came int) (token.Keys, error) {
 	if s.awaiting.Add(1) > maxAwaiting {
 		s.awaiting.Add(-1)
 		return token.Keys{}, &refusal.Refusal{Kind: refusal.CouldNotAsk, Class: string(kube.Busy), Reason: "too many logins wait for the cluster's keys"}
@@ -93,7 +98,7 @@ func (s *SigningKeys) await(ctx context.Context, t *token.Unverified, came int) 
 		case failed != nil:
 			return keys, s.unread(failed)
 		}
-		if err := s.next(ctx, t.Raw()); err != nil {
+		if err := s.next(ctx, asker); err != nil {
 			return keys, &refusal.Refusal{Kind: refusal.CouldNotAsk, Class: string(kube.Timeout), Reason: "waiting for the cluster's keys", Err: ctx.Err()}
 		}
 	}

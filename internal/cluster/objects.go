@@ -10,6 +10,7 @@ import (
 	"vault-plugin-auth-kubernetes/internal/identity"
 	"vault-plugin-auth-kubernetes/internal/kube"
 	"vault-plugin-auth-kubernetes/internal/refusal"
+	"vault-plugin-auth-kubernetes/internal/token"
 )
 
 // Objects are the objects of the cluster that a login may want to look at beyond
@@ -20,6 +21,8 @@ type Objects struct {
 	// loginToken is the credential where there is no reviewer; empty on renewal.
 	loginToken string
 	identity   identity.Account
+	// second is the token of the login that has the say in place of the reviewer; nil if none has.
+	second *token.Unverified
 
 	account *corev1.ServiceAccount
 	ns      *corev1.Namespace
@@ -28,6 +31,16 @@ type Objects struct {
 // Objects of an identity. loginToken is the token that was just confirmed, or "".
 func (c *Cluster) Objects(id identity.Account, loginToken string) *Objects {
 	return &Objects{cluster: c, identity: id, loginToken: loginToken}
+}
+
+// AskBy has look-ups made by the second token of a login, and not by the reviewer.
+func (o *Objects) AskBy(second *token.Unverified) { o.second = second }
+
+func (o *Objects) asking(ctx context.Context) context.Context {
+	if o.second == nil {
+		return ctx
+	}
+	return kube.AskedBy(ctx, o.second.Raw())
 }
 
 // Given is what an operator says that objects have, in place of a look: nil is not said.
@@ -51,7 +64,7 @@ func (o *Objects) ServiceAccount(ctx context.Context) (*corev1.ServiceAccount, e
 	if o.account != nil {
 		return o.account, nil
 	}
-	account, err := o.cluster.Client.ServiceAccount(ctx, o.loginToken, o.identity.Namespace(), o.identity.Name())
+	account, err := o.cluster.Client.ServiceAccount(o.asking(ctx), o.loginToken, o.identity.Namespace(), o.identity.Name())
 	if err != nil {
 		return nil, o.refusal(err)
 	}
@@ -67,7 +80,7 @@ func (o *Objects) Namespace(ctx context.Context) (*corev1.Namespace, error) {
 	if o.ns != nil {
 		return o.ns, nil
 	}
-	namespace, err := o.cluster.Client.Namespace(ctx, o.loginToken, o.identity.Namespace())
+	namespace, err := o.cluster.Client.Namespace(o.asking(ctx), o.loginToken, o.identity.Namespace())
 	if err != nil {
 		return nil, o.refusal(err)
 	}
@@ -79,7 +92,7 @@ func (o *Objects) Namespace(ctx context.Context) (*corev1.Namespace, error) {
 // here, and a warning for the operator: it must never pass for "does not match". That
 // the object is gone since the review is the doing of whoever deleted it.
 func (o *Objects) refusal(err error) error {
-	nobodysConcern := o.cluster.SelfReview()
+	nobodysConcern := o.second != nil || o.cluster.SelfReview()
 	var failed *kube.Error
 	if errors.As(err, &failed) && failed.Failure == kube.NotFound {
 		nobodysConcern = true

@@ -32,6 +32,10 @@ type rememberingReviewer struct {
 	// looked is told whether a review was remembered.
 	looked func(hit bool)
 
+	// second is the token by which next asks, where it is one of the login's own. What was
+	// confirmed with it is for those who have it as well.
+	second *token.Unverified
+
 	key     [32]byte
 	entries *lru.Cache
 	reviews *cache.Group[[sha256.Size]byte, identity.Identity]
@@ -55,6 +59,14 @@ func newRememberingReviewer(ctx context.Context, next Reviewer, ttl time.Duratio
 	}
 	r.entries = entries
 	return r
+}
+
+// by is one that remembers together with r, for a login that has next ask by a second token of
+// its own.
+func (r *rememberingReviewer) by(second *token.Unverified, next Reviewer) *rememberingReviewer {
+	of := *r
+	of.second, of.next = second, next
+	return &of
 }
 
 // Review is that of the next reviewer, or what it said before.
@@ -96,8 +108,13 @@ func (r *rememberingReviewer) remembered(key [sha256.Size]byte) (identity.Identi
 // its expiry is what it says.
 func (r *rememberingReviewer) until(t *token.Unverified) time.Time {
 	until := r.now().Add(r.ttl)
-	if expiry, ok := t.UnverifiedExpiry(); ok && expiry.Before(until) {
-		return expiry
+	for _, confirmed := range []*token.Unverified{t, r.second} {
+		if confirmed == nil {
+			continue
+		}
+		if expiry, ok := confirmed.UnverifiedExpiry(); ok && expiry.Before(until) {
+			until = expiry
+		}
 	}
 	return until
 }
@@ -105,7 +122,11 @@ func (r *rememberingReviewer) until(t *token.Unverified) time.Time {
 // keyOf hashes what a review depends on, each part with its length before it.
 func (r *rememberingReviewer) keyOf(t *token.Unverified, audiences []string) (key [sha256.Size]byte) {
 	hash := hmac.New(sha256.New, r.key[:])
-	for _, part := range append([]string{t.Raw()}, audiences...) {
+	second := "" // no token is empty
+	if r.second != nil {
+		second = r.second.Raw()
+	}
+	for _, part := range append([]string{t.Raw(), second}, audiences...) {
 		hash.Write(binary.BigEndian.AppendUint64(nil, uint64(len(part))))
 		hash.Write([]byte(part))
 	}

@@ -87,10 +87,8 @@ func (o *Options) verifyLive(c *Cluster, ca string, now clock.Clock) error {
 		Clock: now, Staleness: c.Config.Staleness(), Jitter: o.Jitter, Failed: o.NotFollowed,
 	})
 	c.Live, c.leave = session, leave
-	c.Reviewer = &live.Reviewer{
-		Session: session, Ask: c.Asking,
-		Counted: func(result string) { o.Verified(identity.ByLive, result) },
-	}
+	c.judged = func(result string) { o.Verified(identity.ByLive, result) }
+	c.Reviewer = &live.Reviewer{Session: session, Ask: c.Asking, Counted: c.judged}
 	c.Anew = c.Reviewer // explain goes the way of a login
 	return nil
 }

@@ -87,10 +87,13 @@ type Entry struct {
 	JWKSURL            string        `json:"jwks_url,omitempty"`
 	OIDCDiscoveryURL   string        `json:"oidc_discovery_url,omitempty"`
 	JWKSCA             string        `json:"jwks_ca_pem,omitempty"`
-	ReviewerAccount    string        `json:"token_reviewer_service_account,omitempty"` // namespace/name
-	ReviewerTTL        time.Duration `json:"token_reviewer_ttl,omitempty"`             // nanoseconds; 0 is the default
-	ClientCert         string        `json:"kubernetes_client_cert,omitempty"`         // PEM, the reviewer's first
-	ClientKey          string        `json:"kubernetes_client_key,omitempty"`          // PEM, PKCS #8
+	// PreferLoginReviewerJWT has the second token of a login ask although there is a reviewer.
+	PreferLoginReviewerJWT bool `json:"prefer_login_reviewer_jwt,omitempty"`
+
+	ReviewerAccount string        `json:"token_reviewer_service_account,omitempty"` // namespace/name
+	ReviewerTTL     time.Duration `json:"token_reviewer_ttl,omitempty"`             // nanoseconds; 0 is the default
+	ClientCert      string        `json:"kubernetes_client_cert,omitempty"`         // PEM, the reviewer's first
+	ClientKey       string        `json:"kubernetes_client_key,omitempty"`          // PEM, PKCS #8
 
 	TokenReviewCacheTTL time.Duration `json:"token_review_cache_ttl,omitempty"` // nanoseconds
 }
@@ -142,6 +145,7 @@ var fields = []field{
 	{"jwks_ca_pem", added, func(c *Entry) any { return &c.JWKSCA }},
 	{reviewerAccountField, added, func(c *Entry) any { return &c.ReviewerAccount }},
 	{reviewerTTLField, added, func(c *Entry) any { return &c.ReviewerTTL }},
+	{"prefer_login_reviewer_jwt", added, func(c *Entry) any { return &c.PreferLoginReviewerJWT }},
 	{clientCertField, added, func(c *Entry) any { return &c.ClientCert }},
 	{clientKeyField, added, func(c *Entry) any { return &c.ClientKey }},
 	{"token_review_cache_ttl", added, func(c *Entry) any { return &c.TokenReviewCacheTTL }},

@@ -13,6 +13,7 @@ import (
 	"vault-plugin-auth-kubernetes/internal/metadata"
 	"vault-plugin-auth-kubernetes/internal/refusal"
 	"vault-plugin-auth-kubernetes/internal/role"
+	"vault-plugin-auth-kubernetes/internal/secondtoken"
 	"vault-plugin-auth-kubernetes/internal/shell"
 	"vault-plugin-auth-kubernetes/internal/token"
 )
@@ -40,7 +41,8 @@ func (a *Answer) remedy() string {
 	var failed *kube.Error
 	var r *refusal.Refusal
 	lacksReviewer := errors.As(a.Err, &r) && r.Class == refusal.ClassNoReviewer
-	if errors.As(a.Err, &failed) && failed.Failure == kube.Forbidden && !failed.CredentialLost() && permissions[failed.Op] != "" && !lacksReviewer {
+	if errors.As(a.Err, &failed) && failed.Failure == kube.Forbidden && !failed.CredentialLost() && permissions[failed.Op] != "" && !lacksReviewer &&
+		!errors.Is(a.Err, secondtoken.ErrNotTaken) {
 		return permissions[failed.Op]
 	}
 	if errors.As(a.Err, &r) && r.Remedy != "" {

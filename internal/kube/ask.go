@@ -40,7 +40,7 @@ func (c *Client) do(ctx context.Context, op, loginToken string, request func(con
 
 func (c *Client) ask(ctx context.Context, op, loginToken string, request func(context.Context) error) (err error) {
 	var took time.Duration
-	defer func() { c.meter.done(op, took, err) }()
+	defer func() { c.meter.done(op, took, err, c.byClient(ctx, loginToken)) }()
 	ctx, cancel := context.WithTimeout(withFallbackCredential(ctx, loginToken), 2*c.timeout)
 	defer cancel()
 	first, err := c.once(ctx, op, request, &took)
@@ -55,6 +55,16 @@ func (c *Client) ask(ctx context.Context, op, loginToken string, request func(co
 		return err // what was answered says more
 	}
 	return again
+}
+
+// byClient tells whether a request is made by a credential that a client brought: the second
+// token of a login, or the only one where there is no reviewer.
+func (c *Client) byClient(ctx context.Context, loginToken string) bool {
+	if isAskedByAClient(ctx) {
+		return true
+	}
+	_, other := ctx.Value(credentialKey{}).(string)
+	return loginToken != "" && !other && !c.certified && c.credential() == ""
 }
 
 // worthAnother tells whether a second attempt may end otherwise, and waits for the time
@@ -165,7 +175,7 @@ func (c *Client) learn(a *attempt, err error) {
 		}
 		worn := a.broke()
 		if a.line != nil {
-			c.lines.Silent(a.line, a.asked)
+			a.lines.Silent(a.line, a.asked)
 		}
 		c.circuit.Failed(a.asked, now, worn, kept())
 	case Connection, DNS, TLS:
@@ -182,7 +192,7 @@ func (c *Client) learn(a *attempt, err error) {
 		a.worked()
 		c.circuit.Answered(now)
 		if a.line != nil {
-			c.lines.Answered(a.line, now)
+			a.lines.Answered(a.line, now)
 		}
 		if failure == Throttled || failure == ServerError && a.back >= 0 {
 			c.turnedAway.Store(failure)

@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"sync"
 	"time"
+
+	"vault-plugin-auth-kubernetes/internal/upstream"
 )
 
 type attemptKey struct{}
@@ -22,6 +24,7 @@ type attempt struct {
 	asked time.Time // the same by the client's clock
 
 	mu     sync.Mutex
+	lines  *upstream.Lines[*transport] // those that line is of
 	line   *line
 	ended  bool
 	dialed *conn // made for this attempt

@@ -96,6 +96,7 @@ type Client struct {
 	serverName        string // empty means that of host
 	makeTransport     func() *transport
 	lines             *upstream.Lines[*transport]
+	others            *upstream.Lines[*transport] // of requests that the reviewer does not make
 	circuit           *upstream.Circuit
 	pace              upstream.Pace
 	turnedAway        atomic.Value        // Failure, as it said so last
@@ -106,8 +107,8 @@ type Client struct {
 	turns             *semaphore.Weighted
 	meter             *Meter
 	credential        func() string
+	certified         bool            // it is known by a certificate, and sends no token of its own
 	ofProxy           *scrub.Scrubber // the secrets of the proxy
-	closeAnonymous    func()
 }
 
 func init() {
@@ -152,11 +153,11 @@ func New(o Options) (*Client, error) {
 		return nil, &Error{Op: "set up the client", Failure: Setup, Err: err}
 	}
 	lines := upstream.NewLines(maker, (*transport).close)
-	anonymous, closeAnonymous, err := anonymousLiner(o, gate)
+	others, err := linerOfOthers(o, gate)
 	if err != nil {
 		return nil, &Error{Op: "set up the client", Failure: Setup, Err: err}
 	}
-	httpClient := newHTTPClient(&liner{lines: lines, maker: maker, now: o.Now, meter: o.Meter}, anonymous, o)
+	httpClient := newHTTPClient(&liner{lines: lines, maker: maker, now: o.Now, meter: o.Meter}, others, o)
 	auth, err := authclient.NewForConfigAndClient(config, httpClient)
 	if err != nil {
 		return nil, &Error{Op: "set up the client", Failure: Setup, Err: err}
@@ -174,23 +175,24 @@ func New(o Options) (*Client, error) {
 		return nil, &Error{Op: "set up the client", Failure: Setup, Err: err}
 	}
 	return &Client{
-		auth:           auth.RESTClient(),
-		authz:          authz.RESTClient(),
-		core:           core.RESTClient(),
-		metadata:       partial,
-		host:           o.Host,
-		serverName:     o.ServerName,
-		makeTransport:  maker,
-		closeAnonymous: closeAnonymous,
-		lines:          lines,
-		circuit:        circuit,
-		now:            o.Now,
-		paced:          semaphore.NewWeighted(1),
-		timeout:        o.RequestTimeout,
-		turns:          semaphore.NewWeighted(o.MaxConcurrent),
-		meter:          o.Meter,
-		credential:     o.Credential,
-		ofProxy:        scrub.New(secretsOfProxy(proxyOf(lines.Current(), o.Host))...),
+		auth:          auth.RESTClient(),
+		authz:         authz.RESTClient(),
+		core:          core.RESTClient(),
+		metadata:      partial,
+		host:          o.Host,
+		serverName:    o.ServerName,
+		makeTransport: maker,
+		others:        others.lines,
+		lines:         lines,
+		circuit:       circuit,
+		now:           o.Now,
+		paced:         semaphore.NewWeighted(1),
+		timeout:       o.RequestTimeout,
+		turns:         semaphore.NewWeighted(o.MaxConcurrent),
+		meter:         o.Meter,
+		credential:    o.Credential,
+		certified:     o.Certificate != nil,
+		ofProxy:       scrub.New(secretsOfProxy(proxyOf(lines.Current(), o.Host))...),
 	}, nil
 }
 
@@ -198,7 +200,7 @@ func New(o Options) (*Client, error) {
 // flight end normally.
 func (c *Client) Close() {
 	c.lines.Close()
-	c.closeAnonymous()
+	c.others.Close()
 }
 
 // ReviewToken asks the API server about a token. audiences may be empty, which

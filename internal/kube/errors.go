@@ -39,10 +39,15 @@ const (
 	Malformed    Failure = "unusable answer" // an answer that is not the Kubernetes API's
 	Setup        Failure = "configuration"   // the request could not be built
 	Busy         Failure = "busy"            // too many requests were waiting already
+	// ClientRefused is how a request is counted that was made by the credential of a client,
+	// and refused for it: that says nothing of the reviewer. Errors have one of the first two.
+	ClientRefused Failure = "client refused"
 )
 
 // Refuses tells an answer that says of the credential that it is not let in.
-func (f Failure) Refuses() bool { return f == Unauthorized || f == Forbidden || f == Gateway }
+func (f Failure) Refuses() bool {
+	return f == Unauthorized || f == Forbidden || f == Gateway || f == ClientRefused
+}
 
 // What logins ask for, as errors and the Meter name it.
 const (

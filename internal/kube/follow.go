@@ -137,7 +137,7 @@ func (c *Client) page(ctx context.Context, kind Kind, next string, limit int) (*
 func (c *Client) WatchUIDs(ctx context.Context, kind Kind, after string, while time.Duration, each func(Event)) (seen Observation, err error) {
 	known := &sent{secrets: c.Secrets()}
 	began := time.Now()
-	defer func() { c.meter.done(OpFollow, time.Since(began), err) }()
+	defer func() { c.meter.done(OpFollow, time.Since(began), err, false) }()
 	if may, last := c.circuit.Ask(c.now()); !may {
 		return seen, known.cleaned(notAsked(OpFollow, last))
 	}

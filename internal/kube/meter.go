@@ -25,12 +25,18 @@ type Meter struct {
 // Failures are all that there are.
 var Failures = []Failure{
 	Unauthorized, Forbidden, NotFound, Gateway, Throttled, ServerError, Timeout, Canceled,
-	DNS, TLS, Connection, Malformed, Setup, Busy,
+	DNS, TLS, Connection, Malformed, Setup, Busy, ClientRefused,
 }
 
-// done tells of a request that took a time since its turn; 0 if it had none.
-func (m *Meter) done(op string, took time.Duration, err error) {
-	if m.Done != nil {
-		m.Done(op, failureOf(err), took)
+// done tells of a request that took a time since its turn; 0 if it had none. byClient says by
+// whose credential it was made.
+func (m *Meter) done(op string, took time.Duration, err error, byClient bool) {
+	if m.Done == nil {
+		return
 	}
+	failure := failureOf(err)
+	if byClient && (failure == Unauthorized || failure == Forbidden) {
+		failure = ClientRefused
+	}
+	m.Done(op, failure, took)
 }

@@ -15,6 +15,20 @@ func WithCredential(ctx context.Context, token string) context.Context {
 	return context.WithValue(ctx, credentialKey{}, token)
 }
 
+type askedByKey struct{}
+
+// AskedBy makes requests by a token of a client's own, and by nothing that is the reviewer's:
+// neither its token nor its certificate goes with them.
+func AskedBy(ctx context.Context, token string) context.Context {
+	return context.WithValue(ctx, askedByKey{}, token)
+}
+
+// askedBy is the token of a client by which a request is made, if it is made by one.
+func askedBy(ctx context.Context) (token string, ok bool) {
+	token, ok = ctx.Value(askedByKey{}).(string)
+	return token, ok
+}
+
 // RequestToken asks for a token of a service account that is good for about as long as life, for
 // the audience of the API server. expires is by the API server's clock. The errors are of type
 // *Error.

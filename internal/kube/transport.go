@@ -82,19 +82,16 @@ func transportMaker(o Options, g *gate) (func() *transport, error) {
 	}, nil
 }
 
-// anonymousLiner is for requests that nobody makes, over connections without the client
-// certificate; nil where there is none, since a request alone then tells who makes it.
-func anonymousLiner(o Options, g *gate) (http.RoundTripper, func(), error) {
-	if o.Certificate == nil {
-		return nil, func() {}, nil
-	}
+// linerOfOthers is for requests that the reviewer does not make: without its certificate, and
+// apart, since kube-apiserver ends the connection of a request whose credential it does not
+// know, and anybody can send one to a login. None is made before it is needed.
+func linerOfOthers(o Options, g *gate) (*liner, error) {
 	o.Certificate = nil
 	maker, err := transportMaker(o, g)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	lines := upstream.NewLines(maker, (*transport).close)
-	return &liner{lines: lines, maker: maker, now: o.Now, meter: o.Meter, unwatched: true}, lines.Close, nil
+	return &liner{lines: upstream.NewLines(maker, (*transport).close), maker: maker, now: o.Now, meter: o.Meter}, nil
 }
 
 // proxyOf is the proxy on the way to a host; nil if there is none.
@@ -112,9 +109,6 @@ type liner struct {
 	maker func() *transport
 	now   func() time.Time
 	meter *Meter
-	// unwatched says that what becomes of its requests says nothing of the line that the
-	// others take.
-	unwatched bool
 }
 
 // RoundTrip sends a request. It counts as under way on its line until its answer was
@@ -125,9 +119,8 @@ func (l *liner) RoundTrip(request *http.Request) (*http.Response, error) {
 		return alone(l.maker(), once(request))
 	}
 	line := l.lines.Begin(l.now())
-	if !l.unwatched {
-		attemptIn(request.Context()).line = line
-	}
+	attempt := attemptIn(request.Context())
+	attempt.lines, attempt.line = l.lines, line
 	l.meter.Sent.Add(1)
 	response, err := line.Value.RoundTrip(once(request))
 	if err != nil {
@@ -169,9 +162,9 @@ func (b *endingBody) Close() error {
 	return err
 }
 
-func newHTTPClient(transport, anonymous http.RoundTripper, o Options) *http.Client {
+func newHTTPClient(transport, others http.RoundTripper, o Options) *http.Client {
 	return &http.Client{
-		Transport: &authenticated{next: transport, credential: o.Credential, userAgent: o.UserAgent, turn: o.Turn, anonymous: anonymous},
+		Transport: &authenticated{next: transport, credential: o.Credential, userAgent: o.UserAgent, turn: o.Turn, others: others, certified: o.Certificate != nil},
 		// A redirect would take the credential, or the token under review, to
 		// a host that nobody configured. The 3xx itself becomes an error.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -193,6 +186,16 @@ func withoutCredential(ctx context.Context) context.Context {
 
 type anonymousKey struct{}
 
+func isAnonymous(ctx context.Context) bool {
+	anonymous, _ := ctx.Value(anonymousKey{}).(bool)
+	return anonymous
+}
+
+func isAskedByAClient(ctx context.Context) bool {
+	_, ok := askedBy(ctx)
+	return ok
+}
+
 // errUnsendable is about a credential such as one with a line break within.
 var errUnsendable = errors.New("the reviewer's credential holds characters that no token has")
 
@@ -203,9 +206,11 @@ type authenticated struct {
 	credential func() string
 	userAgent  string
 	turn       func(ctx context.Context) (release func(), err error) // may be nil
-	// anonymous is set where the connection tells who asks, and no token does: it is for
-	// requests that nobody makes.
-	anonymous http.RoundTripper
+	// others is for requests that a client makes by a token of its own. certified is where the
+	// connection tells who asks, and no token does; requests that nobody makes are then made by
+	// others, too.
+	others    http.RoundTripper
+	certified bool
 }
 
 func (a *authenticated) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -225,8 +230,8 @@ func (a *authenticated) RoundTrip(r *http.Request) (*http.Response, error) {
 	r.Header.Set("User-Agent", a.userAgent)
 	asked := time.Now()
 	next := a.next
-	if anonymous, _ := r.Context().Value(anonymousKey{}).(bool); anonymous && a.anonymous != nil {
-		next = a.anonymous
+	if isAskedByAClient(r.Context()) || a.certified && isAnonymous(r.Context()) {
+		next = a.others
 	}
 	response, err := next.RoundTrip(r)
 	if err != nil {
@@ -245,7 +250,13 @@ func (a *authenticated) RoundTrip(r *http.Request) (*http.Response, error) {
 
 // bearer is the token to send, or "" for none.
 func (a *authenticated) bearer(ctx context.Context) string {
-	if anonymous, _ := ctx.Value(anonymousKey{}).(bool); anonymous || a.anonymous != nil {
+	if isAnonymous(ctx) {
+		return ""
+	}
+	if bearer, ok := askedBy(ctx); ok {
+		return bearer
+	}
+	if a.certified {
 		return ""
 	}
 	if bearer, ok := ctx.Value(credentialKey{}).(string); ok {

@@ -7,6 +7,7 @@ import (
 	"vault-plugin-auth-kubernetes/internal/identity"
 	"vault-plugin-auth-kubernetes/internal/keys"
 	"vault-plugin-auth-kubernetes/internal/refusal"
+	"vault-plugin-auth-kubernetes/internal/secondtoken"
 	"vault-plugin-auth-kubernetes/internal/token"
 )
 
@@ -16,6 +17,9 @@ type attempt struct {
 	jwt        string
 	anew       bool
 	unverified *token.Unverified
+	// reviewerJWT is the second token that was sent, and second the same where it has a say.
+	reviewerJWT string
+	second      *token.Unverified
 	// identity is whom the review named; nobody before.
 	identity identity.Identity
 }
@@ -50,6 +54,24 @@ func (a *attempt) parseToken(context.Context) error {
 		return refusal.DenyFor(err)
 	}
 	a.unverified = unverified
+	return a.parseSecond()
+}
+
+// parseSecond reads the second token, where it has a say. Where it has none it is not even
+// looked at: Vault's own method knows no such field.
+func (a *attempt) parseSecond() error {
+	if a.reviewerJWT == "" {
+		return nil
+	}
+	if !a.Cluster.TakesSecond() {
+		a.SecondUnused = true
+		return nil
+	}
+	second, err := a.mount.Parse(a.reviewerJWT)
+	if err != nil {
+		return denySecond(fmt.Errorf("%s: %w", secondtoken.Field, err))
+	}
+	a.second = second
 	return nil
 }
 
@@ -73,19 +95,44 @@ func (a *attempt) checkClaims(context.Context) error {
 			}
 		}
 	}
+	if a.second != nil {
+		if err := secondtoken.CheckUnverified(a.unverified, a.second, a.mount.Now(), a.Cluster.Issuers); err != nil {
+			return denySecond(err)
+		}
+	}
 	return a.judgeUnverified()
 }
 
+func denySecond(err error) error {
+	return &refusal.Refusal{Kind: refusal.Denied, Class: refusal.ClassDenied, Err: err, Remedy: secondtoken.Remedy}
+}
+
+// tokens are those that were sent and have a say.
+func (a *attempt) tokens() []*token.Unverified {
+	if a.second == nil {
+		return []*token.Unverified{a.unverified}
+	}
+	return []*token.Unverified{a.unverified, a.second}
+}
+
+// asker is the token that is a credential where there is no reviewer.
+func (a *attempt) asker() *token.Unverified { return a.tokens()[len(a.tokens())-1] }
+
 func (a *attempt) checkSignature(ctx context.Context) error {
-	if keys := a.Cluster.Keys; !keys.Empty() {
-		if err := keys.Verify(a.unverified); err != nil {
-			return refusal.DenyFor(err)
+	for _, t := range a.tokens() {
+		if keys := a.Cluster.Keys; !keys.Empty() {
+			if err := keys.Verify(t); err != nil {
+				return refusal.DenyFor(err)
+			}
+		}
+		if a.Cluster.Signing == nil {
+			continue // the API server checks it
+		}
+		if err := a.Cluster.Signing.Verify(ctx, t, a.asker()); err != nil {
+			return err
 		}
 	}
-	if a.Cluster.Signing == nil {
-		return nil // the API server checks it
-	}
-	return a.Cluster.Signing.Verify(ctx, a.unverified)
+	return nil
 }
 
 func (a *attempt) review(ctx context.Context) error {
@@ -96,15 +143,19 @@ func (a *attempt) review(ctx context.Context) error {
 	if whichever {
 		audiences = a.unverified.UnverifiedAudiences()
 	}
-	reviewer := a.Cluster.Reviewer
+	by := a.Cluster.Reviewers
+	if a.second != nil {
+		by = a.Cluster.By(a.second)
+	}
+	reviewer := by.Reviewer
 	switch {
 	case whichever:
 		// Nobody says whom the token has to be for, so nothing but the API server will do.
-		if reviewer = a.Cluster.Asking; a.anew && !a.Cluster.Config.VerifiesLocally() {
-			reviewer = a.Cluster.Anew
+		if reviewer = by.Asking; a.anew && !a.Cluster.Config.VerifiesLocally() {
+			reviewer = by.Anew
 		}
 	case a.anew:
-		reviewer = a.Cluster.Anew
+		reviewer = by.Anew
 	}
 	id, err := reviewer.Review(ctx, a.unverified, audiences)
 	if err != nil {
@@ -112,6 +163,9 @@ func (a *attempt) review(ctx context.Context) error {
 	}
 	a.identity = id
 	a.identify(id, a.unverified.Raw())
+	if a.second != nil && id.By() == identity.ByReview {
+		a.objects.AskBy(a.second) // it is of the same pod, as the review found
+	}
 	a.Token = confirmedToken(id, a.unverified.UnverifiedKind())
 	a.SecretName = a.unverified.LegacySecretName(id.Namespace(), id.Name(), id.UID())
 	return nil

@@ -15,6 +15,8 @@ type ConsulRequest struct {
 	// where none is named.
 	Role string
 	JWT  string
+	// ReviewerJWT is as in Request.
+	ReviewerJWT string
 	// Known is a service account that was verified before, in place of a token.
 	Known    *identity.Identity
 	Source   Source
@@ -41,7 +43,7 @@ var ErrUnknownMethod = errors.New("there is no role of that name with use_bindin
 // way of a login by rules: through the same proof, and through the same roles. The outcome
 // is nil if the request was refused before any step was reached.
 func ForConsul(ctx context.Context, m Mount, r ConsulRequest) (*ConsulOutcome, error) {
-	a := &consulAttempt{attempt: attempt{decision: decision{mount: m, observer: r.Observer}, jwt: r.JWT, anew: r.Anew}, known: r.Known, namespaces: r.Namespaces}
+	a := &consulAttempt{attempt: attempt{decision: decision{mount: m, observer: r.Observer}, jwt: r.JWT, reviewerJWT: r.ReviewerJWT, anew: r.Anew}, known: r.Known, namespaces: r.Namespaces}
 	a.ByRules, a.Source = true, r.Source
 	if r.JWT == "" && r.Known == nil {
 		return nil, refusal.Missing("jwt")

@@ -43,9 +43,11 @@ type Mount interface {
 // Request is what a client sends to log in.
 type Request struct {
 	// Role is the name of one; empty where binding rules are to decide.
-	Role   string
-	JWT    string
-	Source Source
+	Role string
+	JWT  string
+	// ReviewerJWT is a second token, which asks whose the first is; empty if none was sent.
+	ReviewerJWT string
+	Source      Source
 	// Anew asks the API server whatever is remembered: for a review, and although it may be
 	// known to be down.
 	Anew bool
@@ -95,6 +97,8 @@ type Finding struct {
 	Annotations metadata.Annotations
 	// Token is what kind of token it is, of the identity and as the API server confirmed it.
 	Token posture.Token
+	// SecondUnused tells that a second token was sent, and that it has no say here.
+	SecondUnused bool
 	// SecretName is that of the secret that holds the token, "" for other tokens.
 	SecretName string
 }
@@ -109,7 +113,7 @@ type Outcome struct {
 // LogIn makes a login. An error is a refusal, or one of the host's own; the outcome is nil
 // if the request was refused before any step was reached.
 func LogIn(ctx context.Context, m Mount, r Request) (*Outcome, error) {
-	a := &attempt{decision: decision{mount: m, observer: r.Observer}, jwt: r.JWT, anew: r.Anew}
+	a := &attempt{decision: decision{mount: m, observer: r.Observer}, jwt: r.JWT, reviewerJWT: r.ReviewerJWT, anew: r.Anew}
 	a.ByRules, a.Source = r.Role == "", r.Source
 	if a.ByRules {
 		if err := requireRules(ctx, m); err != nil {

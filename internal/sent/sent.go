@@ -17,6 +17,7 @@ import (
 // secret in each. Those of documents within a field count too.
 var secretFields = map[string]func(value string) []string{
 	"jwt":                Token,
+	"reviewer_jwt":       Token,
 	"token_reviewer_jwt": ofReviewer,
 	"serviceaccountjwt":  whole, // of Consul's auth method
 	"proxy_url":          ofProxy,

@@ -55,6 +55,15 @@ func (k Kind) IsOf(namespace, name, uid string) bool {
 	return namespace != "" && name != "" && uid != "" && k.namespace == namespace && k.name == name && k.uid == uid
 }
 
+// IsOfAnother tells whether two tokens say that they belong to different service accounts. One
+// that does not say it in full contradicts nobody.
+func (k Kind) IsOfAnother(other Kind) bool {
+	if k.namespace == "" || k.name == "" || k.uid == "" || other.namespace == "" || other.name == "" || other.uid == "" {
+		return false
+	}
+	return !k.IsOf(other.namespace, other.name, other.uid)
+}
+
 func (t *Unverified) unverifiedLifetime() time.Duration {
 	var issued *jwt.NumericDate
 	if len(t.claims.IssuedAt) == 0 || json.Unmarshal(t.claims.IssuedAt, &issued) != nil || issued == nil || t.claims.Expiry == nil {

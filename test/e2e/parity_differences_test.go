@@ -22,6 +22,7 @@ var deliberateDifferences = map[string]string{
 	"bare-host":                 "a kubernetes_host without scheme works, as documented",
 	"lookup-forbidden":          "a reviewer that may not get the service account is a 403 and not a 500",
 	"selector-without-reviewer": "without reviewer, the login's own token is the credential for the namespace too",
+	"second-token":              "where there is no reviewer, reviewer_jwt of a login asks about its jwt",
 	"audience-string":           "the aud claim may be a string, as in RFC 7519",
 	"role-name-size":            "a role name of more than 512 bytes is refused without repeating it",
 	"token-size":                "a token of more than 16 KiB is refused without asking",
@@ -102,7 +103,7 @@ func TestDifferencesAreTested(t *testing.T) {
 			used[e.differs] = true
 		}
 	}
-	for _, row := range loginRows() {
+	for _, row := range slices.Concat(loginRows(), twoTokenRows()) {
 		used[row.differs] = true
 	}
 	delete(used, "")

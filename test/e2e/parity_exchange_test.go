@@ -183,6 +183,7 @@ var (
 		"binding_rule_audiences": []any{}, "binding_rule_role": "", "kubernetes_client_cert_set": false,
 		"token_reviewer_service_account": "", "token_reviewer_ttl": 0,
 		"max_token_lifetime": 0, "require_pod_bound_tokens": false, "refuse_legacy_tokens": false,
+		"prefer_login_reviewer_jwt": false,
 	}
 	addedRoleFields = map[string]any{
 		"alias_metadata": map[string]any{}, "bound_audiences": []any{}, "bound_service_accounts": []any{}, "selector": "",
@@ -190,8 +191,8 @@ var (
 	}
 )
 
-// addedSecrets are added fields of config that are never read.
-var addedSecrets = []string{"kubernetes_client_cert", "kubernetes_client_key"}
+// addedSecrets are added fields of config, and of login, that are never read.
+var addedSecrets = []string{"kubernetes_client_cert", "kubernetes_client_key", "reviewer_jwt"}
 
 // isAdded tells whether Vault's own method does not have a field of config or role.
 func isAdded(field string) bool {
