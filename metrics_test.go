@@ -83,7 +83,7 @@ func (m *mount) counted(f func()) map[string]float64 {
 	f()
 	changed := map[string]float64{}
 	for key, value := range m.values() {
-		if value != before[key] && key != "reviewer_seconds_left" { // which the time changes
+		if value != before[key] && !strings.HasPrefix(key, "reviewer_") { // which the time changes
 			changed[key] = value - before[key]
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/hashicorp/vault/sdk/logical"
 	dto "github.com/prometheus/client_model/go"
@@ -114,8 +115,12 @@ func TestAlertsSeeTheirSymptoms(t *testing.T) {
 			m := newDemo(t, nil, nil)
 			m.rule("base", "", "policy", "base")
 			before := m.amount(expression)
-			if name == "VaultKubernetesAuthQueue" {
+			switch name {
+			case "VaultKubernetesAuthQueue":
 				m.wantQueue(expression)
+				return
+			case "VaultKubernetesAuthReviewerEnds": // which the time alone changes
+				wantReviewerEnds(t, expression)
 				return
 			}
 			cause := symptoms[name]
@@ -163,10 +168,38 @@ func (m *mount) wantQueue(expression string) {
 	m.whileOneWaits(func() bool { return m.amount(expression) != 0 })
 }
 
+// wantReviewerEnds has the time of the reviewer's token run out, by both metrics that the alert
+// compares.
+func wantReviewerEnds(t *testing.T, expression string) {
+	t.Helper()
+	const left, life = "reviewer_seconds_left", "reviewer_lifetime_seconds"
+	for _, metric := range []string{left, life} {
+		if !strings.Contains(expression, telemetry.Prefix+metric) {
+			t.Errorf("it does not ask for %s", metric)
+		}
+	}
+	m, clock := newClockedDemo(t, nil)
+	m.write("config", m.config(fields{"token_reviewer_jwt": m.api.Token(kubetest.ReviewerNamespace, kubetest.ReviewerName,
+		kubetest.Audience(m.api.Issuer), kubetest.Claim("iat", clock.now().Unix()), kubetest.Expiry(clock.now().Add(time.Hour)))}))
+	m.mustLogin(m.tokenFor(clock))
+	for _, step := range []struct {
+		passes time.Duration
+		raises bool
+	}{{50 * time.Minute, false}, {2 * time.Minute, true}, {9 * time.Minute, true}} {
+		clock.advance(step.passes)
+		values := m.values()
+		if raises := values[left] < 0.15*values[life]; raises != step.raises || values[life] != 3600 {
+			t.Errorf("%v of %v seconds are left", values[left], values[life])
+		}
+	}
+}
+
 // The dashboard asks for metrics that there are, and docs/metrics.md says what to do about
 // each alert.
 func TestMonitoringIsOfThisPlugin(t *testing.T) {
-	families := newMount(t).scrape()
+	m := newDemo(t, nil, nil)
+	m.mustLogin(m.token()) // some are there only once a reviewer is known
+	families := m.scrape()
 	text, err := os.ReadFile(filepath.Join(monitoringDir, "dashboard.json"))
 	if err != nil {
 		t.Fatal(err)

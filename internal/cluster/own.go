@@ -46,25 +46,27 @@ func (c *Current) DoubtOwn() { c.tokens.Drop(reviewertoken.Path) }
 func (c *Current) Own() *reviewertoken.Entry { return c.own.Load() }
 
 // CredentialEnds is when the reviewer's credential ends, if there is one whose end is known to
-// a cluster that logins used.
-func (c *Current) CredentialEnds() (at time.Time, known bool) {
+// a cluster that logins used. life is how long it was good when it was made; 0 if that is not
+// known.
+func (c *Current) CredentialEnds() (at time.Time, life time.Duration, known bool) {
 	made := c.made.Load()
 	if made == nil {
-		return time.Time{}, false
+		return time.Time{}, 0, false
 	}
 	if own := c.own.Load(); own.Serves(made.Config.WantedReviewer()) && made.Config.MakesReviewerTokens() {
-		return own.Ends(), true
+		return own.Ends(), own.Life, true
 	}
 	if pair, err := made.Config.ClientCertificate(); err == nil && pair != nil {
 		leaf, err := x509.ParseCertificate(pair.Certificate[0])
 		if err != nil {
-			return time.Time{}, false
+			return time.Time{}, 0, false
 		}
-		return leaf.NotAfter, true
+		return leaf.NotAfter, leaf.NotAfter.Sub(leaf.NotBefore), true
 	}
 	t, err := token.Parse(c.Credential(made.Config)())
 	if err != nil {
-		return time.Time{}, false
+		return time.Time{}, 0, false
 	}
-	return t.UnverifiedExpiry()
+	at, known = t.UnverifiedExpiry()
+	return at, t.UnverifiedKind().Lifetime, known
 }
