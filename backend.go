@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/hashicorp/vault/sdk/framework"
+	"github.com/hashicorp/vault/sdk/helper/errutil"
 	"github.com/hashicorp/vault/sdk/logical"
 
 	"vault-plugin-auth-kubernetes/internal/binding"
@@ -170,6 +171,11 @@ func (b *backend) handle(ctx context.Context, req *logical.Request) (response *l
 		}
 	}
 	response, err = b.Backend.HandleRequest(ctx, req)
+	if response.IsError() {
+		if reason := ofValue(req, response.Error().Error()); reason != "" {
+			response.Data["error"] = reason
+		}
+	}
 	return withoutSecrets(req, response, err)
 }
 
@@ -184,6 +190,9 @@ func (b *backend) HandleExistenceCheck(ctx context.Context, req *logical.Request
 	documentsAsSent(req)
 	checkFound, exists, err = b.Backend.HandleExistenceCheck(ctx, req)
 	if err != nil {
+		if reason := ofValue(req, err.Error()); reason != "" {
+			err = errutil.UserError{Err: reason}
+		}
 		_, err = withoutSecrets(req, nil, err)
 	}
 	return checkFound, exists, err

@@ -162,7 +162,7 @@ func (b *backend) importConsul(ctx context.Context, req *logical.Request, data *
 	tokens := consul.Tokens(data.Get("tokens").(string))
 	switch prefixed := data.Get("policy_prefix").(string) + data.Get("role_prefix").(string); {
 	case tokens != consul.ConsulTokens && tokens != consul.VaultTokens:
-		return logical.ErrorResponse("tokens: it must be consul or vault"), nil
+		return logical.ErrorResponse("tokens: it must be consul, where rules are to give Consul tokens, or vault"), nil
 	case tokens == consul.ConsulTokens && prefixed != "":
 		return logical.ErrorResponse("policy_prefix and role_prefix are for tokens=vault; what Consul tokens get has its names in Consul"), nil
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -79,6 +80,34 @@ func withoutSecrets(req *logical.Request, response *logical.Response, err error)
 		response.Data["error"] = secrets.Text(text)
 	}
 	return response, err
+}
+
+var (
+	unread = regexp.MustCompile(`error converting input for field "([a-z_]+)": (.*)`)
+	// unreadAs tells by the words of the framework, and of the parsers below it, what a value
+	// was to be, with who says it in words for people.
+	unreadAs = []struct {
+		words string
+		tell  func(text string) string
+	}{
+		{" as bool:", typo.Boolean}, {"time: ", typo.Duration}, {"invalid key pair", typo.KeyValue}, {" as int:", typo.Whole},
+	}
+)
+
+// ofValue says of a value that the framework could not read, by its error, what would be right;
+// empty where the error is about something else.
+func ofValue(req *logical.Request, text string) string {
+	said := unread.FindStringSubmatch(text)
+	if said == nil {
+		return ""
+	}
+	sent, isText := req.Data[said[1]].(string)
+	for _, kind := range unreadAs {
+		if isText && strings.Contains(said[2], kind.words) {
+			return said[1] + ": " + kind.tell(sent)
+		}
+	}
+	return ""
 }
 
 // clearedError keeps the status of an error, if it has one.

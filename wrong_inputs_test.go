@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"net/http"
 	"regexp"
 	"slices"
 	"strings"
@@ -49,6 +50,10 @@ func wrongInputs() []wrongInput {
 		{config, "renewal_check", "off", `or (\w+)`, "none", ""},
 		{config, "kubernetes_ca_cert", "ca.crt", `kubernetes_ca_cert=(@\S+)`, "@ca.crt", ""},
 		{config, "token_reviewer_jwt", "reviewer.jwt", `token_reviewer_jwt=(@\S+)`, "", ""},
+		{config, "require_audience", "yes please", `write (\w+)`, "true", ""},
+		{config, "disable_local_ca_jwt", "on", "", "true", ""},
+		{config, "issuer", `"https://kubernetes.default.svc"`, "", "https://kubernetes.default.svc", ""},
+		{config, "issuer", "https://issuer.example/.well-known/openid-configuration", "", "https://issuer.example", ""},
 
 		{role, names, "web db", "", "[web db]", ""},
 		{role, names, "web;db", "", "[web db]", ""},
@@ -79,12 +84,19 @@ func wrongInputs() []wrongInput {
 		{role, "audience", "vault\n", "", "vault", ""},
 		{role, "token_policies", "a b", "", "[a b]", ""},
 		{role, "max_token_lifetime", "500ms", example, "3600", ""},
+		{role, "token_ttl", "1 h", "", "3600", ""},
+		{role, "token_ttl", "2days", "", "172800", ""},
+		{role, "token_ttl", "soon", example, "1800", ""},
+		{role, "token_num_uses", "five", example, "5", ""},
+		{role, "token_no_default_policy", "yes", "", "true", ""},
+		{role, "alias_metadata", "team:a", "", "map[team:a]", ""},
 		{role, "selector", `serviceaccount.namespace in [apps]`, "", `serviceaccount.namespace == "apps"`, ""},
 
 		{rule, "bind_name", "ns-{{serviceaccount.namespace}}", "", "ns-${serviceaccount.namespace}", ""},
 		{rule, "bind_name", "$(serviceaccount.name)", "", "${serviceaccount.name}", ""},
 		{rule, "bind_name", `"x"`, "", "x", ""},
 		{rule, "bind_type", "Policy", `types are (\w+),`, "policy", ""},
+		{rule, "use_service_name_annotation", "off", "", "false", ""},
 		{rule, "selector", `serviceaccount.name = 'web'`, "", `serviceaccount.name == "web"`, ""},
 		{rule, "selector", `serviceaccount.name startsWith "web"`, "", `serviceaccount.name matches "^web"`, ""},
 		{rule, "selector", `'serviceaccount.name == "web"'`, "", `serviceaccount.name == "web"`, ""},
@@ -138,6 +150,59 @@ func TestWrongInputsShowTheRightForm(t *testing.T) {
 				}
 			} else if got := fmt.Sprint(read[row.field]); got != want {
 				t.Errorf("it reads %s, want %s", got, want)
+			}
+		})
+	}
+}
+
+// TestWrongImportsShowTheRightForm is the same for what people send to be imported: whoever runs
+// the command that the answer names, or sends the file, has it imported.
+func TestWrongImportsShowTheRightForm(t *testing.T) {
+	const (
+		rule    = `{"ID":"a1","AuthMethod":"k8s","Selector":"serviceaccount.name==web","BindType":"service","BindName":"web"}`
+		command = `write what this prints: (consul acl .+)$`
+		file    = `=(@\S+) sends`
+	)
+	for _, row := range []struct {
+		field, wrong, pattern string
+	}{
+		{"auth_method", "method.json", file},
+		{"auth_method", "@method.json", file},
+		{"auth_method", "k8s", command},
+		{"auth_method", "Name:             k8s\nType:             kubernetes\nDescription:", command},
+		{"auth_method", "[METHOD]", command},
+		{"auth_method", "METHOD METHOD", command},
+		{"auth_method", `{"Name":"k8s",`, command},
+		{"binding_rules", "rules.json", file},
+		{"binding_rules", "ID:           a1\nAuthMethod:   k8s", command},
+		{"binding_rules", rule, command},
+		{"binding_rules", "a1", command},
+		{"tokens", "Vault", `or (vault)`},
+		{"dry_run", "yes", `write (true)`},
+		{"skip_unsupported_rules", "off", `write (false)`},
+	} {
+		t.Run(fmt.Sprint(row.field, " ", row.wrong), func(t *testing.T) {
+			m := newMount(t)
+			forms := map[string]string{
+				"@method.json": m.consulMethod(), "@rules.json": "[" + rule + "]",
+				"consul acl auth-method read -name=k8s -format=json":    m.consulMethod(),
+				"consul acl auth-method read -name=NAME -format=json":   m.consulMethod(), // whose name nobody can tell
+				"consul acl binding-rule list -method=k8s -format=json": "[" + rule + "]",
+			}
+			request := fields{"tokens": "vault", "auth_method": m.consulMethod(), "binding_rules": "[" + rule + "]"}
+			request[row.field] = strings.ReplaceAll(row.wrong, "METHOD", m.consulMethod())
+			o := m.do(logical.UpdateOperation, "import/consul", request)
+			found := regexp.MustCompile("(?m)" + row.pattern).FindStringSubmatch(o.message)
+			if o.status != http.StatusBadRequest || found == nil {
+				t.Fatalf("%d %q", o.status, o.message)
+			}
+			form, known := forms[found[1]]
+			if !known {
+				form = found[1]
+			}
+			request[row.field] = form
+			if o := m.do(logical.UpdateOperation, "import/consul", request); o.status != http.StatusOK || len(o.data["rules"].([]string)) != 1 {
+				t.Errorf("%q was followed: %d %s", found[1], o.status, o.message)
 			}
 		})
 	}

@@ -11,6 +11,7 @@ import (
 	"vault-plugin-auth-kubernetes/internal/kube"
 	"vault-plugin-auth-kubernetes/internal/pemtext"
 	"vault-plugin-auth-kubernetes/internal/token"
+	"vault-plugin-auth-kubernetes/internal/typo"
 )
 
 // Vault's words for PEM that holds nothing of use.
@@ -49,6 +50,9 @@ func (c *Entry) TakeTexts(before *Entry, rawKeys any) (warnings []string, err er
 		if advice != "" {
 			warnings = append(warnings, "kubernetes_host: "+advice)
 		}
+	}
+	if advice := typo.Issuer(c.Issuer); advice != "" && c.Issuer != before.Issuer {
+		warnings = append(warnings, "issuer: "+advice)
 	}
 	if c.TokenReviewerJWT != before.TokenReviewerJWT {
 		c.TokenReviewerJWT = decodedToken(c.TokenReviewerJWT)

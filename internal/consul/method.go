@@ -103,14 +103,14 @@ type rule struct {
 func Read(authMethod, bindingRules []byte, tokens Tokens) (*Import, error) {
 	var m method
 	if err := decode(authMethod, &m, func() error { return methodKeys.check(authMethod) }); err != nil {
-		return nil, fmt.Errorf("auth_method: %w", err)
+		return nil, fmt.Errorf("auth_method: %w%s", err, meantBy("auth_method", authMethod, printsMethod, ""))
 	}
 	if m.Type != "kubernetes" {
 		return nil, fmt.Errorf("auth_method: its type is %q, only kubernetes can be imported", m.Type)
 	}
 	var rules []rule
 	if err := decode(bindingRules, &rules, func() error { return checkRules(bindingRules) }); err != nil {
-		return nil, fmt.Errorf("binding_rules: %w", err)
+		return nil, fmt.Errorf("binding_rules: %w%s", err, meantBy("binding_rules", bindingRules, printsRules, m.Name))
 	}
 	i := &Import{Method: m.Name, tokens: tokens}
 	if err := i.readMethod(&m); err != nil {

@@ -274,6 +274,9 @@ func configFieldRows() []parityRow {
 			if value == "" {
 				sent = sent.differing("emptied", warning(field+" was named with an empty value, which is read as false.…"))
 			}
+			if value == "yes" {
+				sent = sent.differing("value-words", refused(http.StatusBadRequest, field+`: "yes" is neither true nor false; write true`))
+			}
 			rows = append(rows, row(name, sent, read("config")))
 		}
 		null := write("config", with(config(nil), map[string]any{

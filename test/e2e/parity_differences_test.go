@@ -40,6 +40,7 @@ var deliberateDifferences = map[string]string{
 	"pem-several":               "several keys in one item of pem_keys all count, as items of their own",
 	"pem-place":                 "the refusal of pem_keys says which block it is about, and why",
 	"reviewer-refused":          "a reviewer's token that is the name of a file, or cannot be sent, is refused when it is written",
+	"value-words":               "a value that cannot be read as true or false, a duration, a number or a pair is refused with the right form",
 	"unknown-fields":            "a write with fields that do not exist always has Vault's warning about them",
 	"settings-lost":             "a write that takes a setting away without naming it, the reviewer's token above all, says so",
 	"emptied":                   "a write of the configuration that takes a setting away by an empty value, or reads one as false, says so",
