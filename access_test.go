@@ -114,7 +114,7 @@ func TestAccessLeavesNothingOut(t *testing.T) {
 	for seed := range uint64(100) {
 		g := newGuesses(t, seed)
 		for range 8 {
-			login, _, what := g.ask()
+			login, _, _, what := g.ask()
 			if login.auth == nil {
 				continue
 			}

@@ -12,6 +12,9 @@ import (
 	"github.com/hashicorp/vault/sdk/logical"
 
 	"vault-plugin-auth-kubernetes/internal/kubetest"
+	"vault-plugin-auth-kubernetes/internal/logtest"
+	"vault-plugin-auth-kubernetes/internal/refusal"
+	"vault-plugin-auth-kubernetes/internal/telemetry"
 )
 
 // guesses is a mount with roles and rules that nobody thought out, and a cluster to
@@ -86,8 +89,8 @@ func newGuesses(t *testing.T, seed uint64) *guesses {
 	return g
 }
 
-// ask is a login with a real token, and the same without one.
-func (g *guesses) ask() (login, supposed outcome, what string) {
+// ask is a login with a real token, with what it logged, and the same without one.
+func (g *guesses) ask() (login, supposed outcome, logged []logtest.Line, what string) {
 	account := pick(g.Rand, g.accounts)
 	namespace, name, _ := strings.Cut(account, "/")
 	question := fields{"service_account": account, "remote_addr": "192.0.2.1"}
@@ -104,9 +107,12 @@ func (g *guesses) ask() (login, supposed outcome, what string) {
 		role := pick(g.Rand, append(g.roles, "gone"))
 		data["role"], question["role"] = role, role
 	}
+	g.logs.Take()
+	g.log = telemetry.NewLog() // lines are limited in rate, and all are needed here
 	login = g.do(logical.UpdateOperation, "login", data)
+	logged = g.logs.Take()
 	supposed = g.do(logical.UpdateOperation, "explain", question)
-	return login, supposed, fmt.Sprint(question)
+	return login, supposed, logged, fmt.Sprint(question)
 }
 
 // TestSupposeAgreesWithLogin: what is said of a service account without a token of it is
@@ -116,7 +122,7 @@ func TestSupposeAgreesWithLogin(t *testing.T) {
 	for seed := range uint64(200) {
 		g := newGuesses(t, seed)
 		for range 8 {
-			login, supposed, what := g.ask()
+			login, supposed, logged, what := g.ask()
 			if supposed.status != http.StatusOK {
 				// There are no rules, and no role was named.
 				if login.status != supposed.status || login.message != supposed.message {
@@ -133,6 +139,7 @@ func TestSupposeAgreesWithLogin(t *testing.T) {
 				t.Fatalf("seed %d, %s: %v (%v), the login %d; logged %v", seed, what, got["verdict"], got["reason"], login.status, g.logs.Take())
 			}
 			if login.auth == nil {
+				wantSupposedRefusal(t, fmt.Sprint("seed ", seed, ", ", what), got, logged)
 				if want := fmt.Sprint(login.status, " ", login.message); got["client_sees"] != want {
 					t.Fatalf("seed %d, %s: the client sees %v, want %s", seed, what, got["client_sees"], want)
 				}
@@ -145,6 +152,27 @@ func TestSupposeAgreesWithLogin(t *testing.T) {
 	t.Log(ends)
 	if ends["allowed"] < 200 || ends["denied"] < 200 || ends["invalid"] == 0 {
 		t.Errorf("the generator is lopsided: %v", ends)
+	}
+}
+
+// ofAToken are the steps in which a login looks at its token, which a supposition has one for.
+var ofAToken = []refusal.Step{refusal.StepTokenForm, refusal.StepClaims, refusal.StepSignature, refusal.StepReview, refusal.StepPosture}
+
+// wantSupposedRefusal wants a supposition to end in the step that the login ended in, and for
+// its reason, where that is not about a token.
+func wantSupposedRefusal(t *testing.T, what string, got fields, logged []logtest.Line) {
+	t.Helper()
+	if len(logged) != 1 {
+		t.Fatalf("%s: the login logged %v, want one line", what, logged)
+	}
+	line := logged[0].Fields
+	step := fmt.Sprint(line["step"])
+	ofToken := slices.Contains(ofAToken, refusal.Step(step))
+	if ofToken {
+		step = string(refusal.StepSupposed)
+	}
+	if got["failed_step"] != step || got["verdict"] != line["outcome"] || !ofToken && got["reason"] != line["reason"] {
+		t.Fatalf("%s: %v in %v (%v), the login %v", what, got["verdict"], got["failed_step"], got["reason"], line)
 	}
 }
 

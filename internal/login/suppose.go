@@ -145,6 +145,11 @@ func (s *supposition) lookUp(ctx context.Context) (uid string, err error) {
 func (s *supposition) confirmed(ctx context.Context) ([]string, error) {
 	want, whichever, err := s.audiencesAskedFor()
 	has := s.question.Audiences
+	for _, r := range s.roles() { // each that a login goes through asks for one of its own
+		if of := r.Audiences(); err == nil && has != nil && len(of) > 0 && len(both(has, of)) == 0 {
+			return nil, refusal.Deny(fmt.Sprintf("the token's audiences are %q, the role asks for one of %q", has, of))
+		}
+	}
 	switch {
 	case err != nil:
 		return nil, err
@@ -164,11 +169,16 @@ func (s *supposition) confirmed(ctx context.Context) ([]string, error) {
 			return want, nil
 		}
 	}
-	both := slices.DeleteFunc(slices.Clone(has), func(a string) bool { return !slices.Contains(want, a) })
-	if len(both) == 0 {
+	confirmed := both(has, want)
+	if len(confirmed) == 0 {
 		return nil, refusal.Deny(fmt.Sprintf("the token's audiences are %q, and it has to be for one of %q", has, want))
 	}
-	return both, nil
+	return confirmed, nil
+}
+
+// both are the audiences of one list that another has too.
+func both(has, want []string) []string {
+	return slices.DeleteFunc(slices.Clone(has), func(a string) bool { return !slices.Contains(want, a) })
 }
 
 // ownAudience is the API server's own, which by default is its issuer.
