@@ -521,3 +521,17 @@ func TestShellWord(t *testing.T) {
 		}
 	}
 }
+
+// A remedy that goes to whichever cluster kubectl is for says which one it has to be.
+func TestCheckSaysWhereKubectlGoes(t *testing.T) {
+	m := newDemo(t, fields{"renewal_check": "none"}, nil)
+	lasting := m.api.Token(kubetest.ReviewerNamespace, kubetest.ReviewerName, kubetest.Audience(m.api.Issuer), kubetest.Expiry(time.Now().Add(48*time.Hour)))
+	m.write("config", m.config(fields{"renewal_check": "none", "token_reviewer_jwt": lasting}))
+	if note := m.checked()["note"]; note != nil {
+		t.Errorf("without a command of kubectl: %v", note)
+	}
+	m.api.Revoke(kubetest.ReviewerNamespace, kubetest.ReviewerName, kubetest.TokenReviews)
+	if note := fmt.Sprint(m.checked()["note"]); !strings.Contains(note, "current context") || !strings.Contains(note, m.api.URL) {
+		t.Errorf("with one: %v", note)
+	}
+}

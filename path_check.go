@@ -28,7 +28,8 @@ Looks at the way to the API server, its certificate, its clock, the reviewer's
 credential and permissions, and the cluster's keys and issuer. Each check has a key
 with pass, warn, fail or skip and what was found; a warn or a fail has another key,
 ending in _remedy, with what to do. status is the worst of them, failed and warned
-are the names of the checks.
+are the names of the checks. Commands with kubectl go to the cluster of its current
+context; note says which one this mount is for.
 
 It takes no longer than a login may: twice the request_timeout. Nothing is changed,
 and the answer holds no token and no key.

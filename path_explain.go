@@ -35,7 +35,8 @@ the answer says. Labels and annotations are looked up, or given.
 
 The answer names the service account, what the binding rules came to, and what a
 Vault token would get. Where the role has token_bound_cidrs, give the client's
-address as remote_addr. A field that does not exist is refused. The token is not
+address as remote_addr. Commands with kubectl in a remedy go to the cluster of its current
+context, which has to be this mount's. A field that does not exist is refused. The token is not
 repeated in the answer.
 
 Whoever may use this path learns what roles and rules say. It is for operators.

@@ -201,14 +201,19 @@ func (c *checker) responseData() map[string]any {
 	if c.cluster != nil {
 		data["kubernetes_host"] = c.safe(c.cluster.Config.Host)
 	}
-	named := strings.NewReplacer(c.named...)
+	named, ofKubectl := strings.NewReplacer(c.named...), false
 	for _, name := range Names {
 		f := c.findings[name]
 		byVerdict[f.verdict] = append(byVerdict[f.verdict], name)
 		data[name] = fmt.Sprintf("%s: %s", f.verdict, c.safe(f.text))
 		if f.remedy != "" {
 			data[name+"_remedy"] = c.safe(named.Replace(f.remedy))
+			ofKubectl = ofKubectl || strings.Contains(f.remedy, "kubectl ")
 		}
+	}
+	if ofKubectl && c.cluster != nil {
+		data["note"] = c.safe("kubectl goes to the cluster of its current context, whichever that is; see that it is the one of " +
+			c.cluster.Config.Host + ": kubectl config view --minify")
 	}
 	data["roles_taking_long_lived_tokens"], data["roles_taking_unbound_tokens"] = c.names(c.taking.longLived), c.names(c.taking.unbound)
 	data["failed"], data["warned"] = byVerdict[checkFail], byVerdict[checkWarn]
