@@ -163,7 +163,7 @@ func (b *backend) logLeftOut(o *login.Outcome) {
 
 // pathLoginRenew is called by the host when a token of this mount is to be renewed.
 func (b *backend) pathLoginRenew(ctx context.Context, req *logical.Request, _ *framework.FieldData) (*logical.Response, error) {
-	lease := login.Lease{Data: req.Auth.InternalData, Metadata: req.Auth.Metadata}
+	lease := login.Lease{Data: req.Auth.InternalData, Metadata: req.Auth.Metadata, TTL: req.Auth.TTL}
 	renewed, err := login.Renew(ctx, b.at(req.Storage), lease)
 	for _, unchecked := range renewed.Unchecked {
 		b.metrics.Skipped.Inc()

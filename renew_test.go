@@ -1,12 +1,15 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"testing"
 	"time"
 
 	"github.com/hashicorp/vault/sdk/logical"
+
+	"vault-plugin-auth-kubernetes/internal/kubetest"
 )
 
 // renew asks for a renewal as Vault does, with what it kept of a login.
@@ -79,5 +82,36 @@ func TestRenewPassesStorageErrorsOn(t *testing.T) {
 	m.storage.fail("role/")
 	if o := m.renew(&logical.Auth{InternalData: fields{"role": "demo"}}); !errors.Is(o.err, errStorage) {
 		t.Errorf("the error is %v", o.err)
+	}
+}
+
+// A look at a cluster that does not answer ends before the token does: a quarter of its life
+// leaves no time for a second attempt.
+func TestRenewalLooksNoLongerThanTheTokenLives(t *testing.T) {
+	for name, byRules := range map[string]bool{"by role": false, "by rules": true} {
+		t.Run(name, func(t *testing.T) {
+			m := newDemo(t, fields{"request_timeout": 60}, fields{"token_ttl": 4})
+			m.rule("r", "serviceaccount.annotations.x is empty", "policy", "p")
+			m.api.Grant(kubetest.ReviewerNamespace, kubetest.ReviewerName, kubetest.ServiceAccounts)
+			jwt := m.token()
+			auth := m.mustLogin(jwt)
+			if byRules {
+				auth = m.mustLoginByRules(jwt)
+			}
+			auth.TTL = 4 * time.Second
+			m.api.Forget()
+			m.logs.Take()
+			m.api.Fail(kubetest.Hang())
+			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second) // a look at leisure takes two minutes
+			defer cancel()
+			request := &logical.Request{Operation: logical.RenewOperation, Path: "login", Auth: auth, Storage: m.storage, MountPoint: "auth/test/"}
+			response, err := m.HandleRequest(ctx, request)
+			if o := outcomeOf(request, response, err); o.status != http.StatusOK || ctx.Err() != nil {
+				t.Errorf("%d %s, %v", o.status, o.message, ctx.Err())
+			}
+			if got := m.api.Count(kubetest.ServiceAccounts); got != 1 {
+				t.Errorf("%d attempts at a look, want one", got)
+			}
+		})
 	}
 }

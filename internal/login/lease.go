@@ -1,8 +1,10 @@
 package login
 
 import (
+	"context"
 	"encoding/json"
 	"slices"
+	"time"
 
 	"vault-plugin-auth-kubernetes/internal/binding"
 	"vault-plugin-auth-kubernetes/internal/posture"
@@ -24,6 +26,20 @@ type Lease struct {
 	Data map[string]any
 	// Metadata is that of the token.
 	Metadata map[string]string
+	// TTL is how long the token lives from one renewal to the next; 0 if that is not known.
+	TTL time.Duration
+}
+
+// leastLook is how long a renewal may look at the cluster in any case.
+const leastLook = time.Second
+
+// looking bounds all looks of a renewal together: clients renew when about a third of the time
+// is left, and a token must not end while somebody looks at a cluster that does not answer.
+func (l Lease) looking(ctx context.Context) (context.Context, context.CancelFunc) {
+	if l.TTL <= 0 {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, max(l.TTL/4, leastLook))
 }
 
 // Role is the one that the token was had under; empty for a token by rules.

@@ -49,18 +49,21 @@ type renewal struct {
 }
 
 func (r *renewal) run(ctx context.Context) error {
+	looks, cancel := r.lease.looking(ctx)
+	defer cancel()
 	if leased, ok := r.lease.Data[leaseIdentity].(string); ok {
 		id, err := identity.FromLease(leased)
 		if err != nil {
 			return err
 		}
-		return r.renewByRules(ctx, id)
+		return r.renewByRules(ctx, looks, id)
 	}
-	return r.renewByRole(ctx)
+	return r.renewByRole(ctx, looks)
 }
 
-// renewByRole asks for the role to exist still; its settings of today count.
-func (r *renewal) renewByRole(ctx context.Context) error {
+// renewByRole asks for the role to exist still; its settings of today count. The cluster is
+// looked at within looks, and storage within ctx.
+func (r *renewal) renewByRole(ctx, looks context.Context) error {
 	name := r.lease.Role()
 	if name == "" {
 		return errors.New("failed to fetch role_name during renewal")
@@ -75,7 +78,7 @@ func (r *renewal) renewByRole(ctx context.Context) error {
 	of := r.lease.Metadata
 	id, err := identity.FromLeaseMetadata(of[metadata.Namespace], of[metadata.Name], of[metadata.UID])
 	if err == nil { // else there is nothing to check by
-		if err := r.checkAccount(ctx, id); err != nil {
+		if err := r.checkAccount(ctx, looks, id); err != nil {
 			return err
 		}
 	}
@@ -90,7 +93,7 @@ func (r *renewal) settle(ttl, maxTTL, period time.Duration) {
 // checkAccount refuses a renewal whose service account is gone, or was created
 // anew, if the configuration asks for that. Where that cannot be found out the token
 // is renewed: an outage must not take away tokens that were issued rightly.
-func (r *renewal) checkAccount(ctx context.Context, id identity.Identity) error {
+func (r *renewal) checkAccount(ctx, looks context.Context, id identity.Identity) error {
 	c, err := r.mount.Cluster(ctx)
 	switch {
 	case err == nil && c == nil:
@@ -98,11 +101,11 @@ func (r *renewal) checkAccount(ctx context.Context, id identity.Identity) error 
 	case err == nil && c.Config.RenewalCheck == config.RenewalCheckNone:
 		return nil
 	case err == nil:
-		ctx, cancel := c.Deadline(ctx)
+		looks, cancel := c.Deadline(looks)
 		defer cancel()
 		d := &decision{mount: r.mount, observer: Unobserved, Finding: Finding{Cluster: c}}
 		d.identify(id, "")
-		err = run(ctx, d, d.observer, renewalSteps)
+		err = run(looks, d, d.observer, renewalSteps)
 	}
 	if err != nil && refusal.CouldNotLook(err) {
 		r.Unchecked = append(r.Unchecked, err)
@@ -124,12 +127,12 @@ func verdict(err error, over refusal.RenewalOver) error {
 // renewByRules evaluates the binding rules of today for the identity of the login, and
 // the address that it came from. They have to grant the same; the settings of roles count
 // as they are now.
-func (r *renewal) renewByRules(ctx context.Context, id identity.Identity) error {
-	if err := r.checkAccount(ctx, id); err != nil {
+func (r *renewal) renewByRules(ctx, looks context.Context, id identity.Identity) error {
+	if err := r.checkAccount(ctx, looks, id); err != nil {
 		return err
 	}
 	r.ByRules, r.Groups = true, r.lease.groups()
-	g, err := r.grantedNow(ctx, id)
+	g, err := r.grantedNow(ctx, looks, id)
 	switch {
 	case errors.Is(err, roleGone):
 		return err
@@ -150,7 +153,7 @@ func (r *renewal) renewByRules(ctx context.Context, id identity.Identity) error 
 
 // grantedNow is what the binding rules of today grant to an identity, if the roles that
 // its login went through let it pass still.
-func (r *renewal) grantedNow(ctx context.Context, id identity.Identity) (*Granted, error) {
+func (r *renewal) grantedNow(ctx, looks context.Context, id identity.Identity) (*Granted, error) {
 	d := &decision{mount: r.mount, observer: Unobserved, Finding: Finding{ByRules: true, Source: r.lease.source()}}
 	if name := r.lease.Role(); name != "" {
 		now, err := r.mount.Role(ctx, name)
@@ -167,14 +170,14 @@ func (r *renewal) grantedNow(ctx context.Context, id identity.Identity) (*Grante
 	}
 	d.identify(id, "")
 	d.Token = r.lease.token()
-	ctx, cancel := d.Cluster.Deadline(ctx)
+	looks, cancel := d.Cluster.Deadline(looks)
 	defer cancel()
-	if err := run(ctx, d, d.observer, ruleBeginSteps[1:]); err != nil {
+	if err := run(looks, d, d.observer, ruleBeginSteps[1:]); err != nil {
 		return nil, err
 	}
-	if err := run(ctx, d, d.observer, postureSteps); err != nil {
+	if err := run(looks, d, d.observer, postureSteps); err != nil {
 		return nil, err
 	}
-	err := run(ctx, d, d.observer, grantSteps)
+	err := run(looks, d, d.observer, grantSteps)
 	return d.Granted, err
 }
