@@ -104,7 +104,7 @@ func TestInTurn(t *testing.T) {
 
 func TestOptions(t *testing.T) {
 	o, err := parseOptions(nil)
-	if err != nil || o.rounds < 5 || o.enduranceLogins != 200_000 || len(o.sections) != 8 || !slices.Equal(o.clients, []int{1, 16, 64}) {
+	if err != nil || o.rounds < 5 || o.enduranceLogins != 200_000 || len(o.sections) != 11 || !slices.Equal(o.clients, []int{1, 16, 64}) {
 		t.Errorf("got %+v, %v", o, err)
 	}
 	if !strings.HasSuffix(o.out, filepath.Join("bench", "results", "latest.json")) {

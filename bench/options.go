@@ -41,6 +41,10 @@ type options struct {
 	baselineLogins  int64
 	sampleEvery     time.Duration
 	starts          int
+
+	fresh                       int // tokens that nobody has seen
+	stormPods                   int
+	followedPods, followedNames int
 }
 
 // parseOptions reads the command line; -short changes the defaults of all sizes, and
@@ -63,6 +67,7 @@ func usualSizes() options {
 		rounds: 5, duration: 5 * time.Second, warmUp: 3 * time.Second,
 		cacheTTL: 10 * time.Second, memoryLogins: 10_000, mounts: 1000, roles: 10_000,
 		enduranceLogins: 200_000, baselineLogins: 20_000, sampleEvery: time.Second, starts: 10,
+		fresh: 40_000, stormPods: 10_000, followedPods: 100_000, followedNames: 20_000,
 	}
 }
 
@@ -73,6 +78,7 @@ func shortSizes() options {
 		rounds: 2, duration: 300 * time.Millisecond, warmUp: 200 * time.Millisecond,
 		cacheTTL: time.Second, memoryLogins: 300, mounts: 10, roles: 100,
 		enduranceLogins: 2000, baselineLogins: 500, sampleEvery: 20 * time.Millisecond, starts: 2,
+		fresh: 2000, stormPods: 200, followedPods: 300, followedNames: 60,
 	}
 }
 
@@ -98,6 +104,10 @@ func parseWith(args []string, sizes func() options) (options, error) {
 	flags.IntVar(&o.roles, "roles", o.roles, "roles: how many")
 	flags.Int64Var(&o.enduranceLogins, "endurance-logins", o.enduranceLogins, "endurance: logins")
 	flags.Int64Var(&o.baselineLogins, "endurance-baseline", o.baselineLogins, "endurance: logins after which the process is taken for warm")
+	flags.IntVar(&o.fresh, "fresh-tokens", o.fresh, "verification: tokens that are sent in turn; as many as log in within the 10 seconds for which the API server remembers one")
+	flags.IntVar(&o.stormPods, "storm-pods", o.stormPods, "storm: pods that log in once each")
+	flags.IntVar(&o.followedPods, "followed-pods", o.followedPods, "following: pods")
+	flags.IntVar(&o.followedNames, "followed-accounts", o.followedNames, "following: service accounts")
 	flags.IntVar(&o.starts, "starts", o.starts, "start: repetitions")
 	if err := flags.Parse(args); err != nil {
 		return o, err
@@ -147,7 +157,7 @@ func (o *options) check() error {
 			return errors.New("durations have to be positive")
 		}
 	}
-	if min(o.tokens, o.rounds, o.mounts, o.roles, o.starts) < 1 || min(o.memoryLogins, o.enduranceLogins, o.baselineLogins) < 1 {
+	if min(o.tokens, o.rounds, o.mounts, o.roles, o.starts, o.fresh, o.stormPods, o.followedPods, o.followedNames) < 1 || min(o.memoryLogins, o.enduranceLogins, o.baselineLogins) < 1 {
 		return errors.New("sizes have to be positive")
 	}
 	if o.out != "" {

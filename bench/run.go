@@ -48,6 +48,9 @@ func sections() []section {
 		{"mounts", (*run).manyMounts},
 		{"endurance", (*run).endurance},
 		{"start", (*run).start},
+		{"verification", (*run).verification},
+		{"storm", (*run).storm},
+		{"following", (*run).following}, // last, since it fills the cluster
 	}
 }
 

@@ -130,8 +130,8 @@ func LoginBodies(roles, tokens []string) ([][]byte, error) {
 // Close closes the connections of clients.
 func Close(callers []Caller) {
 	for _, caller := range callers {
-		if poster, ok := caller.(*Poster); ok {
-			poster.Client.CloseIdleConnections()
+		if client := idle(caller); client != nil {
+			client.CloseIdleConnections()
 		}
 	}
 }

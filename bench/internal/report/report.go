@@ -25,6 +25,10 @@ type Report struct {
 	Mounts     *Mounts     `json:"mounts,omitempty"`
 	Endurance  *Endurance  `json:"endurance,omitempty"`
 	Start      *Start      `json:"start,omitempty"`
+
+	Verification *Verification `json:"verification,omitempty"`
+	Storm        *Storm        `json:"storm,omitempty"`
+	Following    *Following    `json:"following,omitempty"`
 }
 
 // Stamp says when, where and of what a section was measured.

@@ -15,7 +15,7 @@ import (
 const notMeasured = "Not measured.\n"
 
 // Names are those of the tables, in the order in which they are printed.
-var Names = []string{"conditions", "throughput", "ratios", "cache", "memory", "mounts", "roles", "writes", "endurance", "start"}
+var Names = []string{"conditions", "throughput", "ratios", "cache", "memory", "mounts", "roles", "writes", "endurance", "start", "verification", "storm", "following"}
 
 // Tables returns the tables in Markdown, by their names.
 func (r *Report) Tables() map[string]string {
@@ -30,6 +30,10 @@ func (r *Report) Tables() map[string]string {
 		"writes":     r.Writes.table(),
 		"endurance":  r.Endurance.table(),
 		"start":      r.Start.table(),
+
+		"verification": r.Verification.table(),
+		"storm":        r.Storm.table(),
+		"following":    r.Following.table(),
 	}
 }
 
@@ -79,7 +83,10 @@ func (r *Report) stamps() iter.Seq2[string, Stamp] {
 			(r.Roles == nil || yield("roles", r.Roles.Stamp)) &&
 			(r.Writes == nil || yield("writes", r.Writes.Stamp)) &&
 			(r.Endurance == nil || yield("endurance", r.Endurance.Stamp)) &&
-			(r.Start == nil || yield("start", r.Start.Stamp))
+			(r.Start == nil || yield("start", r.Start.Stamp)) &&
+			(r.Verification == nil || yield("verification", r.Verification.Stamp)) &&
+			(r.Storm == nil || yield("storm", r.Storm.Stamp)) &&
+			(r.Following == nil || yield("following", r.Following.Stamp))
 	}
 }
 

@@ -93,6 +93,9 @@ func (r *Rig) createAccounts(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := r.letFollow(ctx); err != nil {
+		return err
+	}
 	r.Tokens = make([]string, r.options.Tokens)
 	return inParallel(ctx, len(r.Tokens), func(ctx context.Context, i int) (err error) {
 		r.Tokens[i], err = r.createAccount(ctx, fmt.Sprintf("app-%03d", i), audience)

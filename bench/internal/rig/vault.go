@@ -72,20 +72,35 @@ func (v *Vault) Stop() error { return errors.Join(v.Vault.Stop(), os.RemoveAll(v
 
 // Goroutines is how many goroutines the plugin's process has, as a mount tells.
 func (v *Vault) Goroutines(ctx context.Context, mount string) (int64, error) {
+	value, ok, err := v.gauge(ctx, mount, "go_goroutines")
+	if err == nil && !ok {
+		err = errors.New("the mount has no metric go_goroutines")
+	}
+	return int64(value), err
+}
+
+// Follows tells whether a mount with verification=live knows its cluster.
+func (v *Vault) Follows(ctx context.Context, mount string) (bool, error) {
+	_, ok, err := v.gauge(ctx, mount, "vault_kubernetes_auth_live_age_seconds")
+	return ok, err
+}
+
+// gauge is what a mount tells under a name; false if it does not.
+func (v *Vault) gauge(ctx context.Context, mount, name string) (value float64, ok bool, err error) {
 	response, err := v.API.Logical().ReadRawWithContext(ctx, "auth/"+mount+"/metrics")
 	if err != nil {
-		return 0, err
+		return 0, false, err
 	}
 	defer response.Body.Close()
 	parser := expfmt.NewTextParser(model.UTF8Validation)
 	families, err := parser.TextToMetricFamilies(response.Body)
 	if err != nil {
-		return 0, err
+		return 0, false, err
 	}
-	for _, metric := range families["go_goroutines"].GetMetric() {
-		return int64(metric.GetGauge().GetValue()), nil
+	for _, metric := range families[name].GetMetric() {
+		return metric.GetGauge().GetValue(), true, nil
 	}
-	return 0, errors.New("the mount has no metric go_goroutines")
+	return 0, false, nil
 }
 
 // builtinVersion is the version under which Vault lists its own method. Without it
