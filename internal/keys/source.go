@@ -52,6 +52,7 @@ type Own struct {
 	mu     sync.Mutex
 	issuer string
 	asked  clock.Moment
+	asking chan struct{} // is closed once who asks has the answer; nil while nobody does
 }
 
 // KeySet reads /openid/v1/jwks.
@@ -59,30 +60,65 @@ func (o *Own) KeySet(ctx context.Context, loginToken string) ([]byte, error) {
 	return o.Cluster.SigningKeys(ctx, loginToken)
 }
 
-// Issuer is the issuer as it was told last, asked for anew if that is a while ago.
+// Issuer is the issuer as it was told last, asked for anew if that is a while ago. One asks
+// for all; the others go by what is known, or wait for the answer where nothing is.
 func (o *Own) Issuer(ctx context.Context) string {
 	if o.Fixed != "" {
 		return o.Fixed
 	}
+	for {
+		known, answer, ask := o.known()
+		switch {
+		case ask:
+			return o.ask(ctx)
+		case known != "" || answer == nil:
+			return known
+		}
+		select {
+		case <-answer:
+		case <-ctx.Done():
+			return ""
+		}
+	}
+}
+
+// known is the issuer as far as it is known, and the answer to wait for where it is not;
+// ask says that the caller is the one who has to ask.
+func (o *Own) known() (issuer string, answer <-chan struct{}, ask bool) {
 	now := o.Clock()
 	o.mu.Lock()
-	known := o.issuer
-	due := o.asked == (clock.Moment{}) || !o.asked.Within(issuerEvery, now) || known == "" && !o.asked.Within(unknownEvery, now)
-	if due {
-		o.asked = now
+	defer o.mu.Unlock()
+	if o.asking != nil {
+		return o.issuer, o.asking, false
 	}
-	o.mu.Unlock()
-	if !due {
-		return known
+	if o.asked == (clock.Moment{}) || !o.asked.Within(issuerEvery, now) || o.issuer == "" && !o.asked.Within(unknownEvery, now) {
+		o.asking = make(chan struct{})
+		return o.issuer, nil, true
 	}
+	return o.issuer, nil, false
+}
+
+func (o *Own) ask(ctx context.Context) string {
+	defer o.answered() // also after a panic
+	began := o.Clock()
 	told, err := o.Cluster.Issuer(ctx)
-	if err != nil {
-		return known // an outage makes no issuer wrong
-	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.issuer = told
-	return told
+	if err == nil {
+		o.issuer = told
+	} // else it stays: an outage makes no issuer wrong
+	// Who hung up got no answer, and whoever waits with him still wants one.
+	if err == nil || !errors.Is(ctx.Err(), context.Canceled) {
+		o.asked = began
+	}
+	return o.issuer
+}
+
+func (o *Own) answered() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	close(o.asking)
+	o.asking = nil
 }
 
 // Documents reads what is published for everybody.

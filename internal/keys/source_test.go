@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"vault-plugin-auth-kubernetes/internal/clock"
@@ -49,6 +50,78 @@ func TestOwnIssuer(t *testing.T) {
 
 	own = &Own{Cluster: c, Clock: func() clock.Moment { return now }, Fixed: "https://set"}
 	want("as it was configured", "https://set", 4)
+}
+
+// slow is a cluster that answers when it is told to.
+type slow struct {
+	telling
+	answer chan struct{}
+}
+
+func (c *slow) Issuer(ctx context.Context) (string, error) {
+	c.asked++ // nobody else asks meanwhile
+	select {
+	case <-c.answer:
+		return c.issuer, c.err
+	case <-ctx.Done():
+		return "", ctx.Err()
+	}
+}
+
+// After a restart many log in at once, before anybody knows the issuer. One asks, and none
+// is told meanwhile that there is no issuer.
+func TestOwnIssuerForMany(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &slow{telling{issuer: "https://one"}, make(chan struct{})}
+		own := &Own{Cluster: c, Clock: clock.Of(time.Now)}
+		hangUp, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		told := make(chan string, 64)
+		ask := func(ctx context.Context) { told <- own.Issuer(ctx) }
+		go ask(hangUp)
+		synctest.Wait()
+		for range cap(told) - 1 {
+			go ask(t.Context())
+		}
+		synctest.Wait()
+		if c.asked != 1 || len(told) != 0 {
+			t.Fatalf("%d ask, %d do not wait for the answer", c.asked, len(told))
+		}
+		// The one who asks hangs up, which takes the answer away from nobody else.
+		cancel()
+		if synctest.Wait(); c.asked != 2 || len(told) != 1 || <-told != "" {
+			t.Fatalf("%d asked once the first hung up", c.asked)
+		}
+		close(c.answer)
+		synctest.Wait()
+		if c.asked != 2 || len(told) != cap(told)-1 {
+			t.Fatalf("%d asked, %d of %d know", c.asked, len(told), cap(told)-1)
+		}
+		for range len(told) {
+			if got := <-told; got != "https://one" {
+				t.Errorf("told %q", got)
+			}
+		}
+	})
+}
+
+// While one asks anew, which may take long, the others go by what is known.
+func TestOwnIssuerThatIsOld(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &slow{telling{issuer: "https://one"}, make(chan struct{}, 1)}
+		own := &Own{Cluster: c, Clock: clock.Of(time.Now)}
+		c.answer <- struct{}{}
+		if got := own.Issuer(t.Context()); got != "https://one" {
+			t.Fatalf("%q", got)
+		}
+		time.Sleep(issuerEvery + time.Second)
+		go own.Issuer(t.Context())
+		synctest.Wait()
+		if got := own.Issuer(t.Context()); got != "https://one" || c.asked != 2 {
+			t.Errorf("%q, asked %d times", got, c.asked)
+		}
+		c.answer <- struct{}{}
+	})
 }
 
 // published are documents by their addresses.
