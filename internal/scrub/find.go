@@ -73,7 +73,7 @@ func (x *index) find(known secret) (found []span) {
 	black := make([]bool, len(x.units)) // which units are part of the secret
 	forms(known.text, x.longRuns, func(form string, whole bool) { x.mark(form, whole, black) })
 	if known.random {
-		found = x.signature(known.signature, black)
+		found = x.signature(signatureOf(known.text), black)
 	} else {
 		found = x.literal(known.text)
 	}

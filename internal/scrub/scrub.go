@@ -46,8 +46,6 @@ type secret struct {
 	text string
 	// random says that no part of it is a word that others use.
 	random bool
-	// signature are the bytes of a token's, which are as good as the token.
-	signature string
 }
 
 // New knows the secrets that are not empty.
@@ -61,11 +59,7 @@ func (s *Scrubber) And(secrets ...string) *Scrubber {
 	}
 	for _, text := range secrets {
 		if text = strings.TrimSpace(text); text != "" {
-			one := secret{text: text, random: isToken(text)}
-			if one.random {
-				one.signature = signatureOf(text)
-			}
-			more.add(one)
+			more.add(secret{text: text, random: isToken(text)})
 		}
 	}
 	return more
@@ -137,28 +131,6 @@ func (s *Scrubber) Body(body []byte) []byte {
 	return body
 }
 
-// longRun and shortText say which texts cannot hold a token: names and UIDs have short
-// runs of letters and digits, of ASCII, and a whole token is long.
-const (
-	longRun   = 16
-	shortText = 128
-)
-
-// Holds tells whether a text of a good answer has a part of a secret in it. A secret
-// that is no token may be made of words, and so counts only as a whole.
-func (s *Scrubber) Holds(text string) bool {
-	if s == nil || len(text) <= shortText && !hasLongRun(text) && isASCII(text) {
-		return false
-	}
-	x := newIndex(text[:min(len(text), maxText)])
-	for _, known := range s.secrets {
-		if known.random && len(x.find(known)) > 0 || !known.random && x.hasWhole(known.text) {
-			return true
-		}
-	}
-	return false
-}
-
 // Signatures knows of each token its signature alone, which no other token has in
 // common with it; of other secrets, what s knows.
 func (s *Scrubber) Signatures() *Scrubber {
@@ -175,21 +147,22 @@ func (s *Scrubber) Signatures() *Scrubber {
 	return signatures
 }
 
-// token is a whole one.
-var token = regexp.MustCompile(`^eyJ[A-Za-z0-9_-]*\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$`)
+// isToken tells whether a secret is a whole token: eyJ….….…, of which the second and the
+// third part are not empty.
+func isToken(secret string) bool {
+	header, rest, _ := strings.Cut(secret, ".")
+	claims, signature, _ := strings.Cut(rest, ".")
+	return strings.HasPrefix(header, "eyJ") && claims != "" && signature != "" &&
+		isBase64URL(header) && isBase64URL(claims) && isBase64URL(signature)
+}
 
-func isToken(secret string) bool { return token.MatchString(secret) }
-
-func hasLongRun(text string) bool {
-	run := 0
+func isBase64URL(text string) bool {
 	for i := range len(text) {
-		if !isAlnum(text[i]) {
-			run = 0
-		} else if run++; run > longRun {
-			return true
+		if !isAlnum(text[i]) && text[i] != '-' && text[i] != '_' {
+			return false
 		}
 	}
-	return false
+	return true
 }
 
 // Cut bounds a text, and takes away the word that would be cut in two: the half of a

@@ -176,6 +176,10 @@ func TestHolds(t *testing.T) {
 		hex.EncodeToString([]byte(secret)):                           true,
 		"vault-reviewer-of-kubernetes, is that you, with long words": false, // no run that a token would have
 		"abcdefghijklmnopqrstuvwxyz vault-reviewer-of-kubernetes":    true,
+		"notificationservice2for4customers-7f9c8b6d5-x2x4z":          false,
+		"pod-" + hex.EncodeToString([]byte(secret))[60:90]:           true, // parts of the secret, in a name
+		"pod-" + strings.ToLower(secret[len(secret)-40:]):            true,
+		"node " + secret[len(secret)-40:]:                            true,
 	} {
 		if got := s.Holds(text); got != want {
 			t.Errorf("%q: %t, want %t", text, got, want)
@@ -196,10 +200,41 @@ func BenchmarkText(b *testing.B) {
 	}
 }
 
-// Good answers pay for a look at their length.
+// Good answers pay for a look at their length and, where there are long words, at these.
+// Whatever else there may be in a name costs a look at each form of the secrets.
 func BenchmarkHolds(b *testing.B) {
-	s := scrub.New(jwt(1), jwt(2))
-	for b.Loop() {
-		s.Holds("system:serviceaccount:apps:web")
+	s := scrub.New(jwt(1)+strings.Repeat("x", 800), jwt(2)+strings.Repeat("y", 800))
+	for name, text := range map[string]string{
+		"names":      "system:serviceaccount:apps:web",
+		"long words": "notificationservice-7f9c8b6d5-x2x4z",
+		"digits":     "wf-0123456789abcdef0123456789abcdef",
+	} {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				s.Holds(text)
+			}
+		})
+	}
+}
+
+// A token is one as a whole, and with something to look for in each part but the first.
+func TestWholeTokens(t *testing.T) {
+	for text, want := range map[string]bool{
+		jwt(1):              true,
+		"eyJ.a.b":           true,
+		"eyJ.a.":            false,
+		"eyJ..b":            false,
+		"eyJ.a":             false,
+		"eyJ":               false,
+		"xyJ.a.b":           false,
+		"eyJ.a.b.c":         false,
+		"eyJ.a.b=":          false,
+		"eyJ.a b.c":         false,
+		"eyJ.ä.b":           false,
+		"sha256~abcdefghij": false,
+	} {
+		if got := scrub.IsToken(text); got != want {
+			t.Errorf("%q: %t, want %t", text, got, want)
+		}
 	}
 }

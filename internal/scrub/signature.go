@@ -74,12 +74,20 @@ func common(text, other string, length int, yield func(at int)) {
 	if len(text) < length || len(other) < length {
 		return
 	}
-	parts := make(map[string]struct{}, len(other))
+	// The parts of a text that are in the other. Those of the text, which is the shorter one as
+	// a rule, are kept, and those of the other looked for among them.
+	shared := make(map[string]bool, len(text))
+	for i := 0; i+length <= len(text); i++ {
+		shared[text[i:i+length]] = false
+	}
 	for i := 0; i+length <= len(other); i++ {
-		parts[other[i:i+length]] = struct{}{}
+		part := other[i : i+length]
+		if known, ok := shared[part]; ok && !known {
+			shared[part] = true
+		}
 	}
 	for i := 0; i+length <= len(text); i++ {
-		if _, ok := parts[text[i:i+length]]; ok {
+		if shared[text[i:i+length]] {
 			yield(i)
 		}
 	}

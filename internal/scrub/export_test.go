@@ -1,0 +1,4 @@
+package scrub
+
+// IsToken is isToken for the tests.
+var IsToken = isToken
