@@ -74,24 +74,25 @@ func (r *run) freshBodies(ctx context.Context, pods []rig.Pod, n int) ([][]byte,
 	return load.LoginBodies([]string{"app"}, tokens)
 }
 
-// mountWay mounts a method that verifies in a way, and waits until it does.
+// mountWay mounts a method that verifies in a way, logs in, and waits until it verifies so.
 func (r *run) mountWay(ctx context.Context, vault *rig.Vault, mount string, method rig.Method, way string, body []byte) error {
 	var extra map[string]any
 	if way != "" {
 		extra = map[string]any{"verification": way}
 	}
-	if err := vault.NewMount(ctx, mount, method, "app", r.tokenType, extra); err != nil || way != "live" {
+	if err := vault.NewMount(ctx, mount, method, "app", r.tokenType, extra); err != nil {
 		return err
 	}
-	return r.follow(ctx, vault, mount, body)
+	return r.ready(ctx, vault, mount, body, way == "live")
 }
 
-// follow logs in, which a mount begins to follow its cluster with, and waits for that.
-func (r *run) follow(ctx context.Context, vault *rig.Vault, mount string, body []byte) error {
+// ready logs in, with which a mount begins to follow its cluster, and waits for that where
+// it does.
+func (r *run) ready(ctx context.Context, vault *rig.Vault, mount string, body []byte, follows bool) error {
 	callers := load.Logins(1, vault.Addr, mount, [][]byte{body})
 	defer load.Close(callers)
 	for end := time.Now().Add(5 * time.Minute); time.Now().Before(end); {
-		if _, err := load.Run(ctx, callers, load.Plan{Calls: 1}); err != nil {
+		if _, err := load.Run(ctx, callers, load.Plan{Calls: 1}); err != nil || !follows {
 			return err
 		}
 		if known, err := vault.Follows(ctx, mount); known || err != nil {
@@ -199,7 +200,7 @@ func (r *run) following(ctx context.Context, results *report.Report) error {
 		if err := vault.Configure(ctx, "plugin", map[string]any{"verification": "live"}); err != nil {
 			return err
 		}
-		if err := r.follow(ctx, vault, "plugin", bodies[0]); err != nil {
+		if err := r.ready(ctx, vault, "plugin", bodies[0], true); err != nil {
 			return err
 		}
 		section.After, err = footprint(ctx, vault)

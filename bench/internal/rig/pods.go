@@ -2,7 +2,6 @@ package rig
 
 import (
 	"context"
-	"crypto/rand"
 	"fmt"
 	"runtime"
 	"time"
@@ -11,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/uuid"
 
 	"vault-plugin-auth-kubernetes/test/testbed"
 )
@@ -78,7 +78,7 @@ func (r *Rig) Fresh(ctx context.Context, pods []Pod, n int) ([]string, error) {
 			}
 			pod := pods[i%len(pods)]
 			tokens[i], err = testbed.SignToken(r.bed.Cluster.SigningKeyPEM, map[string]any{
-				"iss": r.bed.Cluster.Issuer, "sub": "system:serviceaccount:" + namespace + ":app-000", "aud": []string{audience}, "jti": rand.Text(),
+				"iss": r.bed.Cluster.Issuer, "sub": "system:serviceaccount:" + namespace + ":app-000", "aud": []string{audience}, "jti": uuid.NewUUID(),
 				"iat": now.Unix(), "nbf": now.Unix(), "exp": now.Add(time.Hour).Unix(),
 				"kubernetes.io": map[string]any{
 					"namespace":      namespace,
