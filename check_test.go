@@ -88,7 +88,7 @@ func TestCheckOfAGoodMount(t *testing.T) {
 	} {
 		wantCheck(t, data, name, "pass", words...)
 	}
-	for _, name := range []string{"permission_namespaces", "verification", "pem_keys"} {
+	for _, name := range []string{"permission_namespaces", "permission_pods", "verification", "pem_keys"} {
 		wantCheck(t, data, name, "skip")
 	}
 	for _, r := range m.api.Requests() {
@@ -175,6 +175,17 @@ func TestCheckFindings(t *testing.T) {
 				m.api.Revoke(kubetest.ReviewerNamespace, kubetest.ReviewerName, kubetest.ServiceAccounts)
 			},
 			want: []want{{"permission_serviceaccounts", "skip", []string{"nothing needs it"}}},
+		},
+		"no permission to get pods, renewals need it": {
+			config: fields{"renewal_check": "pod"},
+			before: func(m *mount) {
+				m.api.Revoke(kubetest.ReviewerNamespace, kubetest.ReviewerName, kubetest.Pods)
+			},
+			want: []want{{"permission_pods", "warn", []string{"although their pods are gone", "--verb=get --resource=pods", "vault patch auth/test/config renewal_check=service_account"}}},
+		},
+		"renewals look at pods": {
+			config: fields{"renewal_check": "pod"},
+			want:   []want{{"permission_pods", "pass", []string{"get pods", "renewal_check"}}},
 		},
 		"no permission to get service accounts, annotations need it": {
 			config: fields{"use_annotations_as_alias_metadata": true},

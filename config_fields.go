@@ -142,8 +142,9 @@ wait for their turn. Default 256.`,
 			Type: framework.TypeString,
 			Description: `service_account, the default: a token is not renewed once its service account is
 gone or was created anew; the reviewer then needs permission to get service
-accounts, and without it tokens are renewed and the log has a warning. none: only
-the role, or the binding rules, count.`,
+accounts, and without it tokens are renewed and the log has a warning. pod: nor once
+the pod that logged in is gone, which takes permission to get pods, or
+verification=live, which knows. none: only the role, or the binding rules, count.`,
 		},
 		"tls_server_name": {
 			Type:        framework.TypeString,

@@ -23,7 +23,7 @@ func accounts(t testing.TB) (ids []identity.Identity, annotations []map[string]s
 	t.Helper()
 	for _, namespace := range []string{"shop", "bank"} {
 		for name, claims := range map[string]string{"web": "db", "db": "web", "own": "own"} {
-			id, err := identity.FromLeaseMetadata(namespace, name, namespace+"-"+name)
+			id, err := identity.FromLeaseMetadata(namespace, name, namespace+"-"+name, identity.Object{})
 			if err != nil {
 				t.Fatal(err)
 			}

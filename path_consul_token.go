@@ -169,7 +169,7 @@ func (b *backend) accountOf(req *logical.Request, accessor string) (identity.Ide
 	}
 	for _, alias := range entity.Aliases {
 		if alias.MountAccessor == accessor {
-			id, err := identity.FromLeaseMetadata(alias.Metadata[metadata.Namespace], alias.Metadata[metadata.Name], alias.Metadata[metadata.UID])
+			id, err := identity.FromLeaseMetadata(alias.Metadata[metadata.Namespace], alias.Metadata[metadata.Name], alias.Metadata[metadata.UID], identity.Object{})
 			if err == nil {
 				return id, nil
 			}

@@ -63,7 +63,7 @@ func TestConfigOfRequests(t *testing.T) {
 		"reviews":                         {fields{"max_concurrent_reviews": 5}, ""},
 		"negative reviews":                {fields{"max_concurrent_reviews": -5}, "max_concurrent_reviews"},
 		"renewal check":                   {fields{"renewal_check": "none"}, ""},
-		"renewal check that is none":      {fields{"renewal_check": "pod"}, "renewal_check"},
+		"renewal check that is none":      {fields{"renewal_check": "node"}, "renewal_check"},
 		"proxy":                           {fields{"proxy_url": "socks5://10.0.0.1:1080"}, ""},
 		"proxy of another scheme":         {fields{"proxy_url": "ftp://10.0.0.1"}, "proxy_url"},
 		"server name":                     {fields{"tls_server_name": "kubernetes.default"}, ""},

@@ -5,7 +5,7 @@ import { clip, el, fieldList, isUnset, kindOf, notice, spaced, splitVerdict, ver
 // The checks in the order in which one depends on another. Others follow.
 const order = [
   "configuration", "reachable", "tls", "server", "clock", "reviewer", "reviewer_token",
-  "permission_tokenreviews", "permission_reviewer_token", "permission_serviceaccounts", "permission_namespaces",
+  "permission_tokenreviews", "permission_reviewer_token", "permission_serviceaccounts", "permission_namespaces", "permission_pods",
   "verification", "issuer", "pem_keys",
 ];
 const summary = ["status", "failed", "warned", "kubernetes_host", "checked_at"];

@@ -75,6 +75,7 @@ const (
 	checkMayRenew      = "permission_reviewer_token"
 	checkMayAccounts   = "permission_serviceaccounts"
 	checkMayNamespaces = "permission_namespaces"
+	checkMayPods       = "permission_pods"
 	checkVerification  = "verification"
 	checkIssuer        = "issuer"
 	checkPEMKeys       = "pem_keys"
@@ -84,7 +85,7 @@ const (
 // that of failed and warned in the answer.
 var Names = []string{
 	checkConfiguration, checkRules, checkPosture, checkReachable, checkTLS, checkServer, checkClock, checkReviewer, checkReviewerToken,
-	checkMayReview, checkMayRenew, checkMayAccounts, checkMayNamespaces, checkVerification, checkIssuer, checkPEMKeys,
+	checkMayReview, checkMayRenew, checkMayAccounts, checkMayNamespaces, checkMayPods, checkVerification, checkIssuer, checkPEMKeys,
 	checkConsul, checkMayMint, checkConsulNames,
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync"
 
+	"vault-plugin-auth-kubernetes/internal/config"
 	"vault-plugin-auth-kubernetes/internal/kube"
 	"vault-plugin-auth-kubernetes/internal/scrub"
 	"vault-plugin-auth-kubernetes/internal/shell"
@@ -40,6 +41,7 @@ func (c *checker) permissions() []permission {
 			check: checkMayNamespaces, access: kube.Access{Verb: "get", Resource: "namespaces"},
 			by: c.needs.namespaces, grant: lookUp("namespaces"),
 		},
+		{check: checkMayPods, access: kube.Access{Verb: "get", Resource: "pods"}, grant: lookUp("pods")},
 	}
 }
 
@@ -51,9 +53,22 @@ func (c *checker) checkPermissions(ctx context.Context) {
 	asked.Wait()
 }
 
+// onlyRenewals tells whether nothing but renewals needs a permission, of what objects it is,
+// and with which renewal_check renewals do without.
+func (c *checker) onlyRenewals(p permission) (only bool, objects, without string) {
+	switch {
+	case len(p.by) > 0:
+	case p.check == checkMayAccounts && c.needs.renewals:
+		return true, "service accounts", config.RenewalCheckNone
+	case p.check == checkMayPods && c.needs.pods:
+		return true, "pods", config.RenewalCheckAccount
+	}
+	return false, "", ""
+}
+
 // permitted asks for one permission, if something needs it.
 func (c *checker) permitted(ctx context.Context, p permission) finding {
-	onlyRenewals := p.check == checkMayAccounts && len(p.by) == 0 && c.needs.renewals
+	onlyRenewals, objects, without := c.onlyRenewals(p)
 	switch {
 	case onlyRenewals:
 		p.by = []string{"renewal_check"}
@@ -86,8 +101,8 @@ func (c *checker) permitted(ctx context.Context, p permission) finding {
 	case allowed:
 		return passed("the reviewer may %s; needed by %s", what, scrub.Few(p.by))
 	case onlyRenewals:
-		return warned(shell.Commented(p.grant, "or, to renew without: %s", c.patch("renewal_check=none")),
-			"the reviewer may not %s in all namespaces, so tokens may be renewed although their service accounts are gone; needed by renewal_check", what)
+		return warned(shell.Commented(p.grant, "or, to renew without: %s", c.patch("renewal_check="+without)),
+			"the reviewer may not %s in all namespaces, so tokens may be renewed although their %s are gone; needed by renewal_check", what, objects)
 	}
 	if p.check == checkMayRenew {
 		return failed(p.grant, "the reviewer may not %s, so its token is not replaced; needed by %s", what, scrub.Few(p.by))

@@ -29,9 +29,9 @@ const parallelRoleReads = 16
 type needs struct {
 	accounts   []string
 	namespaces []string
-	// renewals tells whether renewals look at service accounts. They go on
-	// without, and the log has a warning.
-	renewals bool
+	// renewals tells whether renewals look at service accounts, and pods whether at pods as
+	// well. They go on without, and the log has a warning.
+	renewals, pods bool
 	// roles is how many there are, if that is more than were looked at; or 0.
 	roles int
 }
@@ -105,6 +105,7 @@ func (c *checker) checkStored(ctx context.Context) error {
 		c.needs.accounts = append(c.needs.accounts, rule)
 	}
 	c.needs.renewals = settings.RenewalCheck != config.RenewalCheckNone
+	c.needs.pods = settings.RenewalCheck == config.RenewalCheckPod
 	if len(problems) > 0 {
 		c.note(checkConfiguration, warned(shell.Commented("vault list "+shell.Word(c.mount.Path+"/role"), "and write those anew that are named"), "%s", scrub.Few(problems)))
 		return nil

@@ -9,6 +9,7 @@ import (
 
 	"vault-plugin-auth-kubernetes/internal/identity"
 	"vault-plugin-auth-kubernetes/internal/kube"
+	"vault-plugin-auth-kubernetes/internal/live"
 	"vault-plugin-auth-kubernetes/internal/refusal"
 	"vault-plugin-auth-kubernetes/internal/token"
 )
@@ -73,6 +74,48 @@ func (o *Objects) ServiceAccount(ctx context.Context) (*corev1.ServiceAccount, e
 	}
 	o.account = account
 	return account, nil
+}
+
+// CheckAccount refuses if the service account of the identity is gone. What follows the
+// cluster knows without a request, where something does.
+func (o *Objects) CheckAccount(ctx context.Context) error {
+	if known, err := o.followed(kube.ServiceAccounts, o.identity.UID()); known {
+		return err
+	}
+	_, err := o.ServiceAccount(ctx)
+	return err
+}
+
+// CheckPod refuses if the pod of the identity is gone, which it is once there is another of
+// its name. One that is being deleted is there.
+func (o *Objects) CheckPod(ctx context.Context) error {
+	want := o.identity.Pod()
+	if known, err := o.followed(kube.Pods, want.UID); known {
+		return err
+	}
+	pod, err := o.cluster.Client.Pod(ctx, o.loginToken, o.identity.Namespace(), want.Name)
+	if err != nil {
+		return o.refusal(err)
+	}
+	if pod.UID != want.UID {
+		return refusal.Deny("the pod of that name has another uid than that of the login: it was deleted and created anew, or another cluster answers")
+	}
+	return nil
+}
+
+// followed tells what is known of an object without a request, if anything is.
+func (o *Objects) followed(kind kube.Kind, uid string) (known bool, err error) {
+	if o.cluster.Live == nil {
+		return false, nil
+	}
+	err = o.cluster.Live.Look(kind, uid)
+	switch {
+	case err == nil:
+		return true, nil
+	case errors.Is(err, live.ErrDeleted):
+		return true, refusal.DenyFor(err)
+	}
+	return false, nil // it is in doubt, and the API server is asked
 }
 
 // Namespace returns the namespace of the identity.

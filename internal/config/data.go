@@ -78,7 +78,7 @@ func (c *Entry) shown() Entry {
 	if c.MakesReviewerTokens() {
 		shown.ReviewerTTL = c.WantedReviewer().Life
 	}
-	shown.RenewalCheck = cmp.Or(c.RenewalCheck, renewalCheckAccount)
+	shown.RenewalCheck = cmp.Or(c.RenewalCheck, RenewalCheckAccount)
 	if shown.ConsulNamespaceOverrides == nil {
 		shown.ConsulNamespaceOverrides = map[string]string{}
 	}

@@ -27,7 +27,8 @@ const (
 
 // Values of renewal_check; not set, it is the first.
 const (
-	renewalCheckAccount = "service_account"
+	RenewalCheckAccount = "service_account"
+	RenewalCheckPod     = "pod"
 	RenewalCheckNone    = "none"
 )
 

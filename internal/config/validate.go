@@ -83,8 +83,8 @@ func (c *Entry) validateRequests() error {
 	if c.TokenReviewCacheTTL < 0 || c.TokenReviewCacheTTL > maxReviewCacheTTL {
 		return fmt.Errorf("token_review_cache_ttl: it must be between 0 and %s", maxReviewCacheTTL)
 	}
-	if !slices.Contains([]string{"", renewalCheckAccount, RenewalCheckNone}, c.RenewalCheck) {
-		return fmt.Errorf("renewal_check: it must be %s or %s", renewalCheckAccount, RenewalCheckNone)
+	if !slices.Contains([]string{"", RenewalCheckAccount, RenewalCheckPod, RenewalCheckNone}, c.RenewalCheck) {
+		return fmt.Errorf("renewal_check: it must be %s, %s or %s", RenewalCheckAccount, RenewalCheckPod, RenewalCheckNone)
 	}
 	if c.TLSServerName != "" {
 		if err := kube.CheckServerName(c.TLSServerName); err != nil {

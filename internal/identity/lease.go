@@ -43,14 +43,14 @@ func FromLease(text string) (Identity, error) {
 	}, nil
 }
 
-// FromLeaseMetadata returns the identity of a token that was issued with these
-// three and nothing else, as Vault's own method issues them. They must come from
-// the lease, as with FromLease.
-func FromLeaseMetadata(namespace, name, uid string) (Identity, error) {
+// FromLeaseMetadata returns the identity of a token that was issued with these in its
+// metadata. Of one that Vault's own method issued no pod is known, nor of one whose login
+// was of no pod. They must come from the lease, as with FromLease.
+func FromLeaseMetadata(namespace, name, uid string, pod Object) (Identity, error) {
 	if namespace == "" || name == "" || uid == "" {
 		return Identity{}, errIncomplete
 	}
-	return Identity{namespace: namespace, name: name, uid: uid}, nil
+	return Identity{namespace: namespace, name: name, uid: uid, pod: objectOf(pod.Name, pod.UID)}, nil
 }
 
 var errIncomplete = errors.New("the identity in the lease is not whole")

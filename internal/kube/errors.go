@@ -54,6 +54,7 @@ const (
 	OpReview         = "create TokenReview"
 	OpNamespace      = "get Namespace"
 	OpServiceAccount = "get ServiceAccount"
+	OpPod            = "get Pod"
 	OpSigningKeys    = "get /openid/v1/jwks"
 	OpTokenRequest   = "create TokenRequest" //nolint:gosec // what is asked for, and no credential
 )
@@ -89,6 +90,9 @@ func (e *Error) Remedy() string {
 		}
 		if e.Op == OpTokenRequest {
 			return "let it create serviceaccounts/token of the name in token_reviewer_service_account (deploy/components/reviewer-token)"
+		}
+		if e.Op == OpPod {
+			return "let the reviewer get pods (deploy/components/pods), or set renewal_check=service_account"
 		}
 		return "grant the reviewer the missing permission (for TokenReview: ClusterRole system:auth-delegator)"
 	case NotFound:

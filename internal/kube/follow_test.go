@@ -123,3 +123,38 @@ func TestWatchEndsWithItsContext(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 }
+
+func TestPod(t *testing.T) {
+	s := kubetest.Start(t)
+	uid := s.AddPod("apps", "web-1", "node-1")
+	c := newClient(t, s)
+	pod, err := c.Pod(t.Context(), "", "apps", "web-1")
+	if err != nil || pod.UID != uid || pod.Deleting {
+		t.Errorf("%+v, %v", pod, err)
+	}
+	s.BeginDeletion(kubetest.Pods, "apps", "web-1", time.Hour)
+	if pod, err := c.Pod(t.Context(), "", "apps", "web-1"); err != nil || !pod.Deleting {
+		t.Errorf("being deleted: %+v, %v", pod, err)
+	}
+	var failed *kube.Error
+	if _, err := c.Pod(t.Context(), "", "apps", "web-2"); !errors.As(err, &failed) || failed.Failure != kube.NotFound {
+		t.Errorf("error %v", err)
+	}
+}
+
+// A name is never more than one part of a path.
+func TestPodOfANameThatLeadsElsewhere(t *testing.T) {
+	s := kubetest.Start(t)
+	s.AddPod("apps", "web-1", "")
+	c := newClient(t, s)
+	for _, name := range []string{"", ".", "..", "../web-1", "web-1/log", "web%2f1", "../../pods/web-1"} {
+		for _, in := range [][2]string{{"apps", name}, {name, "web-1"}} {
+			if pod, err := c.Pod(t.Context(), "", in[0], in[1]); err == nil {
+				t.Errorf("%q in %q: %+v", in[1], in[0], pod)
+			}
+		}
+	}
+	for _, r := range s.Requests() {
+		t.Errorf("asked for %s", r.Path)
+	}
+}

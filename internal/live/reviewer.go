@@ -7,6 +7,7 @@ import (
 
 	"vault-plugin-auth-kubernetes/internal/clock"
 	"vault-plugin-auth-kubernetes/internal/identity"
+	"vault-plugin-auth-kubernetes/internal/kube"
 	"vault-plugin-auth-kubernetes/internal/refusal"
 	"vault-plugin-auth-kubernetes/internal/token"
 )
@@ -111,6 +112,23 @@ func (r *run) objects(v token.Verified, staleness time.Duration, now clock.Momen
 		return pod
 	}
 	return account
+}
+
+// Look tells what is known of one object that a token ends with: nil says that it is there,
+// ErrDeleted that it is not, and a *token.DoubtError that somebody else has to say. It wants
+// nothing: where nobody logs in, nothing is followed for its sake.
+func (s *Session) Look(kind kube.Kind, uid string) error {
+	s.mu.Lock()
+	r := s.run
+	s.mu.Unlock()
+	if r == nil {
+		return doubt(DoubtStarting, "nothing is followed")
+	}
+	of := r.accounts
+	if kind == kube.Pods {
+		of = r.pods
+	}
+	return ofObject(of, uid, s.options.Staleness, s.options.Clock())
 }
 
 func ofObject(of *store, uid string, staleness time.Duration, now clock.Moment) error {

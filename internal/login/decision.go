@@ -69,7 +69,6 @@ func (d *decision) fetch(ctx context.Context, source binding.Source) error {
 	return nil
 }
 
-func (d *decision) checkAccount(ctx context.Context) error {
-	_, err := d.objects.ServiceAccount(ctx)
-	return err
-}
+func (d *decision) checkAccount(ctx context.Context) error { return d.objects.CheckAccount(ctx) }
+
+func (d *decision) checkPod(ctx context.Context) error { return d.objects.CheckPod(ctx) }

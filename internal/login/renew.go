@@ -29,6 +29,7 @@ type Renewed struct {
 
 const (
 	accountGone refusal.RenewalOver = "the service account of this token was deleted, or created anew; log in again"
+	podGone     refusal.RenewalOver = "the pod that logged in for this token is gone; log in again"
 	nothingLeft refusal.RenewalOver = "the binding rules no longer grant this token anything; log in again"
 	otherGrants refusal.RenewalOver = "the binding rules grant something else than when this token was issued; log in again"
 	roleGone    refusal.RenewalOver = "the role of this token was deleted, or goes by binding rules no longer; log in again"
@@ -76,9 +77,10 @@ func (r *renewal) renewByRole(ctx, looks context.Context) error {
 		return fmt.Errorf("role %s does not exist during renewal", name)
 	}
 	of := r.lease.Metadata
-	id, err := identity.FromLeaseMetadata(of[metadata.Namespace], of[metadata.Name], of[metadata.UID])
+	pod := identity.Object{Name: of[metadata.Pod], UID: of[metadata.PodUID]}
+	id, err := identity.FromLeaseMetadata(of[metadata.Namespace], of[metadata.Name], of[metadata.UID], pod)
 	if err == nil { // else there is nothing to check by
-		if err := r.checkAccount(ctx, looks, id); err != nil {
+		if err := r.checkObjects(ctx, looks, id); err != nil {
 			return err
 		}
 	}
@@ -90,28 +92,39 @@ func (r *renewal) settle(ttl, maxTTL, period time.Duration) {
 	r.TTL, r.MaxTTL, r.Period, r.Settled = ttl, maxTTL, period, true
 }
 
-// checkAccount refuses a renewal whose service account is gone, or was created
-// anew, if the configuration asks for that. Where that cannot be found out the token
-// is renewed: an outage must not take away tokens that were issued rightly.
-func (r *renewal) checkAccount(ctx, looks context.Context, id identity.Identity) error {
+// checkObjects refuses a renewal whose service account is gone, or was created anew, if the
+// configuration asks for that, and so of the pod that logged in. Where that cannot be found
+// out the token is renewed: an outage must not take away tokens that were issued rightly.
+func (r *renewal) checkObjects(ctx, looks context.Context, id identity.Identity) error {
 	c, err := r.mount.Cluster(ctx)
 	switch {
-	case err == nil && c == nil:
-		return nil // Vault's own method renews without a configuration, too
-	case err == nil && c.Config.RenewalCheck == config.RenewalCheckNone:
+	case err != nil:
+		return r.unless(err, accountGone)
+	case c == nil: // Vault's own method renews without a configuration, too
 		return nil
-	case err == nil:
-		looks, cancel := c.Deadline(looks)
-		defer cancel()
-		d := &decision{mount: r.mount, observer: Unobserved, Finding: Finding{Cluster: c}}
-		d.identify(id, "")
-		err = run(looks, d, d.observer, renewalSteps)
+	case c.Config.RenewalCheck == config.RenewalCheckNone:
+		return nil
 	}
+	looks, cancel := c.Deadline(looks)
+	defer cancel()
+	d := &decision{mount: r.mount, observer: Unobserved, Finding: Finding{Cluster: c}}
+	d.identify(id, "")
+	if err := r.unless(run(looks, d, d.observer, renewalSteps), accountGone); err != nil {
+		return err
+	}
+	if c.Config.RenewalCheck != config.RenewalCheckPod || id.Pod() == (identity.Object{}) {
+		return nil
+	}
+	return r.unless(run(looks, d, d.observer, podRenewalSteps), podGone)
+}
+
+// unless is the verdict of a look, or none where it could not be made.
+func (r *renewal) unless(err error, over refusal.RenewalOver) error {
 	if err != nil && refusal.CouldNotLook(err) {
 		r.Unchecked = append(r.Unchecked, err)
 		return nil
 	}
-	return verdict(err, accountGone)
+	return verdict(err, over)
 }
 
 // verdict tells a refusal, which ends the renewals of a token, from an error of
@@ -128,7 +141,7 @@ func verdict(err error, over refusal.RenewalOver) error {
 // the address that it came from. They have to grant the same; the settings of roles count
 // as they are now.
 func (r *renewal) renewByRules(ctx, looks context.Context, id identity.Identity) error {
-	if err := r.checkAccount(ctx, looks, id); err != nil {
+	if err := r.checkObjects(ctx, looks, id); err != nil {
 		return err
 	}
 	r.ByRules, r.Groups = true, r.lease.groups()

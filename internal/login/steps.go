@@ -64,6 +64,9 @@ var aliasSteps = []step[*decision]{{refusal.StepAlias, (*decision).nameAlias}}
 // renewalSteps look again at the service account of a token.
 var renewalSteps = []step[*decision]{{refusal.StepRenewal, (*decision).checkAccount}}
 
+// podRenewalSteps look again at the pod that logged in for it.
+var podRenewalSteps = []step[*decision]{{refusal.StepRenewal, (*decision).checkPod}}
+
 // run goes through steps until one refuses, and returns the first refusal. Further ones
 // are judged if the observer wants to hear of them, and change nothing.
 func run[T any](ctx context.Context, on T, observer Observer, steps []step[T]) error {

@@ -155,6 +155,11 @@ func (l *Log) Unchecked(logger hclog.Logger, mount, role string, err error) {
 	if errors.As(err, &r) {
 		class, remedy = r.Class, r.Remedy
 	}
+	of := "service accounts"
+	var failed *kube.Error
+	if errors.As(err, &failed) && failed.Op == kube.OpPod {
+		of = "pods"
+	}
 	fields := []any{
 		"mount", mount, "role", role, "step", string(refusal.StepRenewal),
 		"outcome", "renewed", "class", class, "reason", shorten(err.Error()), "remedy", remedy,
@@ -163,7 +168,7 @@ func (l *Log) Unchecked(logger hclog.Logger, mount, role string, err error) {
 		if suppressed > 0 {
 			fields = append(fields, "suppressed", suppressed)
 		}
-		logger.Warn("tokens are renewed without a look at their service accounts", fields...)
+		logger.Warn("tokens are renewed without a look at their "+of, fields...)
 	})
 }
 

@@ -41,6 +41,7 @@ var requestWords = map[string]string{
 	kube.OpNamespace:      "namespace",
 	kube.OpServiceAccount: "service_account",
 	kube.OpSigningKeys:    "signing_keys",
+	kube.OpPod:            "pod",
 	kube.OpFollow:         "follow",
 	kube.OpTokenRequest:   "token_request",
 }

@@ -23,6 +23,7 @@ const (
 	createTokenReviews = "create tokenreviews.authentication.k8s.io"
 	getServiceAccounts = "get serviceaccounts"
 	getNamespaces      = "get namespaces"
+	getPods            = "get pods"
 	getClusterKeys     = "get /openid/v1/jwks"
 	getDiscovery       = "get /.well-known/openid-configuration"
 )
@@ -40,6 +41,7 @@ var features = map[string]feature{
 	"annotations as alias metadata": {[]string{createTokenReviews, getServiceAccounts}, tryAliasMetadata},
 	"service-name annotation":       {[]string{createTokenReviews, getServiceAccounts}, tryServiceName},
 	"renewal check":                 {[]string{createTokenReviews, getServiceAccounts}, tryRenewalCheck},
+	"renewal check of pods":         {[]string{createTokenReviews, getPods}, tryRenewalCheckOfPods},
 	"namespace selector":            {[]string{createTokenReviews, getNamespaces}, tryNamespaceSelector},
 	"rule on namespace labels":      {[]string{createTokenReviews, getNamespaces}, tryNamespaceRule},
 	"keys, then review":             {[]string{createTokenReviews, getClusterKeys}, tryKeysThenReview},
@@ -47,9 +49,11 @@ var features = map[string]feature{
 	"live":                          {[]string{getClusterKeys, getDiscovery, "list pods", "watch pods", "list serviceaccounts", "watch serviceaccounts"}, tryLive},
 }
 
-// withReviewer are the features that a reviewer can serve, but for the one that lets it read
-// the specs of all pods.
-var withReviewer = slices.DeleteFunc(slices.Sorted(maps.Keys(features)), func(name string) bool { return name == "self-review" || name == "live" })
+// withReviewer are the features that a reviewer can serve, but for those that let it read
+// the specs of pods.
+var withReviewer = slices.DeleteFunc(slices.Sorted(maps.Keys(features)), func(name string) bool {
+	return slices.Contains([]string{"self-review", "live", "renewal check of pods"}, name)
+})
 
 // deployments are the folders under deploy/ that can be applied: what each is for,
 // and who has the permissions then.
@@ -64,7 +68,7 @@ var deployments = map[string]struct {
 	"overlays/renewed-token":    {withReviewer, account{namespace: "vault-auth", name: "reviewer"}, requestedToken},
 	"overlays/long-lived-token": {withReviewer, account{namespace: "vault-auth", name: "reviewer"}, secretsToken},
 	"overlays/vault-pod":        {withReviewer, account{namespace: "vault", name: "vault"}, requestedToken},
-	"overlays/live":             {[]string{"login", "keys, then review", "keys", "live"}, account{namespace: "vault-auth", name: "reviewer"}, requestedToken},
+	"overlays/live":             {[]string{"login", "keys, then review", "keys", "live", "renewal check of pods"}, account{namespace: "vault-auth", name: "reviewer"}, requestedToken},
 	"overlays/self-review":      {[]string{"self-review"}, account{namespace: "shop", name: "app"}, nil},
 }
 
@@ -309,6 +313,26 @@ func tryRenewalCheck(v *vaultOf) error {
 	v.c.deleteAccount(v.t, a)
 	if renewed := renew(v.t, token, 0); renewed.Status != http.StatusBadRequest {
 		return fmt.Errorf("renewal after the service account was deleted: %v", renewed)
+	}
+	return nil
+}
+
+// tryRenewalCheckOfPods works if a token is not renewed whose pod is gone.
+func tryRenewalCheckOfPods(v *vaultOf) error {
+	a := v.c.newAccount(v.t, "", "app", nil)
+	jwt, pod := v.c.newPodToken(v.t, a)
+	v.configure(fields{"renewal_check": "pod"}, "role/app", bound(a, fields{"token_ttl": 600}))
+	got, err := v.logIn(a, fields{"role": "app", "jwt": jwt})
+	if err != nil {
+		return err
+	}
+	token := secret("Vault token", got.auth()["client_token"].(string))
+	if renewed := renew(v.t, token, 0); renewed.Status != http.StatusOK {
+		v.t.Fatalf("a token whose pod is there is not renewed: %v", renewed)
+	}
+	v.c.deletePod(v.t, a, pod)
+	if renewed := renew(v.t, token, 0); renewed.Status != http.StatusBadRequest {
+		return fmt.Errorf("renewal after the pod was deleted: %v", renewed)
 	}
 	return nil
 }

@@ -250,6 +250,7 @@ var (
 	canReview             = permission{"authentication.k8s.io", "tokenreviews", "create"}
 	canGetNamespaces      = permission{"", "namespaces", "get"}
 	canGetServiceAccounts = permission{"", "serviceaccounts", "get"}
+	canGetPods            = permission{"", "pods", "get"}
 )
 
 // newReviewer makes a service account with the given permissions and a token of it.

@@ -31,6 +31,10 @@ func TestRenewalOutcomes(t *testing.T) {
 		"pod deleted": {nil, func(t *testing.T, c *cluster, f renewalFixture) {
 			c.deletePod(t, f.account, f.pod)
 		}, renewed, renewed},
+		"pod deleted, check of pods": {fields{"renewal_check": "pod"}, func(t *testing.T, c *cluster, f renewalFixture) {
+			c.deletePod(t, f.account, f.pod)
+		}, renewed, refused},
+		"pod there, check of pods": {fields{"renewal_check": "pod"}, func(*testing.T, *cluster, renewalFixture) {}, renewed, renewed},
 		"reviewer deleted": {nil, func(t *testing.T, c *cluster, f renewalFixture) {
 			c.deleteAccount(t, f.reviewer)
 		}, renewed, renewed},
@@ -70,7 +74,7 @@ func newRenewalFixture(t *testing.T, c *cluster, config fields) renewalFixture {
 	t.Helper()
 	f := renewalFixture{mounts: newMounts(t), account: c.newAccount(t, "", "app", nil)}
 	var token string
-	f.reviewer, token = c.newReviewer(t, canReview, canGetServiceAccounts)
+	f.reviewer, token = c.newReviewer(t, canReview, canGetServiceAccounts, canGetPods)
 	f.role = fields{"bound_service_account_names": f.account.name, "bound_service_account_namespaces": f.account.namespace, "token_ttl": 600}
 	f.mounts.must(t, http.MethodPost, "config", with(c.config(), fields{"token_reviewer_jwt": token}))
 	f.mounts.ours.must(t, http.MethodPatch, "config", with(fields{"disable_iss_validation": true}, config))
