@@ -166,7 +166,9 @@ func (a *attempt) review(ctx context.Context) error {
 	if a.second != nil && id.By() == identity.ByReview {
 		a.objects.AskBy(a.second) // it is of the same pod, as the review found
 	}
-	a.Token = confirmedToken(id, a.unverified.UnverifiedKind())
+	if a.ByRules || a.asksOfTokens() { // rules may bind a role that asks, and so may renewals
+		a.Token = confirmedToken(id, a.unverified.UnverifiedKind())
+	}
 	a.SecretName = a.unverified.LegacySecretName(id.Namespace(), id.Name(), id.UID())
 	return nil
 }

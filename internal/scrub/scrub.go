@@ -55,20 +55,18 @@ func New(secrets ...string) *Scrubber { return (*Scrubber)(nil).And(secrets...) 
 func (s *Scrubber) And(secrets ...string) *Scrubber {
 	more := &Scrubber{}
 	if s != nil {
-		more.secrets = slices.Clone(s.secrets)
+		more.secrets = append(make([]secret, 0, len(s.secrets)+len(secrets)), s.secrets...)
 	}
 	for _, text := range secrets {
-		if text = strings.TrimSpace(text); text != "" {
-			more.add(secret{text: text, random: isToken(text)})
+		if text = strings.TrimSpace(text); text != "" && !more.knows(text) {
+			more.secrets = append(more.secrets, secret{text: text, random: isToken(text)})
 		}
 	}
 	return more
 }
 
-func (s *Scrubber) add(one secret) {
-	if !slices.Contains(s.secrets, one) {
-		s.secrets = append(s.secrets, one)
-	}
+func (s *Scrubber) knows(text string) bool {
+	return slices.ContainsFunc(s.secrets, func(known secret) bool { return known.text == text })
 }
 
 // Text is a text without the secrets, and without tokens of others. It is bounded, and
@@ -142,7 +140,9 @@ func (s *Scrubber) Signatures() *Scrubber {
 		if known.random {
 			known.text = known.text[strings.LastIndexByte(known.text, '.')+1:]
 		}
-		signatures.add(known)
+		if !signatures.knows(known.text) {
+			signatures.secrets = append(signatures.secrets, known)
+		}
 	}
 	return signatures
 }
