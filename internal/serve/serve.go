@@ -32,7 +32,9 @@ func Mounts(meta *api.PluginAPIClientMeta, factory logical.Factory, loginPath st
 		Output:     os.Stderr,
 		JSONFormat: true,
 	})
-	limitProcessors()
+	ctx, cancel := context.WithCancel(context.Background()) // ends with the process
+	defer cancel()
+	followProcessors(ctx)
 	spare := spareHeap()
 	goplugin.Serve(&goplugin.ServeConfig{
 		HandshakeConfig:  plugin.HandshakeConfig,
