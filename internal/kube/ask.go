@@ -105,6 +105,7 @@ func (c *Client) once(ctx context.Context, op string, request func(context.Conte
 	a, err := c.attempt(ctx, op, request)
 	*took += time.Since(a.began)
 	c.learn(a, err)
+	a.letGo()
 	return a, err
 }
 

@@ -54,8 +54,20 @@ func attemptIn(ctx context.Context) *attempt { return ctx.Value(attemptKey{}).(*
 func (a *attempt) dial(c *conn) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.dialed = c
-	return !a.ended
+	if a.ended {
+		return false
+	}
+	a.use(&a.dialed, c)
+	return true
+}
+
+// use has a connection take the place of the one before, if there was one.
+func (a *attempt) use(place **conn, c *conn) {
+	c.use()
+	if *place != nil {
+		(*place).letGo()
+	}
+	*place = c
 }
 
 // connected tells whether the request has gone out already.
@@ -79,7 +91,9 @@ func (a *attempt) got(used net.Conn) {
 			c.establish()
 			a.mu.Lock()
 			defer a.mu.Unlock()
-			a.used = c
+			if !a.ended {
+				a.use(&a.used, c)
+			}
 			return
 		}
 		over, ok := used.(interface{ NetConn() net.Conn })
@@ -118,6 +132,17 @@ func (a *attempt) end() {
 	}
 }
 
+// letGo is called once everything was told of the connections of the attempt.
+func (a *attempt) letGo() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, c := range []*conn{a.dialed, a.used} {
+		if c != nil {
+			c.letGo()
+		}
+	}
+}
+
 // broke tells the connection of the attempt that it may have been the reason why there
 // was no answer. It says whether that connection had carried answers before.
 func (a *attempt) broke() (worn bool) {
@@ -125,7 +150,7 @@ func (a *attempt) broke() (worn bool) {
 	defer a.mu.Unlock()
 	if a.used != nil {
 		a.used.fail()
-		return a.used.worked.Load()
+		return a.used.hasWorked()
 	}
 	if a.dialed != nil {
 		a.dialed.fail()
@@ -138,7 +163,7 @@ func (a *attempt) worked() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.used != nil {
-		a.used.worked.Store(true)
+		a.used.work()
 	}
 }
 

@@ -111,7 +111,8 @@ func TestTheEndOfAConnectionCostsNoLogin(t *testing.T) {
 }
 
 // An API server that cuts the connection each time is not connected to as often as it is
-// asked. The eight that may break at once, and two a second: what this takes is short.
+// asked: as many as ask at a time, while nobody knows that connections break, then the eight
+// that may break at once, and two a second.
 func TestBrokenConnectionsAreBounded(t *testing.T) {
 	for protocol, o := range map[string]kubetest.Options{"HTTP/2": {}, "HTTP/1.1": {HTTP1: true}} {
 		t.Run(protocol, func(t *testing.T) {
@@ -119,6 +120,7 @@ func TestBrokenConnectionsAreBounded(t *testing.T) {
 			s := kubetest.StartWith(t, o)
 			c, meter, _ := metered(t, s, timeout(3*time.Second))
 			s.Fail(kubetest.CloseConnection())
+			began := time.Now()
 			ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 			defer cancel()
 			var all sync.WaitGroup
@@ -130,8 +132,11 @@ func TestBrokenConnectionsAreBounded(t *testing.T) {
 				})
 			}
 			all.Wait()
-			if made := meter.Connected.Load(); made < 4 || made > 40 {
-				t.Errorf("%d connections were made in three seconds", made)
+			seconds := int64(time.Since(began)/time.Second) + 1
+			if made := meter.Connected.Load(); made < 1 || made > 50+8+2*seconds {
+				t.Errorf("%d connections were made in %d seconds", made, seconds)
+			} else {
+				t.Logf("%d connections in %d seconds", made, seconds)
 			}
 		})
 	}

@@ -147,6 +147,7 @@ func (c *Client) WatchUIDs(ctx context.Context, kind Kind, after string, while t
 	ctx = context.WithValue(ctx, observationKey{}, &seen)
 	ctx = context.WithValue(ctx, bodyLimitKey{}, int64(maxWatchBytes))
 	a := newAttempt(ctx, c.now())
+	defer a.letGo()
 	defer a.end()
 	err = c.watch(a.ctx, kind, after, while, each)
 	if err != nil && ctx.Err() != nil {

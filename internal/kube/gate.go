@@ -60,8 +60,7 @@ func (g *gate) dial(ctx context.Context, network, address string, conns *conns) 
 		return nil, fmt.Errorf("%w: %w", errNoConnection, err)
 	}
 	if a.connected() { // over one that was made for another meanwhile
-		g.opening.Release(1)
-		g.open.Release(1)
+		g.unmade(false)
 		return nil, errNoConnection
 	}
 	down := g.circuit.State().Down && !insists(ctx)
@@ -71,11 +70,7 @@ func (g *gate) dial(ctx context.Context, network, address string, conns *conns) 
 	}
 	raw, err := g.dialer.DialContext(ctx, network, address)
 	if err != nil {
-		g.opening.Release(1)
-		g.open.Release(1)
-		if a.ctx.Err() == nil {
-			g.broken.Broke(time.Now())
-		}
+		g.unmade(a.ctx.Err() == nil)
 		return nil, err
 	}
 	c := &conn{Conn: raw, gate: g, conns: conns}
@@ -94,19 +89,36 @@ func (g *gate) dial(ctx context.Context, network, address string, conns *conns) 
 
 // wait is for the right to make a connection.
 func (g *gate) wait(ctx context.Context) error {
-	for pause := g.broken.Wait(time.Now()); pause > 0 && !insists(ctx); pause = g.broken.Wait(time.Now()) {
+	for {
+		if err := g.open.Acquire(ctx, 1); err != nil {
+			return err
+		}
+		if err := g.opening.Acquire(ctx, 1); err != nil {
+			g.open.Release(1)
+			return err
+		}
+		if insists(ctx) {
+			g.broken.BeginAnyhow()
+			return nil
+		}
+		// Only now, since connections may have broken while it waited for its turn.
+		pause := g.broken.Begin(time.Now())
+		if pause == 0 {
+			return nil
+		}
+		g.opening.Release(1)
+		g.open.Release(1)
 		if err := sleep(ctx, pause); err != nil {
 			return err
 		}
 	}
-	if err := g.open.Acquire(ctx, 1); err != nil {
-		return err
-	}
-	if err := g.opening.Acquire(ctx, 1); err != nil {
-		g.open.Release(1)
-		return err
-	}
-	return nil
+}
+
+// unmade gives back the right to make a connection that there is none of.
+func (g *gate) unmade(broke bool) {
+	g.opening.Release(1)
+	g.open.Release(1)
+	g.broken.Ended(time.Now(), false, broke)
 }
 
 // sleep waits, or fails as the context does.
@@ -127,9 +139,47 @@ type conn struct {
 	gate  *gate
 	conns *conns
 
-	established, closed atomic.Bool
-	failed, broke       atomic.Bool
-	worked              atomic.Bool // it carried an answer
+	established atomic.Bool
+
+	mu sync.Mutex
+	// users are the attempts that use it. What became of it is known once it is closed
+	// and none of them is left.
+	users          int
+	closed, failed bool
+	worked         bool // it carried an answer
+	settled        bool
+}
+
+// use is called by an attempt before it uses the connection, and letGo once it has told
+// what it knows of it.
+func (c *conn) use() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.users++
+}
+
+func (c *conn) letGo() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.users--
+	c.settle()
+}
+
+// work is told of an answer.
+func (c *conn) work() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.worked && !c.settled {
+		c.gate.broken.Proved()
+	}
+	c.worked = true
+}
+
+// hasWorked tells whether it carried an answer.
+func (c *conn) hasWorked() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.worked
 }
 
 // establish is called once the connection can carry requests, or never will.
@@ -142,12 +192,16 @@ func (c *conn) establish() {
 // Close closes the connection.
 func (c *conn) Close() error {
 	err := c.Conn.Close()
-	if c.closed.CompareAndSwap(false, true) {
+	c.mu.Lock()
+	first := !c.closed
+	c.closed = true
+	c.settle()
+	c.mu.Unlock()
+	if first {
 		c.establish()
 		c.conns.remove(c)
 		c.gate.meter.Connections.Add(-1)
 		c.gate.open.Release(1)
-		c.settle()
 	}
 	return err
 }
@@ -155,20 +209,22 @@ func (c *conn) Close() error {
 // fail is told of a request that the connection did not carry to its end. Where that was
 // the end of the connection too, it came to nothing.
 func (c *conn) fail() {
-	c.failed.Store(true)
-	c.settle()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.failed = true
 }
 
 func (c *conn) settle() {
-	if c.failed.Load() && c.closed.Load() && c.broke.CompareAndSwap(false, true) {
-		c.gate.broken.Broke(time.Now())
+	if c.closed && c.users == 0 && !c.settled {
+		c.settled = true
+		c.gate.broken.Ended(time.Now(), c.worked, c.failed)
 	}
 }
 
 // giveUp closes a connection that is not established.
 func (c *conn) giveUp() {
 	if !c.established.Load() {
-		c.failed.Store(true)
+		c.fail()
 		_ = c.Close()
 	}
 }

@@ -81,6 +81,7 @@ func (c *Client) Probe(ctx context.Context) *Probe {
 	defer c.turns.Release(1)
 	p.prepare(transport.Transport)
 	a := newAttempt(ctx, c.now())
+	defer a.letGo()
 	defer a.end()
 	request, err := http.NewRequestWithContext(httptrace.WithClientTrace(a.ctx, p.trace()), http.MethodGet, c.host.JoinPath("version").String(), nil)
 	if err != nil {

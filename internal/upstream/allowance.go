@@ -20,25 +20,52 @@ type Allowance struct {
 	mu    sync.Mutex
 	spent float64
 	at    time.Time // of spent
+	// unproven are the connections of which nothing is known yet. Where some broke lately
+	// these may as well, so they count as if they had.
+	unproven int
 }
 
-// Wait is how long a new connection has to wait; 0 if it need not.
-func (a *Allowance) Wait(now time.Time) time.Duration {
+// Begin lets a connection be made, or tells how long to wait before asking again. Of one
+// that may be made Proved or Ended has to tell.
+func (a *Allowance) Begin(now time.Time) (wait time.Duration) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.recover(now)
-	if over := a.spent - (breaksAtOnce - 1); over > 0 {
-		return time.Duration(over * float64(breakEvery))
+	if a.spent > 0 {
+		if over := a.spent + float64(a.unproven) - (breaksAtOnce - 1); over > 0 {
+			return max(time.Millisecond, time.Duration(min(over, 1)*float64(breakEvery)))
+		}
 	}
+	a.unproven++
 	return 0
 }
 
-// Broke is told of a connection that came to nothing.
-func (a *Allowance) Broke(now time.Time) {
+// BeginAnyhow is Begin for a connection that is made whatever became of others.
+func (a *Allowance) BeginAnyhow() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.recover(now)
-	a.spent = min(a.spent+1, breaksAtOnce)
+	a.unproven++
+}
+
+// Proved is told of the first answer that a connection carried.
+func (a *Allowance) Proved() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.unproven--
+}
+
+// Ended is told of a connection's end: whether it had been proved, and whether it broke,
+// which is to say that it came to nothing or took requests with it.
+func (a *Allowance) Ended(now time.Time, proved, broke bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !proved {
+		a.unproven--
+	}
+	if broke {
+		a.recover(now)
+		a.spent = min(a.spent+1, breaksAtOnce)
+	}
 }
 
 func (a *Allowance) recover(now time.Time) {

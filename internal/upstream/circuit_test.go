@@ -123,32 +123,3 @@ func TestTheEndOfAConnectionIsOneSign(t *testing.T) {
 		t.Errorf("the next connection that ends: %+v", state)
 	}
 }
-
-func TestAllowance(t *testing.T) {
-	var a upstream.Allowance
-	for range 7 {
-		a.Broke(at(0))
-	}
-	if wait := a.Wait(at(0)); wait != 0 {
-		t.Errorf("after a few breaks a connection waits %s", wait)
-	}
-	broken := 7
-	for now := at(0); now.Before(at(90 * time.Second)); now = now.Add(10 * time.Millisecond) {
-		if a.Wait(now) == 0 {
-			a.Broke(now)
-			broken++
-		}
-	}
-	if broken > 200 || broken < 150 {
-		t.Errorf("%d connections in 90 seconds, want about two a second", broken)
-	}
-	if wait := a.Wait(at(91 * time.Second)); wait != 0 {
-		t.Errorf("a second later a connection waits %s", wait)
-	}
-	for range 100 {
-		a.Broke(at(91 * time.Second))
-	}
-	if wait := a.Wait(at(91 * time.Second)); wait <= 0 || wait > time.Second {
-		t.Errorf("after a hundred breaks at once a connection waits %s", wait)
-	}
-}
