@@ -6,6 +6,7 @@ import (
 
 	"vault-plugin-auth-kubernetes/internal/binding"
 	"vault-plugin-auth-kubernetes/internal/identity"
+	"vault-plugin-auth-kubernetes/internal/kube"
 	"vault-plugin-auth-kubernetes/internal/refusal"
 )
 
@@ -52,6 +53,9 @@ func ForConsul(ctx context.Context, m Mount, r ConsulRequest) (*ConsulOutcome, e
 		if err := a.nameMethod(ctx, r.Role); err != nil {
 			return nil, err
 		}
+	}
+	if r.Anew {
+		ctx = kube.Insist(ctx)
 	}
 	err := a.decide(ctx)
 	a.of.Outcome = Outcome{Finding: a.Finding, Identity: a.identity}

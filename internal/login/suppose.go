@@ -57,7 +57,7 @@ func Suppose(ctx context.Context, m Mount, q Question) (*Supposition, error) {
 	} else if err := s.name(ctx, q.Role); err != nil {
 		return nil, err
 	}
-	err := s.decide(ctx)
+	err := s.decide(kube.Insist(ctx))
 	return &Supposition{Finding: s.Finding, Assumed: s.assumed}, err
 }
 
