@@ -34,7 +34,13 @@ func insists(ctx context.Context) bool {
 // back. loginToken is the credential where the client has no reviewer's. What is said in
 // an error has no secret in it.
 func (c *Client) do(ctx context.Context, op, loginToken string, request func(context.Context) error) error {
-	known := &sent{secrets: c.Secrets(loginToken), plain: c.host.Scheme == "http"}
+	known := &sent{plain: c.host.Scheme == "http"}
+	if may, last := c.circuit.Peek(c.now()); !may && !insists(ctx) {
+		err := notAsked(op, last)
+		c.meter.done(op, 0, err, c.byClient(ctx, loginToken))
+		return known.cleaned(err)
+	}
+	known.secrets = c.Secrets(loginToken)
 	return known.cleaned(c.ask(context.WithValue(ctx, sentKey{}, known), op, loginToken, request))
 }
 
@@ -165,7 +171,10 @@ func (c *Client) learn(a *attempt, err error) {
 	now := c.now()
 	// What is kept of the error is told to others, and must hold nothing that was sent.
 	kept := func() error {
-		return &Error{Failure: failureOf(err), Err: sentIn(a.ctx).secrets.Error(errors.Unwrap(err))}
+		var failed *Error
+		errors.As(err, &failed)
+		sentIn(a.ctx).clear(failed)
+		return &Error{Failure: failed.Failure, Err: failed.Err}
 	}
 	switch failure := failureOf(err); failure {
 	case Canceled, Setup, Busy:
@@ -211,11 +220,13 @@ type State struct {
 	// Rate is how many requests a second are let go, where the API server throttles; 0
 	// is without bound.
 	Rate float64
+	// Held is how many refusals are held back.
+	Held int
 }
 
 // State is what the client knows now.
 func (c *Client) State() State {
-	return State{Circuit: c.circuit.State(), Lines: c.lines.State(), Rate: c.pace.Rate(c.now())}
+	return State{Circuit: c.circuit.State(), Lines: c.lines.State(), Rate: c.pace.Rate(c.now()), Held: c.refusals.Held()}
 }
 
 // worthAFreshConnection tells whether a failure may be that of the connection alone.

@@ -9,6 +9,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"net/url"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -99,6 +100,10 @@ type Client struct {
 	others            *upstream.Lines[*transport] // of requests that the reviewer does not make
 	circuit           *upstream.Circuit
 	pace              upstream.Pace
+	refusals          upstream.Refusals
+	lookout           chan struct{} // has a value while one who is held back is on the lookout
+	closed            chan struct{}
+	close             sync.Once
 	turnedAway        atomic.Value        // Failure, as it said so last
 	paced             *semaphore.Weighted // who waits for the pace, one after the other
 	pacing            atomic.Int64        // how many do
@@ -185,6 +190,8 @@ func New(o Options) (*Client, error) {
 		others:        others.lines,
 		lines:         lines,
 		circuit:       circuit,
+		lookout:       make(chan struct{}, 1),
+		closed:        make(chan struct{}),
 		now:           o.Now,
 		paced:         semaphore.NewWeighted(1),
 		timeout:       o.RequestTimeout,
@@ -197,8 +204,9 @@ func New(o Options) (*Client, error) {
 }
 
 // Close drops the connections, each once no request is under way any more. Requests in
-// flight end normally.
+// flight end normally; nobody is held back any more.
 func (c *Client) Close() {
+	c.close.Do(func() { close(c.closed) })
 	c.lines.Close()
 	c.others.Close()
 }

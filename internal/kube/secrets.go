@@ -75,6 +75,8 @@ type sent struct {
 	secrets *scrub.Scrubber
 	// plain says that it is sent without TLS.
 	plain bool
+	// cleared is the error that was cleared last.
+	cleared *Error
 	// said is what else the last answer had that was an error and not the API server's.
 	said string
 }
@@ -86,17 +88,30 @@ func sentIn(ctx context.Context) *sent {
 	return &sent{}
 }
 
-// cleaned is an error without the secrets.
+// cleaned is an error without the secrets. That of a request which was not made has none:
+// its cause was cleared of those of the request that failed. To look would take more time
+// than all else that such a refusal costs, of which there may be thousands.
 func (s *sent) cleaned(err error) error {
 	var failed *Error
 	if errors.As(err, &failed) {
-		failed.Err = s.secrets.Error(failed.Err)
 		failed.plain = s.plain
+		if errors.Is(err, ErrNotAsked) {
+			return err
+		}
+		s.clear(failed)
 		if s.said != "" && (failed.Failure == Gateway || failed.Failure == Malformed) {
 			failed.Err = fmt.Errorf("%w; the answer has %s", failed.Err, s.said)
 		}
 	}
 	return err
+}
+
+// clear takes the secrets out of the cause of an error, once.
+func (s *sent) clear(failed *Error) {
+	if s.cleared != failed {
+		failed.Err = s.secrets.Error(failed.Err)
+		s.cleared = failed
+	}
 }
 
 // review clears the answer to a TokenReview. What it says of a user who was

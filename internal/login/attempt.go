@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"vault-plugin-auth-kubernetes/internal/cluster"
 	"vault-plugin-auth-kubernetes/internal/identity"
 	"vault-plugin-auth-kubernetes/internal/keys"
 	"vault-plugin-auth-kubernetes/internal/refusal"
@@ -39,13 +40,27 @@ func (a *attempt) logIn(ctx context.Context) error {
 	}
 	ctx, cancel := a.Cluster.Deadline(ctx)
 	defer cancel()
-	if err := run(ctx, a, a.observer, identifySteps); err != nil {
-		return err
+	begun := *a
+	return patiently(ctx, a.Cluster, func() error {
+		*a = begun
+		if err := run(ctx, a, a.observer, identifySteps); err != nil {
+			return err
+		}
+		if err := run(ctx, &a.decision, a.observer, decide); err != nil {
+			return err
+		}
+		return run(ctx, &a.decision, a.observer, aliasSteps)
+	})
+}
+
+// patiently asks a cluster of which it may be known that it does not answer. Who is refused
+// for that alone may be held back, and then asks anew from the beginning.
+func patiently(ctx context.Context, c *cluster.Cluster, ask func() error) error {
+	err := ask()
+	if err == nil {
+		return nil
 	}
-	if err := run(ctx, &a.decision, a.observer, decide); err != nil {
-		return err
-	}
-	return run(ctx, &a.decision, a.observer, aliasSteps)
+	return c.Client.HoldBack(ctx, err, ask)
 }
 
 func (a *attempt) parseToken(context.Context) error {

@@ -94,15 +94,19 @@ func (a *consulAttempt) decide(ctx context.Context) error {
 	}
 	ctx, cancel := a.Cluster.Deadline(ctx)
 	defer cancel()
-	if err := a.identifyEither(ctx); err != nil {
-		return err
-	}
-	if len(a.Through) > 0 {
-		if err := run(ctx, &a.decision, a.observer, grantSteps[:1]); err != nil {
+	begun := *a
+	return patiently(ctx, a.Cluster, func() error {
+		*a = begun
+		if err := a.identifyEither(ctx); err != nil {
 			return err
 		}
-	}
-	return run(ctx, a, a.observer, consulSteps)
+		if len(a.Through) > 0 {
+			if err := run(ctx, &a.decision, a.observer, grantSteps[:1]); err != nil {
+				return err
+			}
+		}
+		return run(ctx, a, a.observer, consulSteps)
+	})
 }
 
 func (a *consulAttempt) identifyEither(ctx context.Context) error {

@@ -33,7 +33,8 @@ type Circuit struct {
 	since    time.Time // of the first of those
 	answered time.Time // the last answer
 	probed   time.Time
-	last     error // the last failure
+	last     error         // the last failure
+	back     chan struct{} // closed by the next answer, if anybody waits for it
 }
 
 // Ask tells whether a request may be made now, and if not, why the last one failed.
@@ -62,6 +63,33 @@ func (c *Circuit) Answered(now time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.failures, c.worn, c.answered, c.last = 0, false, now, nil
+	if c.back != nil {
+		close(c.back)
+		c.back = nil
+	}
+}
+
+// Back is closed by the next answer of an API server that is down; nil if it is up.
+func (c *Circuit) Back() <-chan struct{} {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.failures < DownAfter {
+		return nil
+	}
+	if c.back == nil {
+		c.back = make(chan struct{})
+	}
+	return c.back
+}
+
+// Due is after which time one who waits may ask.
+func (c *Circuit) Due(now time.Time) time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.failures < DownAfter {
+		return ProbeEvery
+	}
+	return max(0, ProbeEvery-now.Sub(c.probed))
 }
 
 // Failed is told of a request that began at a time and got no answer. One that began

@@ -123,3 +123,31 @@ func TestTheEndOfAConnectionIsOneSign(t *testing.T) {
 		t.Errorf("the next connection that ends: %+v", state)
 	}
 }
+
+// Who waits for the return of an API server hears of its first answer, and when somebody
+// may ask.
+func TestBack(t *testing.T) {
+	c := &upstream.Circuit{}
+	if back, due := c.Back(), c.Due(at(0)); back != nil || due != upstream.ProbeEvery {
+		t.Errorf("it is up, and one may wait for its return: %v, %s", back != nil, due)
+	}
+	c = down(t)
+	back := c.Back()
+	if due := c.Due(at(upstream.ProbeEvery / 5)); due != upstream.ProbeEvery*4/5 {
+		t.Errorf("the next probe is due in %s", due)
+	}
+	if due := c.Due(at(time.Minute)); due != 0 {
+		t.Errorf("a probe that is due long since is due in %s", due)
+	}
+	select {
+	case <-back:
+		t.Error("it is back before it answered")
+	default:
+	}
+	c.Answered(at(time.Second))
+	select {
+	case <-back:
+	default:
+		t.Error("its answer was not told")
+	}
+}
