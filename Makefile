@@ -11,6 +11,7 @@
 # make test-matrix  logins, renewals and parity on each Kubernetes version there is a module of
 # make test-web     the web page in a real Chromium, installed where it is missing
 # make test-faults  the same processes with faults injected, 8 minutes
+# make chaos   sick API servers and neighbours, beside Vault's own method, an hour; writes docs/chaos.md
 # make bench   this plugin beside Vault's own method, 20 minutes; BENCH_FLAGS=-short: a minute
 # make fuzz    every fuzz target for FUZZTIME, 10s unless told otherwise
 # make check   format, vet, lint, tidy, known vulnerabilities
@@ -30,7 +31,7 @@ TESTBED := $(BUILD)/testbed
 # Modules with code of this project; the ones under tools/ only pin programs.
 MODULES := . test test/browser bench scripts/sbom
 
-.PHONY: build release test-release demo dev test test-unit test-e2e test-consul test-clients test-matrix test-monitoring test-web test-faults bench fuzz check fmt clean testbed
+.PHONY: build release test-release demo dev test test-unit test-e2e test-consul test-clients test-matrix test-monitoring test-web test-faults chaos bench fuzz check fmt clean testbed
 
 # VERSION=v0.1.0-mine.1 for another version than the one in main.go: two builds of one
 # version cannot both be registered.
@@ -75,7 +76,7 @@ test-unit:
 # says so; that has to end before the tests' own time begins.
 test-e2e: testbed
 	$(TESTBED) tools
-	$(GO) test -C test -race -count=1 -p 1 -timeout 30m ./testbed/... ./cmd/... ./e2e
+	$(GO) test -C test -race -count=1 -p 1 -timeout 30m ./testbed/... ./cmd/... ./chaos ./e2e
 
 # The clients that people use, installed or built on the first run, 2 to 4 minutes.
 test-clients: testbed
@@ -113,6 +114,15 @@ test-web: testbed
 test-faults: testbed
 	$(TESTBED) tools
 	$(GO) test -C test -race -count=1 -timeout 30m ./faults
+
+# The long form of what make test-faults has a short form of. It measures, so nothing else
+# should run beside it; the page is made anew of what it has measured. CHAOS_RUN=TestThrottled
+# runs a part, CHAOS_FLAGS='-chaos.for=10s -chaos.soak=2m' a shorter form.
+CHAOS_RUN := ^Test(SickAPIServers|ResettingForLong|Descriptors|Throttled|NeighboursOfSickMounts|TenantWithALargeObject|ProcessesUnderLoad|ReloadsOfManyMounts|Soak)$$
+chaos: testbed
+	$(TESTBED) tools
+	$(GO) test -C test -v -count=1 -timeout 90m -run '$(CHAOS_RUN)' ./faults -chaos -chaos.out=$(CURDIR)/test/chaos/results/latest.json $(CHAOS_FLAGS)
+	$(GO) run -C test ./cmd/chaos
 
 # It measures, so nothing else should run beside it. The documentation is made anew of
 # what a full run has measured.

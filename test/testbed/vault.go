@@ -29,6 +29,10 @@ type VaultOptions struct {
 	// Config are further settings of the server, as in its configuration file. They
 	// win over those of the test bed.
 	Config map[string]any
+
+	// Descriptors, if not 0, is how many files and connections the server may have
+	// open, and each of its plugins.
+	Descriptors int
 }
 
 // Vault is a running, initialised and unsealed Vault server.
@@ -79,6 +83,11 @@ func StartVault(ctx context.Context, tools Tools, dir string, opts VaultOptions)
 	if opts.LogLevel == "" {
 		opts.LogLevel = "debug"
 	}
+	if opts.Descriptors > 0 {
+		if err := v.limit(opts.Descriptors); err != nil {
+			return nil, err
+		}
+	}
 	if err := v.startOnFreePort(ctx, opts); err != nil {
 		return nil, err
 	}
@@ -86,6 +95,14 @@ func StartVault(ctx context.Context, tools Tools, dir string, opts VaultOptions)
 		return nil, err
 	}
 	return v, nil
+}
+
+// limit has the server started by a shell that bounds what it may have open.
+func (v *Vault) limit(descriptors int) error {
+	limited := filepath.Join(v.dir, "vault-limited")
+	script := fmt.Sprintf("#!/bin/sh\nulimit -n %d && exec '%s' \"$@\"\n", descriptors, v.binary)
+	v.binary = limited
+	return os.WriteFile(limited, []byte(script), 0o755)
 }
 
 // startOnFreePort tries other ports while the one that was free is taken by
