@@ -119,30 +119,13 @@ func (r *run) storm(ctx context.Context, results *report.Report) error {
 		return err
 	}
 	err = r.withVault(ctx, "storm", func(vault *rig.Vault) error {
-		warm, err := r.freshBodies(ctx, pods, 1)
+		mounts, err := r.stormMounts(ctx, vault, pods)
 		if err != nil {
 			return err
 		}
-		mounts := map[report.Subject][]string{}
-		for _, w := range ways {
-			for _, mount := range names("storm"+w.way, stormMounts) {
-				if err := r.mountWay(ctx, vault, mount, w.method, w.way, warm[0]); err != nil {
-					return err
-				}
-				mounts[w.subject] = append(mounts[w.subject], mount)
-			}
-		}
 		for _, count := range []int{1, stormMounts} {
-			for number := range r.rounds {
-				for _, w := range inTurn(number, ways) {
-					round, err := r.oneStorm(ctx, vault, pods, mounts[w.subject][:count])
-					if err != nil {
-						return fmt.Errorf("%s: %w", w.subject, err)
-					}
-					round.Round.Round, round.Subject = number, w.subject
-					fmt.Fprintln(r.progress, shortRound(round.Round))
-					section.Rounds = append(section.Rounds, round)
-				}
+			if err := r.stormsAt(ctx, vault, pods, mounts, count, section); err != nil {
+				return err
 			}
 		}
 		return nil
@@ -151,6 +134,40 @@ func (r *run) storm(ctx context.Context, results *report.Report) error {
 		results.Storm = section
 	}
 	return err
+}
+
+// stormMounts mounts each subject several times.
+func (r *run) stormMounts(ctx context.Context, vault *rig.Vault, pods []rig.Pod) (map[report.Subject][]string, error) {
+	warm, err := r.freshBodies(ctx, pods, 1)
+	if err != nil {
+		return nil, err
+	}
+	mounts := map[report.Subject][]string{}
+	for _, w := range ways {
+		for _, mount := range names("storm"+w.way, stormMounts) {
+			if err := r.mountWay(ctx, vault, mount, w.method, w.way, warm[0]); err != nil {
+				return nil, err
+			}
+			mounts[w.subject] = append(mounts[w.subject], mount)
+		}
+	}
+	return mounts, nil
+}
+
+// stormsAt are the rounds of storms at so many mounts of each subject.
+func (r *run) stormsAt(ctx context.Context, vault *rig.Vault, pods []rig.Pod, mounts map[report.Subject][]string, count int, section *report.Storm) error {
+	for number := range r.rounds {
+		for _, w := range inTurn(number, ways) {
+			round, err := r.oneStorm(ctx, vault, pods, mounts[w.subject][:count])
+			if err != nil {
+				return fmt.Errorf("%s: %w", w.subject, err)
+			}
+			round.Round.Round, round.Subject = number, w.subject
+			fmt.Fprintln(r.progress, shortRound(round.Round))
+			section.Rounds = append(section.Rounds, round)
+		}
+	}
+	return nil
 }
 
 // oneStorm has each pod log in with a token that nobody has seen.

@@ -84,10 +84,14 @@ func (r *Report) stamps() iter.Seq2[string, Stamp] {
 			(r.Writes == nil || yield("writes", r.Writes.Stamp)) &&
 			(r.Endurance == nil || yield("endurance", r.Endurance.Stamp)) &&
 			(r.Start == nil || yield("start", r.Start.Stamp)) &&
-			(r.Verification == nil || yield("verification", r.Verification.Stamp)) &&
-			(r.Storm == nil || yield("storm", r.Storm.Stamp)) &&
-			(r.Following == nil || yield("following", r.Following.Stamp))
+			r.stampsOfVerification(yield)
 	}
+}
+
+func (r *Report) stampsOfVerification(yield func(string, Stamp) bool) bool {
+	return (r.Verification == nil || yield("verification", r.Verification.Stamp)) &&
+		(r.Storm == nil || yield("storm", r.Storm.Stamp)) &&
+		(r.Following == nil || yield("following", r.Following.Stamp))
 }
 
 func (t *Throughput) table() string {
