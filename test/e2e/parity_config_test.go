@@ -83,7 +83,9 @@ func configWholeRows() []parityRow {
 			write("config", config(map[string]any{"token_reviewer": 1})).
 				differing("unknown-fields", warning(settingsLost, reviewerDropped, unrecognized("token_reviewer"))),
 			read("config")),
-		row("an unknown field of a refused write", write("config", map[string]any{"kubernetes_hosts": "x"}), read("config")),
+		row("an unknown field of a refused write", write("config", map[string]any{"kubernetes_hosts": "x"}).
+			differing("unknown-fields", refused(http.StatusBadRequest, "no host provided\nthere is no field \"kubernetes_hosts\"; did you mean \"kubernetes_host\"?")),
+			read("config")),
 		row("a field that only answers have",
 			write("config", config(map[string]any{"token_reviewer_jwt_set": true})).
 				differing("unknown-fields", warning(unrecognized("token_reviewer_jwt_set"))),
