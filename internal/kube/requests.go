@@ -3,35 +3,9 @@ package kube
 import (
 	"context"
 
-	authv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/rest"
 )
-
-// ReviewToken asks the API server about a token. audiences may be empty, which
-// means the API server's own. The errors are of type *Error.
-func (c *Client) ReviewToken(ctx context.Context, token string, audiences []string) (*authv1.TokenReviewStatus, error) {
-	var review *authv1.TokenReview
-	err := c.do(ctx, OpReview, token, func(ctx context.Context) (err error) {
-		review = &authv1.TokenReview{}
-		err = create(c.auth, "tokenreviews").
-			Body(&authv1.TokenReview{Spec: authv1.TokenReviewSpec{Token: token, Audiences: audiences}}).
-			Do(ctx).Into(review)
-		switch {
-		case err != nil:
-			return err
-		case review.Spec.Token == "":
-			return errOtherObject
-		case review.Spec.Token != token:
-			return errTokenChanged
-		}
-		return sentIn(ctx).review(&review.Status)
-	})
-	if err != nil {
-		return nil, err
-	}
-	return &review.Status, nil
-}
 
 // Namespace reads a namespace. loginToken is the credential where the client has
 // no reviewer's. The errors are of type *Error.
