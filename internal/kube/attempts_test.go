@@ -18,12 +18,12 @@ func TestDeadlineIsRespected(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			start := time.Now()
 			wantFailure(t, ask(t.Context(), newClient(t, s, timeout(soon))), kube.Timeout)
-			if took := time.Since(start); took > 20*soon {
+			if took := time.Since(start); took > 100*soon {
 				t.Errorf("it took %s, the deadline was %s", took, soon)
 			}
 		})
 		t.Run(name+" of the caller", func(t *testing.T) {
-			ctx, cancel := context.WithTimeout(t.Context(), soon)
+			ctx, cancel := context.WithTimeout(t.Context(), 10*soon)
 			defer cancel()
 			wantFailure(t, ask(ctx, newClient(t, s)), kube.Timeout)
 		})
