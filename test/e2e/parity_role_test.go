@@ -51,9 +51,20 @@ func valueRows(field string, values ...any) []parityRow {
 		if meant, ok := mistakenValues[field][fmt.Sprint(value)]; ok {
 			written = written.differing("list-in-text", warning(field+": …write "+meant+"."))
 		}
+		if text, isText := value.(string); isText && unreadableValues[text] != "" {
+			written = written.differing("value-words", refused(http.StatusBadRequest, fmt.Sprintf("%s: %q is n%s", field, text, unreadableValues[text])))
+		}
 		rows = append(rows, row(name, written, read("role/r")))
 	}
 	return rows
+}
+
+// unreadableValues are texts that no number, duration or boolean is, with what the refusal
+// says of them after "is n".
+var unreadableValues = map[string]string{
+	"soon": "o duration; write seconds, or a number with its unit, such as 30m", "9999999h": "o duration; write seconds, or a number with its unit, such as 30m",
+	"1h ": "o duration; write 1h", "yes": "either true nor false; write true",
+	"many": "o whole number, such as 5 is", "1.5": "o whole number, such as 5 is", " 5": "o whole number, such as 5 is",
 }
 
 // mistakenValues are values that are stored as they are, though no login can be within
@@ -129,7 +140,8 @@ func roleWholeRows() []parityRow {
 			read("role/r"),
 			write("role/r", map[string]any{"token_polices": "a"}).differing("unknown-fields", warning(unrecognized("token_polices"))),
 			read("role/r"),
-			write("role/r", map[string]any{"audience": nil, "bound_service_account_names": "", "zone": 1})),
+			write("role/r", map[string]any{"audience": nil, "bound_service_account_names": "", "zone": 1}).differing("unknown-fields",
+				refused(http.StatusBadRequest, "\"bound_service_account_names\" can not be empty\nthere is no field \"zone\"; the fields are …"))),
 		row("unknown field without audience", write("role/r", role(map[string]any{"audience": nil, "zone": 1}))),
 		row("PUT", exchange{method: http.MethodPut, path: "role/r", body: role(nil)}, read("role/r")),
 		row("PATCH", write("role/r", role(nil)), patch("role/r", map[string]any{"token_ttl": 5}), read("role/r")),
@@ -223,7 +235,7 @@ func roleAliasRows() []parityRow {
 			read("role/r")),
 		row("alias_metadata that is wrong",
 			write("role/r", role(map[string]any{"alias_metadata": "team"})).differing("alias-metadata", refused(http.StatusBadRequest,
-				`error converting input for field "alias_metadata": invalid key pair "team"`)),
+				`alias_metadata: "team" is no key with its value; write them as key=value, once for each`)),
 			read("role/r").differing("alias-metadata", answer{Status: http.StatusNotFound})),
 	)
 }
