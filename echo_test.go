@@ -214,6 +214,9 @@ func TestEcho(t *testing.T) {
 			}
 			e.lease()
 			for j, code := range echoCodes {
+				if reviewed == nil && j%3 != i/3%3 {
+					continue // three shapes have all codes between them
+				}
 				encoding := echoEncodings[(i*len(echoCodes)+j)%len(echoEncodings)]
 				e.api.Heal()
 				e.api.Fail(kubetest.Echo(code, encoding.encode, kubetest.Shapes[shape]))
@@ -333,10 +336,14 @@ func TestEchoOfAProxy(t *testing.T) {
 				e := newEchoMount(t, nil)
 				e.lease()
 				e.secrets["proxy's password"] = password
-				e.write("config", e.config(fields{
+				changes := fields{
 					"kubernetes_host": scheme + "://kube.test:6443", "request_timeout": 1,
 					"proxy_url": "http://user:proxy-Pass%25word@" + proxy,
-				}))
+				}
+				if i%3 != 0 { // see TestEcho
+					changes["verification"] = "review"
+				}
+				e.write("config", e.config(changes))
 				e.drive(false)
 				e.want("config", e.do(logical.ReadOperation, "config", nil))
 				e.want("import", e.do(logical.UpdateOperation, "import/consul", fields{
