@@ -28,7 +28,7 @@ import (
 	"vault-plugin-auth-kubernetes/internal/rules"
 	"vault-plugin-auth-kubernetes/internal/telemetry"
 	"vault-plugin-auth-kubernetes/internal/token"
-	"vault-plugin-auth-kubernetes/internal/turn"
+	"vault-plugin-auth-kubernetes/internal/processors"
 )
 
 const (
@@ -366,5 +366,5 @@ func (v view) Turn(ctx context.Context) (release func(), err error) { return v.b
 
 // turnAtWork is a turn of the mount at what takes long.
 func (b *backend) turnAtWork(ctx context.Context) (release func(), err error) {
-	return turn.Work().Take(ctx, b)
+	return processors.TakeLong(ctx, b)
 }

@@ -16,6 +16,8 @@ import (
 	"github.com/hashicorp/vault/sdk/plugin"
 	"github.com/hashicorp/vault/sdk/plugin/pb"
 	"google.golang.org/grpc"
+
+	"vault-plugin-auth-kubernetes/internal/processors"
 )
 
 // Mounts answers the host until it goes away, with mounts that factory makes. It is what
@@ -34,7 +36,7 @@ func Mounts(meta *api.PluginAPIClientMeta, factory logical.Factory, loginPath st
 	})
 	ctx, cancel := context.WithCancel(context.Background()) // ends with the process
 	defer cancel()
-	followProcessors(ctx)
+	processors.Follow(ctx)
 	spare := spareHeap()
 	goplugin.Serve(&goplugin.ServeConfig{
 		HandshakeConfig:  plugin.HandshakeConfig,
