@@ -36,7 +36,7 @@ MODULES := . test test/browser bench scripts/sbom
 # VERSION=v0.1.0-mine.1 for another version than the one in main.go: two builds of one
 # version cannot both be registered.
 build:
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w$(if $(VERSION), -X main.version=$(VERSION))" -o $(PLUGIN) .
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "$$(cat scripts/link-flags)$(if $(VERSION), -X main.version=$(VERSION))" -o $(PLUGIN) .
 
 # VERSION=v1.2.3 for another version than the tag's, PLATFORMS="linux/amd64" for fewer.
 release:

@@ -59,7 +59,11 @@ type pluginProcess struct {
 func startPlugin(b *testing.B) *pluginProcess {
 	b.Helper()
 	binary := filepath.Join(b.TempDir(), "plugin")
-	build := exec.CommandContext(b.Context(), "go", "build", "-trimpath", "-o", binary, ".")
+	flags, err := os.ReadFile("scripts/link-flags")
+	if err != nil {
+		b.Fatal(err)
+	}
+	build := exec.CommandContext(b.Context(), "go", "build", "-trimpath", "-ldflags", strings.TrimSpace(string(flags)), "-o", binary, ".")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if output, err := build.CombinedOutput(); err != nil {
 		b.Fatalf("%v\n%s", err, output)

@@ -83,7 +83,7 @@ remove_last_release() {
 # build PLATFORM FILE compiles the plugin.
 build() {
 	CGO_ENABLED=0 GOOS=${1%/*} GOARCH=${1#*/} \
-		go build -trimpath -buildvcs=false -ldflags "-s -w -X main.version=$version" -o "$2" .
+		go build -trimpath -buildvcs=false -ldflags "$(cat scripts/link-flags) -X main.version=$version" -o "$2" .
 }
 
 # registration PLATFORM FILE prints how to register a binary, ready to paste.

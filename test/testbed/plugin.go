@@ -37,7 +37,11 @@ func BuildPlugin(ctx context.Context, dir string, opts PluginOptions) (string, e
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return "", err
 	}
-	ldflags := "-s -w"
+	flags, err := os.ReadFile(filepath.Join(root, "scripts", "link-flags")) // as in a release
+	if err != nil {
+		return "", err
+	}
+	ldflags := strings.TrimSpace(string(flags))
 	if opts.Version != "" {
 		ldflags += " -X main.version=" + opts.Version
 	}
