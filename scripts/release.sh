@@ -14,6 +14,7 @@ export LC_ALL=C # for the order of files
 
 readonly plugin=vault-plugin-auth-kubernetes
 platforms=${PLATFORMS:-linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64}
+link_flags=$(<scripts/link-flags)
 out=${RELEASE_DIR:-$PWD/build/release}
 
 fail() {
@@ -83,7 +84,7 @@ remove_last_release() {
 # build PLATFORM FILE compiles the plugin.
 build() {
 	CGO_ENABLED=0 GOOS=${1%/*} GOARCH=${1#*/} \
-		go build -trimpath -buildvcs=false -ldflags "$(cat scripts/link-flags) -X main.version=$version" -o "$2" .
+		go build -trimpath -buildvcs=false -ldflags "$link_flags -X main.version=$version" -o "$2" .
 }
 
 # registration PLATFORM FILE prints how to register a binary, ready to paste.
