@@ -328,8 +328,11 @@ func (b *backend) doubt(key string) {
 
 // stored hears what was stored under key.
 func (b *backend) stored(key string, value []byte) {
-	if key == config.Path {
+	switch key {
+	case config.Path:
 		b.cluster.Stored(value)
+	case consultoken.Path:
+		b.metrics.UseConsul()
 	}
 }
 

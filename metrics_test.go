@@ -252,6 +252,74 @@ func (m *mount) series() []string {
 	return all
 }
 
+// expectedEnds are the counters of logins that a mount has before anybody logs in.
+var expectedEnds = sync.OnceValue(func() map[string]bool {
+	metrics := telemetry.NewMetrics(version, func() int { return 0 })
+	metrics.UseConsul()
+	return endsIn(metrics)
+})
+
+// wantExpectedEnds fails a test in which a login ended in a way that no counter was there for
+// beforehand: Prometheus sees no first failure in a counter that begins at 1.
+func (m *mount) wantExpectedEnds() {
+	for end := range endsIn(m.metrics) {
+		if !expectedEnds()[end] && !strings.Contains(end, telemetry.Other) {
+			m.t.Errorf("a login ended in a way that has no counter at 0: %s", end)
+		}
+	}
+}
+
+func endsIn(metrics *telemetry.Metrics) map[string]bool {
+	ends := map[string]bool{}
+	families, err := metrics.Registry.Gather()
+	if err != nil {
+		panic(err) // the counters contradict each other
+	}
+	for _, family := range families {
+		if name := family.GetName(); strings.HasSuffix(name, "logins_total") {
+			for _, metric := range family.GetMetric() {
+				ends[fmt.Sprint(name, metric.GetLabel())] = true
+			}
+		}
+	}
+	return ends
+}
+
+// Failures are in rates from the first one on.
+func TestFailuresBeginAtZero(t *testing.T) {
+	m := newDemo(t, nil, nil)
+	for _, series := range []string{
+		`logins_total{outcome="could_not_ask",step="binding_rules",class="timeout"}`,
+		`logins_total{outcome="could_not_ask",step="selector",class="server_error"}`,
+		`logins_total{outcome="denied",step="binding_rules",class="invalid_name"}`,
+		`logins_total{outcome="denied",step="alias",class="forbidden"}`,
+		`logins_total{outcome="error",step="binding_rules",class="storage"}`,
+		`api_requests_total{request="service_account",result="forbidden"}`,
+		`api_requests_total{request="token_review",result="tls"}`,
+		`verifications_total{by="keys",result="wrong_signature"}`,
+	} {
+		if !m.hasAtZero(t, series) {
+			t.Errorf("%s is not there at 0", series)
+		}
+	}
+	if consul := `consul_logins_total{door="lease",outcome="could_not_ask",step="consul_token",class="consul_unreachable"}`; m.hasAtZero(t, consul) {
+		t.Errorf("%s is there without a Consul", consul)
+	} else if m.metrics.UseConsul(); !m.hasAtZero(t, consul) {
+		t.Errorf("%s is not there with a Consul", consul)
+	}
+}
+
+// hasAtZero tells whether the metrics have a line for the series, whatever the order of
+// its labels, and the value is 0.
+func (m *mount) hasAtZero(t *testing.T, series string) bool {
+	t.Helper()
+	name, of, _ := strings.Cut(strings.TrimSuffix(series, "}"), "{")
+	want := strings.Split(of, ",")
+	slices.Sort(want)
+	line := telemetry.Prefix + name + "{" + strings.Join(want, ",") + "} 0\n"
+	return strings.Contains(string(m.read("metrics")[logical.HTTPRawBody].([]byte)), line)
+}
+
 // Nothing that a stranger chooses gets into a label.
 func TestMetricsDoNotGrow(t *testing.T) {
 	m := newDemo(t, nil, nil)
@@ -273,7 +341,7 @@ func TestMetricsDoNotGrow(t *testing.T) {
 			t.Errorf("there is %s", name)
 		}
 	}
-	if len(before) > 200 {
+	if len(before) > 300 {
 		t.Errorf("%d series of one mount", len(before))
 	}
 }
@@ -334,6 +402,7 @@ func TestMetricsAreDocumented(t *testing.T) {
 	}
 	m := newLocal(t, fields{"verification": "live"})
 	m.follow(t)
+	m.metrics.UseConsul()
 	var exist []string
 	for name, family := range m.scrape() {
 		if !strings.HasPrefix(name, telemetry.Prefix) {

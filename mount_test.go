@@ -56,6 +56,7 @@ func newMount(t testing.TB) *mount {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { m.Cleanup(context.Background()) })
+	t.Cleanup(m.wantExpectedEnds)
 	return m
 }
 

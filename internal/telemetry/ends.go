@@ -3,6 +3,7 @@ package telemetry
 import (
 	"errors"
 	"slices"
+	"sync"
 
 	"vault-plugin-auth-kubernetes/internal/consulacl"
 	"vault-plugin-auth-kubernetes/internal/kube"
@@ -49,7 +50,7 @@ func wordsOf(steps []refusal.Step) map[refusal.Step]string {
 }
 
 // labels are the values of the labels outcome, step and class.
-func (e loginEnd) labels() []string {
+func (e loginEnd) labels() labels {
 	at, ok := knownSteps[e.step]
 	if !ok {
 		at = Other
@@ -58,45 +59,72 @@ func (e loginEnd) labels() []string {
 	if !ok {
 		class = Other
 	}
-	return []string{word(e.kind.String()), at, class}
+	return labels{word(e.kind.String()), at, class}
 }
 
-// likelyEnds are those that an alert may be written for before they first happen: a
-// counter that is there at 0 shows its first increase.
-func likelyEnds() []loginEnd {
+// allowed is how a login ended that was.
+var allowed = labels{"allowed"}
+
+// askingSteps are those that ask the cluster, and so may end in any of its failures.
+var askingSteps = []refusal.Step{
+	refusal.StepSignature, refusal.StepReview, refusal.StepNamespace, refusal.StepSelector, refusal.StepAlias,
+	refusal.StepRuleRole, refusal.StepRules,
+}
+
+// loginEnds are the ways in which a login may end.
+var loginEnds = sync.OnceValue(func() *rows {
 	ends := []loginEnd{
 		{refusal.Invalid, refusal.StepRequest, refusal.ClassInvalid},
-		{refusal.Kind(0), refusal.StepRequest, refusal.ClassStorage},
+		{refusal.Kind(0), refusal.StepConfiguration, refusal.ClassConfiguration},
 		{refusal.CouldNotAsk, refusal.StepConfiguration, refusal.ClassConfiguration},
+		{refusal.Denied, refusal.StepReview, refusal.ClassNoReviewer},
+		{refusal.Denied, refusal.StepRules, refusal.ClassInvalidName},
+		{refusal.Denied, refusal.StepRules, refusal.ClassMetadataLength},
+		{refusal.Invalid, refusal.StepAlias, refusal.ClassInvalid}, // an annotation that is reserved
+		{refusal.Invalid, refusal.StepRules, refusal.ClassInvalid}, // roles for addresses that nobody has
 	}
 	for _, s := range refusal.LoginSteps {
-		if s != refusal.StepConfiguration && s != refusal.StepAlias { // no token is refused there
+		if s != refusal.StepConfiguration { // no token is refused there
 			ends = append(ends, loginEnd{refusal.Denied, s, refusal.ClassDenied})
 		}
 	}
-	for _, failure := range kube.Failures {
-		k := refusal.CouldNotAsk
-		if failure.Refuses() {
-			k = refusal.Denied
-		}
-		ends = append(ends, loginEnd{k, refusal.StepReview, string(failure)})
+	for _, s := range []refusal.Step{refusal.StepRequest, refusal.StepConfiguration, refusal.StepRuleRole, refusal.StepRules} {
+		ends = append(ends, loginEnd{refusal.Kind(0), s, refusal.ClassStorage})
 	}
-	return append(ends, loginEnd{refusal.Denied, refusal.StepReview, refusal.ClassNoReviewer})
+	for _, s := range []refusal.Step{refusal.StepConfiguration, refusal.StepClaims, refusal.StepSignature, refusal.StepReview, refusal.StepNamespace, refusal.StepSelector, refusal.StepRuleRole, refusal.StepRules} {
+		ends = append(ends, loginEnd{refusal.Denied, s, refusal.ClassConfiguration})
+	}
+	all := []labels{allowed}
+	for _, end := range append(ends, failuresIn(askingSteps...)...) {
+		all = append(all, end.labels())
+	}
+	return newRows(all)
+})
+
+// failuresIn are the ways in which steps end that ask the cluster.
+func failuresIn(steps ...refusal.Step) (ends []loginEnd) {
+	for _, s := range steps {
+		for _, failure := range kube.Failures {
+			k := refusal.CouldNotAsk
+			// An object that is not there is an answer; a path that is not there is none.
+			isAnswer := failure == kube.NotFound && s != refusal.StepReview && s != refusal.StepSignature
+			if failure.Refuses() || isAnswer {
+				k = refusal.Denied
+			}
+			ends = append(ends, loginEnd{k, s, string(failure)})
+		}
+	}
+	return ends
 }
 
 // Login counts a login that ended with err, nil if it was allowed.
 func (m *Metrics) Login(err error) {
 	if err == nil {
-		m.allowed.Inc()
+		m.logins.inc(allowed)
 		return
 	}
 	r, at := refusal.WhyEnded(err)
-	end := loginEnd{kind: r.Kind, step: at, class: r.Class}
-	if counter, ok := m.refused[end]; ok {
-		counter.Inc()
-		return
-	}
-	m.logins.WithLabelValues(end.labels()...).Inc()
+	m.logins.inc(loginEnd{kind: r.Kind, step: at, class: r.Class}.labels())
 }
 
 // Renewal counts a renewal that ended with err.

@@ -1,6 +1,7 @@
 package telemetry
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -53,25 +54,21 @@ type Metrics struct {
 	Registry *prometheus.Registry
 	Meter    kube.Meter
 
-	allowed  prometheus.Counter
-	refused  map[loginEnd]prometheus.Counter // those that are likely
-	logins   *prometheus.CounterVec          // all
+	logins   *table
 	renewals map[string]prometheus.Counter
 	Skipped  prometheus.Counter
 
 	reviews       map[string]prometheus.Counter
 	reviewSeconds prometheus.Histogram
-	answered      map[string]prometheus.Counter // requests by what was asked for
-	requests      *prometheus.CounterVec        // all, answered or not
+	requests      *table
 	lookups       map[bool]prometheus.Counter
-	verified      *prometheus.CounterVec
+	verified      *table
 
 	ConfigLoads, RoleLoads, RuleLoads prometheus.Counter
 
 	ConsulMeter    consulacl.Meter
-	consulAllowed  map[string]prometheus.Counter // by door
-	consulLogins   *prometheus.CounterVec
-	consulRequests *prometheus.CounterVec
+	consulLogins   *table
+	consulRequests *table
 }
 
 // processCollectors are of the process, and shared by its mounts: they are larger than
@@ -101,12 +98,7 @@ func NewMetrics(version string, rules func() int) *Metrics {
 }
 
 func (m *Metrics) countLogins() {
-	m.logins = m.counterVec("logins_total", "Logins by outcome, and where they were refused by step and class. Alias look-ahead and explain are no logins.", "outcome", "step", "class")
-	m.allowed = m.logins.WithLabelValues("allowed", "", "")
-	m.refused = map[loginEnd]prometheus.Counter{}
-	for _, end := range likelyEnds() {
-		m.refused[end] = m.logins.WithLabelValues(end.labels()...)
-	}
+	m.logins = m.table("logins_total", "Logins by outcome, and where they were refused by step and class. Alias look-ahead and explain are no logins.", loginEnds(), false, "outcome", "step", "class")
 	renewals := m.counterVec("renewals_total", "Renewals of tokens that the mount issued, by outcome.", "outcome")
 	m.renewals = map[string]prometheus.Counter{}
 	for _, outcome := range []string{renewalRenewed, renewalRefused, renewalFailed} {
@@ -127,24 +119,12 @@ func (m *Metrics) countReviews() {
 	})
 	m.Registry.MustRegister(m.reviewSeconds)
 	lookups := m.counterVec("review_cache_lookups_total", "Reviews that token_review_cache_ttl could save: hit, or miss. Logins that share one review are misses.", "result")
-	m.verified = m.counterVec("verifications_total", "Tokens judged with verification=keys or live, by the way and the result: confirmed, refused as wrong_signature or deleted, or the doubt, which is a refusal with keys and a TokenReview with live.", "by", "result")
-	for _, by := range []string{"keys", "live"} {
-		m.verified.WithLabelValues(by, Confirmed)
-	}
+	m.verified = m.table("verifications_total", "Tokens judged with verification=keys or live, by the way and the result: confirmed, refused as wrong_signature or deleted, or the doubt, which is a refusal with keys and a TokenReview with live.", verifications(), false, "by", "result")
 	m.lookups = map[bool]prometheus.Counter{true: lookups.WithLabelValues(resultHit), false: lookups.WithLabelValues(resultMiss)}
 }
 
 func (m *Metrics) countRequests() {
-	m.requests = m.counterVec("api_requests_total", "Requests to the Kubernetes API server, by what was asked for and how it ended.", "request", "result")
-	m.answered = map[string]prometheus.Counter{}
-	for op, request := range requestWords {
-		m.answered[op] = m.requests.WithLabelValues(request, resultOK)
-	}
-	// Those of TokenReview are there at 0, for alerts. Of the others there are too
-	// many for a process with a thousand mounts.
-	for _, failure := range kube.Failures {
-		m.requests.WithLabelValues(requestWords[kube.OpReview], word(string(failure)))
-	}
+	m.requests = m.table("api_requests_total", "Requests to the Kubernetes API server, by what was asked for and how it ended.", requestEnds(), false, "request", "result")
 	m.Meter.Done = m.requestDone
 	m.gauge("api_requests_in_flight", "Requests to the API server that are under way.", func() float64 { return float64(m.Meter.Underway.Load()) })
 	m.count("api_requests_sent_total", "Requests that left for the API server. Each attempt is one, and a request has at most two.", func() float64 { return float64(m.Meter.Sent.Load()) })
@@ -153,36 +133,56 @@ func (m *Metrics) countRequests() {
 	m.gauge("api_requests_waiting", "Requests that wait for their turn (max_concurrent_reviews).", func() float64 { return float64(m.Meter.Waiting.Load()) })
 }
 
+// requestEnds are what may become of requests to the API server: each failure of those that
+// every login needs, and of the others those that say that the reviewer is not let in. Their
+// outages are in how logins end.
+var requestEnds = sync.OnceValue(func() *rows {
+	var all []labels
+	for _, op := range slices.Sorted(maps.Keys(requestWords)) {
+		all = append(all, requestLabels(op, ""))
+		for _, failure := range kube.Failures {
+			if op == kube.OpReview || failure.Refuses() {
+				all = append(all, requestLabels(op, failure))
+			}
+		}
+	}
+	return newRows(all)
+})
+
 // requestDone is told of each request to the API server.
 func (m *Metrics) requestDone(op string, failure kube.Failure, took time.Duration) {
-	if answered, ok := m.answered[op]; ok && failure == "" {
-		answered.Inc()
-	} else {
-		m.requests.WithLabelValues(requestLabels(op, failure)...).Inc()
-	}
+	m.requests.inc(requestLabels(op, failure))
 	if op == kube.OpReview && took > 0 {
 		m.reviewSeconds.Observe(took.Seconds())
 	}
 }
 
 // requestLabels are the values of the labels request and result.
-func requestLabels(op string, failure kube.Failure) []string {
+func requestLabels(op string, failure kube.Failure) labels {
 	request, ok := requestWords[op]
 	if !ok {
 		request = Other
 	}
 	switch {
 	case failure == "":
-		return []string{request, resultOK}
+		return labels{request, resultOK}
 	case slices.Contains(kube.Failures, failure):
-		return []string{request, word(string(failure))}
+		return labels{request, word(string(failure))}
 	}
-	return []string{request, Other}
+	return labels{request, Other}
 }
 
 // Verified is told how a token was judged without a review, or why it could not be. Both
 // are fixed words.
-func (m *Metrics) Verified(by, result string) { m.verified.WithLabelValues(by, word(result)).Inc() }
+func (m *Metrics) Verified(by, result string) { m.verified.inc(labels{by, word(result)}) }
+
+// verifications are those that settle whose a token is. Doubts are no failures.
+var verifications = sync.OnceValue(func() *rows {
+	return newRows([]labels{
+		{"keys", Confirmed}, {"keys", "wrong_signature"},
+		{"live", Confirmed}, {"live", "wrong_signature"}, {"live", "deleted"},
+	})
+})
 
 // CacheLookup is told whether a review was remembered.
 func (m *Metrics) CacheLookup(hit bool) { m.lookups[hit].Inc() }
