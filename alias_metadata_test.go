@@ -22,7 +22,7 @@ func TestAnnotationsThatAreLeftOutAreTold(t *testing.T) {
 	}
 	got := m.explained(fields{"role": "demo", "jwt": m.token()})
 	wantLines(t, got, "annotations_left_out", "team: the value has + * or /")
-	if explained := got["alias_metadata"].(map[string]string); explained["team"] != "" || explained["kept"] != "x" {
+	if explained := partsOf(got, "alias_metadata"); explained["team"] != "" || explained["kept"] != "x" {
 		t.Errorf("explained alias metadata %q", explained)
 	}
 	if lines := m.logs.Take(); len(lines) != 0 {

@@ -552,7 +552,7 @@ func TestImportForConsul(t *testing.T) {
 	if done.status != http.StatusOK || fmt.Sprint(done.data["consul_config"]) != "[auth_method=k8s max_token_ttl=1h]" {
 		t.Fatalf("%d %s, %v", done.status, done.message, done.data)
 	}
-	if left := fmt.Sprint(done.data["not_carried_over"]); !strings.Contains(left, "consul-a3") {
+	if left := fmt.Sprint(linesOf(done.data, "not_carried_over")); !strings.Contains(left, "consul-a3") {
 		t.Errorf("not carried over: %s", left)
 	}
 	c.write("consul/config", fields{"auth_method": "k8s"})
@@ -640,11 +640,11 @@ func TestExplainOfConsul(t *testing.T) {
 	if o.status != http.StatusOK || o.data["verdict"] != "allowed" || o.data["client_sees"] != "200 and a Consul token" || o.data["step_09_consul_token"] != "allowed" {
 		t.Fatalf("%d %s, %v", o.status, o.message, o.data)
 	}
-	got := o.data["consul_token"].(fields)
-	if fmt.Sprint(got["services"], got["roles"], got["skipped"]) != "[web] [ops] [policy gone]" {
+	got := partsOf(o.data, "consul_token")
+	if got["services"]+got["roles"]+got["skipped"] != "[web][ops][policy/gone]" {
 		t.Errorf("it would get %v", got)
 	}
-	if lines := fmt.Sprint(o.data["rules_not_matched"]); !strings.Contains(lines, "others: serviceaccount.name") {
+	if lines := fmt.Sprint(linesOf(o.data, "rules_not_matched")); !strings.Contains(lines, "others: serviceaccount.name") {
 		t.Errorf("not matched: %s", lines)
 	}
 	c.rule("service", "", "consul-role", "gone")

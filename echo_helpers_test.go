@@ -260,10 +260,8 @@ func (e *echoMount) want(where string, o outcome) {
 	if e.forms == nil {
 		e.forms = e.secrets.forms()
 	}
-	for _, config := range []any{o.data, o.data["config"]} {
-		if config, ok := config.(fields); ok { // its base64 has the word kubernetes in it, as tokens do
-			delete(config, "kubernetes_ca_cert")
-		}
+	for _, key := range []string{"kubernetes_ca_cert", "config/kubernetes_ca_cert"} {
+		delete(o.data, key) // its base64 has the word kubernetes in it, as tokens do
 	}
 	text := fmt.Sprint(o.message, o.warnings, o.data)
 	if o.auth != nil {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"maps"
 	"net/http"
 	"net/netip"
 	"slices"
@@ -152,9 +153,11 @@ func (b *backend) answerTo(req *logical.Request, data *framework.FieldData, acco
 // addFound adds what there is to tell where nothing refused.
 func (b *backend) addFound(answer *explain.Answer, all map[string]any, token *logical.Auth) {
 	addToken(answer, all, token)
-	if left := answer.Outcome.Annotations.Left; len(left) > 0 {
-		all["annotations_left_out"] = answer.Lines(left)
+	left := map[string]string{}
+	for _, annotation := range answer.Outcome.Annotations.Left {
+		left[annotation.Key] = annotation.Reason
 	}
+	answer.AddMap(all, "annotations_left_out", left)
 }
 
 // secretsOfLogin are the token, and one that was sent as the role by mistake.
@@ -258,12 +261,13 @@ func (b *backend) explainConsul(ctx context.Context, req *logical.Request, reque
 	}
 	all := answer.Data()
 	if err == nil {
-		all["consul_token"] = map[string]any{
-			"services": existing.Services, "nodes": existing.Nodes, "roles": existing.Roles, "policies": existing.Policies,
-			"templated_policies": namesOf(existing.TemplatedPolicies, func(p binding.TemplatedPolicy) string { return p.Template + " " + p.Name }),
-			"skipped":            skipped(outcome.Grants, existing),
-			"namespace":          outcome.Namespace, "ttl": seconds(mint.Config.MaxTTL()), "local": mint.Config.Local(),
-		}
+		maps.Copy(all, map[string]any{
+			"consul_token/services": existing.Services, "consul_token/nodes": existing.Nodes,
+			"consul_token/roles": existing.Roles, "consul_token/policies": existing.Policies,
+			"consul_token/templated_policies": namesOf(existing.TemplatedPolicies, func(p binding.TemplatedPolicy) string { return p.Template + ":" + p.Name }),
+			"consul_token/skipped":            skipped(outcome.Grants, existing),
+			"consul_token/namespace":          outcome.Namespace, "consul_token/ttl": seconds(mint.Config.MaxTTL()), "consul_token/local": mint.Config.Local(),
+		})
 	}
 	return &logical.Response{Data: all}, nil
 }
@@ -279,17 +283,18 @@ func consulClientSees(err error) (status int, message string) {
 	return status, string(body)
 }
 
-// skipped are the roles and policies that rules give and that do not exist.
+// skipped are the roles and policies that rules give and that do not exist, without spaces,
+// which are all that stands between the entries of a list where the vault command prints it.
 func skipped(granted, existing binding.ConsulGrants) []string {
 	missing := []string{}
 	for _, name := range granted.Roles {
 		if !slices.Contains(existing.Roles, name) {
-			missing = append(missing, "role "+name)
+			missing = append(missing, "role/"+name)
 		}
 	}
 	for _, name := range granted.Policies {
 		if !slices.Contains(existing.Policies, name) {
-			missing = append(missing, "policy "+name)
+			missing = append(missing, "policy/"+name)
 		}
 	}
 	return missing

@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/hashicorp/vault/sdk/framework"
@@ -182,18 +184,31 @@ func (b *backend) importConsul(ctx context.Context, req *logical.Request, data *
 	case err != nil:
 		return nil, err
 	}
-	return &logical.Response{
-		Data: map[string]any{
-			"dry_run":           options.DryRun,
-			"config":            plan.Config.Data(),
-			"rules":             plan.Rules,
-			"role":              plan.Role,
-			"not_carried_over":  plan.Left,
-			"consul_config":     nonNil(imported.Settings),
-			"missing_in_consul": plan.Missing,
-		},
-		Warnings: plan.Warnings(),
-	}, nil
+	return &logical.Response{Data: importAnswer(plan, imported, options), Warnings: plan.Warnings()}, nil
+}
+
+// importAnswer has a key of its own for whatever has spaces: the vault command prints a map
+// or a list within an answer as one line, in which nobody sees where a text ends.
+func importAnswer(plan *importer.Plan, imported *consul.Import, options importer.Options) map[string]any {
+	data := map[string]any{
+		"dry_run":           options.DryRun,
+		"role":              plan.Role,
+		"rules":             len(plan.Rules),
+		"not_carried_over":  len(plan.Left),
+		"consul_config":     nonNil(imported.Settings),
+		"missing_in_consul": plan.Missing,
+	}
+	for field, value := range plan.Config.Data() {
+		data["config/"+field] = value
+	}
+	for name, what := range plan.Rules {
+		data["rules/"+name] = what
+	}
+	digits := len(strconv.Itoa(len(plan.Left)))
+	for i, what := range plan.Left {
+		data[fmt.Sprintf("not_carried_over/%0*d", digits, i+1)] = what
+	}
+	return data
 }
 
 // importedInto is the mount as an import knows it.

@@ -57,13 +57,13 @@ func TestImportFromConsul(t *testing.T) {
 		t.Fatalf("%d %s", done.status, done.message)
 	}
 	for _, key := range []string{"rules", "not_carried_over", "missing_in_consul"} {
-		if fmt.Sprint(planned.data[key]) != fmt.Sprint(done.data[key]) {
-			t.Errorf("%s: planned %v, done %v", key, planned.data[key], done.data[key])
+		if fmt.Sprint(planned.data[key], linesOf(planned.data, key)) != fmt.Sprint(done.data[key], linesOf(done.data, key)) {
+			t.Errorf("%s: planned %v, done %v", key, linesOf(planned.data, key), linesOf(done.data, key))
 		}
 	}
 	wantWarnings(t, done, "2 rules match every service account of the cluster: consul-a2, consul-a5. The first, consul-a2: The rule matches",
 		`consul-a2 becomes the policy "base" of Vault`, `consul-a5: There is no role "missing"`)
-	if left := fmt.Sprint(done.data["not_carried_over"]); !strings.Contains(left, "MaxTokenTTL") {
+	if left := fmt.Sprint(linesOf(done.data, "not_carried_over")); !strings.Contains(left, "MaxTokenTTL") {
 		t.Errorf("not carried over: %s", left)
 	}
 	if strings.Contains(fmt.Sprint(done.data), m.api.Reviewer) {
@@ -81,8 +81,8 @@ func TestImportFromConsul(t *testing.T) {
 	}
 
 	again := m.importConsul(false, rules[0], consulRule("a2", "", "policy", "other"), rules[2])
-	for _, line := range []string{"unchanged consul-a1", "update consul-a2"} {
-		if lines := fmt.Sprint(again.data["rules"]); !strings.Contains(lines, line) {
+	for _, line := range []string{"consul-a1: unchanged: ", "consul-a2: update: "} {
+		if lines := fmt.Sprint(linesOf(again.data, "rules")); !strings.Contains(lines, line) {
 			t.Errorf("the second import says %s, want %q", lines, line)
 		}
 	}
@@ -132,16 +132,16 @@ func TestImportIsAllOrNothing(t *testing.T) {
 		}
 	}
 	skipped := m.importWith(fields{"skip_unsupported_rules": true}, rules...)
-	if skipped.status != http.StatusOK || len(skipped.data["rules"].([]string)) != 200 {
-		t.Fatalf("%d %s, %d rules", skipped.status, skipped.message, len(skipped.data["rules"].([]string)))
+	if skipped.status != http.StatusOK || len(linesOf(skipped.data, "rules")) != 200 {
+		t.Fatalf("%d %s, %d rules", skipped.status, skipped.message, len(linesOf(skipped.data, "rules")))
 	}
 	for _, reason := range reasons[:5] {
-		if left := fmt.Sprint(skipped.data["not_carried_over"]); !strings.Contains(left, reason) {
+		if left := fmt.Sprint(linesOf(skipped.data, "not_carried_over")); !strings.Contains(left, reason) {
 			t.Errorf("not carried over: %s, want a line with %q", left, reason)
 		}
 	}
 	later := m.importWith(fields{"skip_unsupported_rules": true}, consulRule("r1", "", "policy", "root"))
-	if left := fmt.Sprint(later.data["not_carried_over"]); !strings.Contains(left, "consul-r1: there is a binding rule of that name, which stays as it is") {
+	if left := fmt.Sprint(linesOf(later.data, "not_carried_over")); !strings.Contains(left, "consul-r1: there is a binding rule of that name, which stays as it is") {
 		t.Errorf("not carried over: %s", left)
 	}
 }
@@ -174,7 +174,7 @@ func TestImportOfAListWithLess(t *testing.T) {
 		t.Errorf("before: %q", policies)
 	}
 	planned := m.importWith(fields{"remove_missing": true, "dry_run": true}, one)
-	if lines := fmt.Sprint(planned.data["rules"]); !strings.Contains(lines, "delete consul-a2: policy two") || m.storage.text(t, "binding-rule/consul-a2") == "" {
+	if lines := fmt.Sprint(linesOf(planned.data, "rules")); !strings.Contains(lines, "consul-a2: delete: policy two") || m.storage.text(t, "binding-rule/consul-a2") == "" {
 		t.Errorf("planned: %s", lines)
 	}
 	wantWarnings(t, m.importWith(fields{"remove_missing": true}, one))
@@ -443,7 +443,7 @@ func TestImportMakesARoleOfTheMethod(t *testing.T) {
 			}
 			done := m.importConsul(false, row.rules...)
 			for _, o := range []outcome{planned, done} {
-				if o.data["role"] != row.role || !strings.Contains(fmt.Sprint(o.data["not_carried_over"]), row.left) {
+				if o.data["role"] != row.role || !strings.Contains(fmt.Sprint(linesOf(o.data, "not_carried_over")), row.left) {
 					t.Errorf("%d %s %v", o.status, o.message, o.data)
 				}
 			}

@@ -66,12 +66,8 @@ func withoutSecrets(req *logical.Request, response *logical.Response, err error)
 		return response, err
 	}
 	secrets := sent.Secrets(req.Data, req.Path)
-	for _, value := range response.Data {
-		if lines, ok := value.([]string); ok && req.Path == importPath { // they quote the documents
-			for i, line := range lines {
-				lines[i] = secrets.Text(line)
-			}
-		}
+	if req.Path == importPath {
+		withoutSecretsOfDocuments(response.Data, secrets)
 	}
 	for i, warning := range response.Warnings {
 		response.Warnings[i] = secrets.Text(warning)
@@ -80,6 +76,20 @@ func withoutSecrets(req *logical.Request, response *logical.Response, err error)
 		response.Data["error"] = secrets.Text(text)
 	}
 	return response, err
+}
+
+// withoutSecretsOfDocuments clears what the answer to an import quotes of the documents.
+func withoutSecretsOfDocuments(data map[string]any, secrets *scrub.Scrubber) {
+	for key, value := range data {
+		if text, ok := value.(string); ok && !strings.HasPrefix(key, "config/") {
+			data[key] = secrets.Text(text)
+		}
+		if lines, ok := value.([]string); ok {
+			for i, line := range lines {
+				lines[i] = secrets.Text(line)
+			}
+		}
+	}
 }
 
 var (

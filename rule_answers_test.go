@@ -56,7 +56,7 @@ func TestSelectorForEverybody(t *testing.T) {
 		t.Errorf("policies %q", got)
 	}
 	o := m.do(logical.UpdateOperation, "explain", fields{"jwt": m.token()})
-	if got := o.data["rules_matched"]; !slices.Equal(got.([]string), []string{"all: grants policy base"}) {
+	if got := linesOf(o.data, "rules_matched"); !slices.Equal(got, []string{"all: grants policy base"}) {
 		t.Errorf("explained %v", o.data)
 	}
 	m.write("role/demo", m.role(fields{"selector": "*"}))

@@ -137,7 +137,7 @@ func TestAttributesAreInTheSecurityModel(t *testing.T) {
 	}
 	y := newTenancy(t)
 	y.rule("base", "", "policy", "base")
-	known := y.explained(fields{"jwt": y.own})["attributes"].(map[string]string)
+	known := partsOf(y.explained(fields{"jwt": y.own}), "attributes")
 	for i, name := range binding.AttributeNames() {
 		// That the tenant has the value of the account that rules are meant for.
 		selector := fmt.Sprintf("%s == %q", name, known[name])

@@ -3,7 +3,7 @@
 import { clip, el, fieldList, inUnits, isUnset, kindOf, notice, spaced, textOf, verdictItem } from "./show.js";
 
 const stepKey = /^step_(\d+)_(.+)$/;
-const told = new Set(["verdict", "failed_step", "reason", "remedy", "client_sees", "note", "attributes"]);
+const told = new Set(["verdict", "failed_step", "reason", "remedy", "client_sees", "note"]);
 
 // explainView returns the elements that show an answer.
 export function explainView(data) {
@@ -50,23 +50,32 @@ function steps(data) {
 // result is all that is not shown elsewhere, the policies first.
 function result(data) {
   const keys = Object.keys(data)
-    .filter((key) => !told.has(key) && !stepKey.test(key) && !key.startsWith("rules_") && !isUnset(data[key]))
+    .filter((key) => !told.has(key) && !stepKey.test(key) && !key.startsWith("rules_") && !key.startsWith("attributes/") && !isUnset(data[key]))
     .sort((a, b) => (b === "policies") - (a === "policies") || a.localeCompare(b));
   return keys.length ? fieldList(keys.map((key) => [spaced(key), inUnits(key, data[key])])) : undefined;
 }
 
+// rules are a section for each kind: what is said of each rule, or how many there are.
 function rules(data) {
-  return Object.keys(data).filter((key) => key.startsWith("rules_") && !isUnset(data[key])).sort().map((key) => {
-    const value = data[key];
-    const content = Array.isArray(value)
-      ? el("ul", { className: "plain" }, ...value.map((rule) => el("li", { className: "value" }, textOf(rule))))
-      : el("p", { className: "value" }, textOf(value));
-    return section(capital(spaced(key)), content);
+  const kinds = Object.keys(data).filter((key) => key.startsWith("rules_") && !key.includes("/") && !isUnset(data[key]));
+  return kinds.sort().map((kind) => {
+    const said = parts(data, kind);
+    const content = said.length
+      ? el("ul", { className: "plain" }, ...said.map(([rule, text]) => el("li", { className: "value" }, `${clip(rule)}: ${textOf(text)}`)))
+      : el("p", { className: "value" }, textOf(data[kind]));
+    return section(capital(spaced(kind)), content);
   });
 }
 
 function attributes(data) {
-  return isUnset(data.attributes) || typeof data.attributes !== "object"
-    ? undefined
-    : fieldList(Object.entries(data.attributes), true);
+  const known = parts(data, "attributes");
+  return known.length ? fieldList(known, true) : undefined;
+}
+
+// parts are what the answer has under the keys that begin with one, sorted.
+function parts(data, under) {
+  return Object.keys(data)
+    .filter((key) => key.startsWith(under + "/"))
+    .sort()
+    .map((key) => [key.slice(under.length + 1), data[key]]);
 }

@@ -183,24 +183,24 @@ func (a *Answer) addAttributes(data map[string]any) {
 	if a.byRules() {
 		forRules := a.Outcome.Attributes.ForRules(a.Outcome.Cluster.Config.ServiceNameAnnotation).Known()
 		if override, ok := forRules[name]; ok && override != known[name] {
-			known[name+" (where a rule has use_service_name_annotation)"] = override
+			known[name+" (use_service_name_annotation)"] = override
 		}
 	}
 	a.AddMap(data, "attributes", known)
 }
 
-// AddMap adds a bounded copy of a map, and how many entries it leaves out.
+// AddMap adds the entries of a map, bounded, and how many it leaves out. Each has a key of
+// its own: the vault command prints a map or a list within an answer as one line, in which
+// nobody sees where a text ends.
 func (a *Answer) AddMap(data map[string]any, under string, full map[string]string) {
 	keys := slices.Sorted(maps.Keys(full))
 	if left := len(keys) - MaxEntries; left > 0 {
 		keys = keys[:MaxEntries]
 		data[under+"_not_listed"] = left
 	}
-	listed := make(map[string]string, len(keys))
 	for _, key := range keys {
-		listed[a.Text(key, maxKey)] = a.Text(full[key], maxValue)
+		data[under+"/"+a.Text(key, maxKey)] = a.Text(full[key], maxValue)
 	}
-	data[under] = listed
 }
 
 // secrets are what no text of the answer may hold.

@@ -8,44 +8,52 @@ import (
 	"vault-plugin-auth-kubernetes/internal/refusal"
 )
 
-// addRules tells of each binding rule what became of it. What is wrong with a rule
-// comes before those that are merely for somebody else.
+// said is what is told of one rule.
+type said struct{ rule, text string }
+
+// addRules tells of each binding rule what became of it. Where there are too many, what is
+// wrong with a rule comes before those that are merely for somebody else.
 func (a *Answer) addRules(data map[string]any) {
-	matched, wrong, others := []string{}, []string{}, []string{}
+	var matched, wrong, others []said
 	for _, rule := range a.Account.rules {
 		why := a.whyNot(rule)
-		line := func(text string) string {
-			if rule.UseServiceNameAnnotation {
-				text = "(use_service_name_annotation) " + text
-			}
-			return rule.Rule + ": " + text
+		text := why
+		if why == "" {
+			text = fmt.Sprintf("grants %s %s", rule.BindType, rule.Name)
+		}
+		if rule.UseServiceNameAnnotation {
+			text = "(use_service_name_annotation) " + text
 		}
 		if rule.Rule == a.Rule {
-			said := why
-			if why == "" {
-				said = fmt.Sprintf("grants %s %s", rule.BindType, rule.Name)
-			}
-			data["rule"] = a.Text(line(said), MaxReason)
+			data["rule"] = a.Text(rule.Rule+": "+text, MaxReason)
 		}
 		switch {
 		case why == "":
-			matched = append(matched, line(fmt.Sprintf("grants %s %s", rule.BindType, rule.Name)))
+			matched = append(matched, said{rule.Rule, text})
 		case rule.Outcome == binding.NotMatched:
-			others = append(others, line(why))
+			others = append(others, said{rule.Rule, text})
 		default:
-			wrong = append(wrong, line(why))
+			wrong = append(wrong, said{rule.Rule, text})
 		}
 	}
 	if a.Rule != "" && data["rule"] == nil {
 		data["rule"] = a.Text(fmt.Sprintf("there is no binding rule %q", a.Rule), MaxReason)
 	}
-	notMatched := slices.Concat(wrong, others)
-	left := max(0, len(matched)-MaxRules) + max(0, len(notMatched)-MaxRules)
-	data["rules_matched"] = a.Lines(matched[:min(len(matched), MaxRules)])
-	data["rules_not_matched"] = a.Lines(notMatched[:min(len(notMatched), MaxRules)])
+	left := a.addSaid(data, "rules_matched", matched) + a.addSaid(data, "rules_not_matched", slices.Concat(wrong, others))
 	if left > 0 {
 		data["rules_not_listed"] = left
 	}
+}
+
+// addSaid adds how many rules there are of a kind and, under keys of their own, what is said
+// of the first MaxRules; it returns how many it leaves out.
+func (a *Answer) addSaid(data map[string]any, kind string, rules []said) int {
+	data[kind] = len(rules)
+	listed := rules[:min(len(rules), MaxRules)]
+	for _, rule := range listed {
+		data[kind+"/"+a.Text(rule.rule, maxKey)] = a.Text(rule.text, MaxReason)
+	}
+	return len(rules) - len(listed)
 }
 
 // whyNot says why a rule grants nothing, or "" if it does.

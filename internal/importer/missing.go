@@ -47,7 +47,7 @@ func (m *Mount) planMissing(ctx context.Context, plan *Plan, listed []string) er
 				fmt.Sprintf(": an earlier import brought it, binding_rules has it no more, and it goes on granting %s %s; remove_missing=true deletes it", entry.BindType, entry.BindName))
 			continue
 		}
-		plan.Rules = append(plan.Rules, describeImported("delete", name, entry))
+		plan.Rules[name] = describeImported("delete", entry)
 		if err := plan.add(ctx, rules.Key(name), nil); err != nil {
 			return err
 		}

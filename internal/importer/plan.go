@@ -20,8 +20,8 @@ type Plan struct {
 	// stored is what the plan is made of.
 	stored *readOnce
 	Config *config.Entry
-	Rules  []string // what happens to each, a line
-	Role   string   // what happens to the one with the name of the auth method; "" if none is made
+	Rules  map[string]string // what happens to each, by its name
+	Role   string            // what happens to the one with the name of the auth method; "" if none is made
 	writes []plannedWrite
 	// Left is what has no counterpart and is no rule.
 	Left []string
@@ -40,7 +40,7 @@ type Plan struct {
 func (m *Mount) Plan(ctx context.Context, imported *consul.Import, options Options) (*Plan, error) {
 	plan := &Plan{
 		options: options, method: imported.Method, stored: newReadOnce(m.Storage),
-		Rules: []string{}, Missing: []string{},
+		Rules: map[string]string{}, Missing: []string{},
 		Left: slices.Clone(imported.Left), refused: slices.Clone(imported.Refused),
 	}
 	before, err := config.Read(ctx, plan.stored)
@@ -122,19 +122,19 @@ func (m *Mount) planRule(ctx context.Context, plan *Plan, rule consul.Rule) erro
 	default:
 		what = "update"
 	}
-	plan.Rules = append(plan.Rules, describeImported(what, rule.Name, entry))
+	plan.Rules[rule.Name] = describeImported(what, entry)
 	if err := m.warnOf(ctx, plan, rule.Name, entry, what == "unchanged"); err != nil {
 		return err
 	}
 	return plan.add(ctx, rules.Key(rule.Name), entry)
 }
 
-func describeImported(what, name string, entry *rules.Entry) string {
+func describeImported(what string, entry *rules.Entry) string {
 	selector := entry.Selector
 	if selector == "" {
 		selector = "always"
 	}
-	return fmt.Sprintf("%s %s: %s %s if %s", what, name, entry.BindType, entry.BindName, selector)
+	return fmt.Sprintf("%s: %s %s if %s", what, entry.BindType, entry.BindName, selector)
 }
 
 func (o Options) prefixed(bindType, name string) string {

@@ -44,9 +44,12 @@ const pathWildcards = "+*/"
 // Annotations is what the annotations of a service account come to.
 type Annotations struct {
 	Taken map[string]string
-	// Left says of what was not taken why, a line each.
-	Left []string
+	// Left is what was not taken, in the order of the keys.
+	Left []LeftOut
 }
+
+// LeftOut is an annotation that is no alias metadata: the key, bounded, and the reason.
+type LeftOut struct{ Key, Reason string }
 
 // FromAnnotations picks the annotations that become alias metadata. The keys
 // that the identity itself has are reserved: whoever may annotate must not become
@@ -79,7 +82,7 @@ func FromAnnotations(annotations map[string]string) (Annotations, error) {
 			room -= size
 			continue
 		}
-		a.Left = append(a.Left, fmt.Sprintf("%s: %s", scrub.Bounded(key, maxAliasMetadataKeyBytes), reason))
+		a.Left = append(a.Left, LeftOut{scrub.Bounded(key, maxAliasMetadataKeyBytes), reason})
 	}
 	return a, nil
 }
@@ -112,5 +115,9 @@ const maxLoggedKeys = 10
 
 // WhyLeft says why the first few of what was not taken were left, in one line.
 func (a Annotations) WhyLeft() string {
-	return strings.Join(a.Left[:min(len(a.Left), maxLoggedKeys)], "; ")
+	var lines []string
+	for _, left := range a.Left[:min(len(a.Left), maxLoggedKeys)] {
+		lines = append(lines, left.Key+": "+left.Reason)
+	}
+	return strings.Join(lines, "; ")
 }

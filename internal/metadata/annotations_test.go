@@ -48,7 +48,7 @@ func TestAnnotationsThatAreLeftOut(t *testing.T) {
 			if !maps.Equal(got.Taken, want) {
 				t.Errorf("taken %q, want %q", got.Taken, want)
 			}
-			if left := strings.Join(got.Left, "\n"); (left == "") != (row.reason == "") || !strings.Contains(left, row.reason) {
+			if left := got.WhyLeft(); (left == "") != (row.reason == "") || !strings.Contains(left, row.reason) {
 				t.Errorf("left out %q, want the reason %q", left, row.reason)
 			}
 		})

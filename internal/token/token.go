@@ -96,6 +96,9 @@ func checkShape(raw string) error {
 	if len(raw) > MaxBytes {
 		return fmt.Errorf("%w: longer than %d bytes", ErrMalformed, MaxBytes)
 	}
+	if around := whatIsAround(raw); around != "" {
+		return fmt.Errorf("%w: %s", ErrMalformed, around)
+	}
 	if strings.Count(raw, ".") != 2 {
 		return fmt.Errorf("%w: not three segments", ErrMalformed)
 	}
@@ -111,6 +114,22 @@ func checkShape(raw string) error {
 		}
 	}
 	return nil
+}
+
+// whatIsAround tells of a text that is plainly a token with something around it what that
+// is; it is told, and not taken away: a client that sends it sends it to others as well.
+func whatIsAround(raw string) string {
+	switch {
+	case len(raw) > 6 && strings.EqualFold(raw[:6], "bearer") && raw[6] == ' ':
+		return "it begins with Bearer, which is for headers alone"
+	case raw != "" && strings.ContainsRune("\"'`", rune(raw[0])):
+		return "it has quotes around it"
+	case strings.HasPrefix(raw, "ZXlK"):
+		return "it is the base64 of a token, as the data of a secret has it"
+	case strings.HasPrefix(raw, "{"):
+		return "it is JSON, and not the token in it"
+	}
+	return ""
 }
 
 // inCompactForm are the bytes that a JWT in compact form is made of: those of base64 in

@@ -37,7 +37,7 @@ func TestDataStaysText(t *testing.T) {
 		"LIST auth/m/binding-rule":      ok(fields{"keys": []string{"b"}, "key_info": fields{"b": fields{"bind_type": markup, "bind_name": markup}}}),
 		"GET auth/m/binding-rule/b":     ok(fields{"bind_type": markup, "description": markup, markup: []string{markup}, "map": fields{markup: markup}}),
 		"GET auth/m/role/" + markup:     ok(fields{"token_policies": []string{markup}}),
-		"POST auth/m/explain":           ok(fields{"verdict": markup, "failed_step": markup, "reason": markup, "remedy": markup, "client_sees": markup, "note": markup, "step_01_" + markup: markup, "step_02_x": "denied: " + markup, "rules_" + markup: []string{markup}, "attributes": fields{markup: markup}, markup: markup}),
+		"POST auth/m/explain":           ok(fields{"verdict": markup, "failed_step": markup, "reason": markup, "remedy": markup, "client_sees": markup, "note": markup, "step_01_" + markup: markup, "step_02_x": "denied: " + markup, "rules_" + markup: 1, "rules_" + markup + "/" + markup: markup, "rules_matched": 1, "rules_matched/" + markup: markup, "attributes/" + markup: markup, markup: markup}),
 		"LIST auth/" + markup + "/role": refused(http.StatusBadRequest, markup),
 	})
 	p := open(t, vault.URL)
@@ -121,6 +121,18 @@ func TestConnectingFails(t *testing.T) {
 	p.paste("#other-path", "m")
 	p.click("#other-form button")
 	p.await("#check-result", "502", "cannot be reached")
+}
+
+// TestWrongVaultToken has Vault not know the token: the field for another one stays.
+func TestWrongVaultToken(t *testing.T) {
+	vault := newFakeVault(t, map[string]reply{"GET sys/auth": refused(http.StatusForbidden, "2 errors occurred:\n\t* permission denied\n\t* invalid token\n\n")})
+	p := open(t, vault.URL)
+	for _, wrong := range []string{"hvs.wrong", "hvs.wrong-again"} { // which can only be pasted where the field is
+		p.paste("#vault-token", wrong)
+		p.click("#connect button")
+		p.await("#messages", "sys/auth (403)", "invalid token")
+		p.await("#entry", "Vault")
+	}
 }
 
 // TestPageServerGone is what the page says when nobody serves it any more.
