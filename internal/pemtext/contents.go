@@ -5,7 +5,6 @@ import (
 	"crypto/ed25519"
 	"crypto/rsa"
 	"crypto/x509"
-	"encoding/base64"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -166,7 +165,7 @@ func unwrapped(text string, whole func(der []byte) (label string)) (inner string
 	}, escapes.ReplaceAllStringFunc(text, func(escape string) string {
 		return strings.TrimLeft(strings.TrimRight(escape, "nrt"), `\`)
 	}))
-	decoded, err := base64.StdEncoding.DecodeString(plain)
+	decoded, err := decodedAll(plain)
 	if err != nil || len(decoded) == 0 {
 		return "", nil, ErrNone
 	}

@@ -167,6 +167,15 @@ func TestABundleAndDER(t *testing.T) {
 	if err != nil || got != m.certificates[0] {
 		t.Errorf("DER in base64: %v %s", err, got)
 	}
+	one, other := base64.StdEncoding.EncodeToString([]byte(m.certificates[0])), base64.StdEncoding.EncodeToString([]byte(m.certificates[1]))
+	for _, text := range []string{one + " " + other, one + other, one + "\n" + other + "\n"} {
+		if got, err := pemtext.Certificates(text); err != nil || len(inPool(got)) != 2 {
+			t.Errorf("two in base64, one behind the other: %v %s", err, got)
+		}
+	}
+	if got, err := pemtext.Certificates(one + " " + other[:len(other)-5]); err == nil {
+		t.Errorf("two in base64, one of them cut: %s", got)
+	}
 	got, err = pemtext.Certificates(strings.ReplaceAll(m.certificates[0], "CERTIFICATE", "X509 CERTIFICATE"))
 	if err != nil || got != m.certificates[0] {
 		t.Errorf("the old label: %v %s", err, got)
