@@ -12,6 +12,7 @@ print_usage() {
 	for name in VAULT_ADDR VAULT_TOKEN KUBECONFIG KUBECACHEDIR; do
 		printf 'export %s=%q\n' "$name" "${!name}"
 	done
+	printf 'export PLUGIN_DIRECTORY=%q\n' "$TESTBED_DIR/vault/plugins"
 	printf 'export PATH=%q:"$PATH"\n' "$(dirname "$(command -v vault)")"
 	cat <<-EOF
 

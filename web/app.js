@@ -54,8 +54,12 @@ async function connect(event) {
     if (signal.aborted) return;
     mounts = [];
     showFailure(byId("messages"), failure);
-    // Someone who may not list mounts may still know theirs.
-    if (failure.status !== 403) return;
+    // Someone who may not list mounts may still know theirs; with a token that Vault does not
+    // know there is nothing to go on with.
+    if (failure.status !== 403 || failure.message.includes("invalid token")) {
+      byId("vault-token").focus();
+      return;
+    }
   }
   byId("entry").hidden = true;
   byId("session").hidden = false;
