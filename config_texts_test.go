@@ -231,6 +231,8 @@ func TestReviewerThatIsNoToken(t *testing.T) {
 		"/var/run/secrets/x/token":       "token_reviewer_jwt=@FILE",
 		"~/reviewer":                     "token_reviewer_jwt=@FILE",
 		"@reviewer.jwt":                  "@ reads a file with the vault command alone",
+		"null":                           "what programs print where there is nothing",
+		"<no value>":                     "what programs print where there is nothing",
 		"$REVIEWER":                      "a variable without its value",
 		"${REVIEWER}":                    "a variable without its value",
 		`"` + jwt + `"`:                  "quotes",
@@ -242,6 +244,12 @@ func TestReviewerThatIsNoToken(t *testing.T) {
 		jwt[:cut] + " " + jwt[cut:]:      "on one line",
 		jwt[:cut] + "\u200b" + jwt[cut:]: "on one line",
 		"Authorization: Bearer hunter2":  "on one line",
+		"Name: x\n\nData\n====\ntoken:      " + jwt + "\n":                 "what follows after token:",
+		"  token: \"" + jwt + "\"":                                         "what follows after token:",
+		"<" + jwt[:10] + ">":                                               "a placeholder",
+		"error: You must be logged in to the server (Unauthorized)":        "what a command said that failed",
+		"Error from server (NotFound): secrets \"reviewer\" not found":     "what a command said that failed",
+		`{"kind":"Secret","data":{"token":"` + jwt + `"},"type":"Opaque"}`: "it is a manifest as a whole",
 	} {
 		for operation, data := range m.writes(fields{"token_reviewer_jwt": text}) {
 			o := m.do(operation, "config", data)

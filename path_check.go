@@ -161,11 +161,11 @@ func (b *backend) pathsAccess() []*framework.Path {
 		}, func(data *framework.FieldData) (access.Question, error) {
 			return access.Policy(data.Get("policy").(string)), nil
 		}),
-		path("access/service-account/(?P<namespace>[^/]+)/(?P<name>[^/]+)$", "access-of-service-account", map[string]*framework.FieldSchema{
-			"namespace": {Type: framework.TypeString, Description: "Namespace of the service account."},
-			"name":      {Type: framework.TypeString, Description: "Name of the service account."},
+		path("access/service-account/(?P<service_account>.+)", "access-of-service-account", map[string]*framework.FieldSchema{
+			"service_account": {Type: framework.TypeString, Description: "NAMESPACE/NAME, or as Kubernetes writes it: system:serviceaccount:NAMESPACE:NAME."},
 		}, func(data *framework.FieldData) (access.Question, error) {
-			who, err := identity.Suppose(data.Get("namespace").(string), data.Get("name").(string), identity.Object{}, identity.Object{})
+			namespace, name := identity.SplitAccount(data.Get("service_account").(string))
+			who, err := identity.Suppose(namespace, name, identity.Object{}, identity.Object{})
 			return access.Account{Who: who}, err
 		}),
 	}

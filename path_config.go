@@ -85,7 +85,8 @@ func (b *backend) configWrite(ctx context.Context, req *logical.Request, data *f
 	response, err := b.change(ctx, req.Storage, reviewerKeys, func(s logical.Storage) (*logical.Response, error) {
 		return b.configReplace(ctx, s, req, data)
 	})
-	return b.withFirstReplaced(ctx, req, withUnknown(response, req, data), err)
+	response, err = withMeant(response, err, req, data)
+	return b.withFirstReplaced(ctx, req, response, err)
 }
 
 func (b *backend) configReplace(ctx context.Context, s logical.Storage, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {

@@ -284,7 +284,7 @@ func (b *backend) roleWrite(ctx context.Context, req *logical.Request, data *fra
 	response, err := b.change(ctx, req.Storage, []string{key}, func(s logical.Storage) (*logical.Response, error) {
 		return b.roleChange(ctx, s, req, data)
 	})
-	return withUnknown(response, req, data), err
+	return withMeant(response, err, req, data)
 }
 
 // roleChange creates a role, or changes the fields that are named.

@@ -14,6 +14,7 @@ import (
 	"vault-plugin-auth-kubernetes/internal/identity"
 	"vault-plugin-auth-kubernetes/internal/login"
 	"vault-plugin-auth-kubernetes/internal/refusal"
+	"vault-plugin-auth-kubernetes/internal/typo"
 )
 
 // supposedFields are those of explain that take the place of a token.
@@ -130,6 +131,9 @@ func questionOf(data *framework.FieldData) (login.Question, error) {
 	question := login.Question{Role: data.Get("role").(string), Account: who, Source: source}
 	if audiences, named := data.GetOk("audiences"); named {
 		question.Audiences = audiences.([]string)
+		if reason := typo.Audiences(question.Audiences); reason != "" {
+			return login.Question{}, refusal.OfRequest("no audiences are supposed", "audiences: "+reason)
+		}
 	}
 	question.Given = cluster.Given{
 		Labels: pairsOf(data, "labels"), Annotations: pairsOf(data, "annotations"), NamespaceLabels: pairsOf(data, "namespace_labels"),

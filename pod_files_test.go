@@ -171,7 +171,8 @@ func TestBrokenPodCAIsIgnoredWhileAGoodOneIsKnown(t *testing.T) {
 func TestMissingPodCA(t *testing.T) {
 	m := newMount(t)
 	o := m.do(logical.UpdateOperation, "config", fields{"kubernetes_host": m.api.URL})
-	want := "open " + filepath.Join(m.podFolder, "ca.crt") + ": no such file or directory" // as Vault says it
+	want := "open " + filepath.Join(m.podFolder, "ca.crt") + ": no such file or directory" + // as Vault says it
+		"; Vault runs in no pod, so name the CA of the API server: kubernetes_ca_cert=@ca.crt, or disable_local_ca_jwt=true to go by the CAs of Vault's own system"
 	if o.status != http.StatusBadRequest || o.message != want {
 		t.Errorf("%d %s, want 400 %s", o.status, o.message, want)
 	}

@@ -190,7 +190,7 @@ func refuseUnknown(req *logical.Request, data *framework.FieldData, onlyRead map
 // unknownReasons say of each field that a path does not have which one was meant.
 func unknownReasons(data *framework.FieldData, unknown []string, onlyRead map[string]any) []string {
 	known := slices.Sorted(maps.Keys(data.Schema))
-	reasons := make([]string, 0, len(unknown))
+	reasons, listed := make([]string, 0, len(unknown)), false
 	for _, field := range unknown[:min(len(unknown), maxUnknownTold)] {
 		if stored, isRead := onlyRead[field]; isRead {
 			reasons = append(reasons, fmt.Sprintf("%s: it is only read, and is %q here; leave it out", field, fmt.Sprint(stored)))
@@ -203,22 +203,59 @@ func unknownReasons(data *framework.FieldData, unknown []string, onlyRead map[st
 			reason += fmt.Sprintf("; %q is only read", meant)
 		} else if meant != "" {
 			reason += fmt.Sprintf("; did you mean %q?", meant)
-		} else {
+		} else if !listed {
 			reason += "; the fields are " + strings.Join(known, ", ")
+			listed = true
 		}
 		reasons = append(reasons, reason)
 	}
 	return reasons
 }
 
-// withUnknown names the fields that a path of Vault's own method does not have in a refusal
-// as well: what is missing may be what was spelled otherwise.
-func withUnknown(response *logical.Response, req *logical.Request, data *framework.FieldData) *logical.Response {
-	if unknown := unknownFields(req, data, nil); response.IsError() && len(unknown) > 0 {
-		reasons := append([]string{response.Error().Error()}, unknownReasons(data, unknown, nil)...)
-		return logical.ErrorResponse("%s", strings.Join(reasons, "\n"))
+// withMeant names the fields that a path of Vault's own method does not have in a refusal
+// as well: what is missing may be what was spelled otherwise. Values that say that there is
+// none, as they were read somewhere, are named in any answer.
+func withMeant(response *logical.Response, err error, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
+	said := printedNothing(req, data)
+	switch {
+	case err != nil:
+	case response.IsError():
+		// What the refusal names is told of already.
+		said = slices.DeleteFunc(said, func(line string) bool {
+			field, _, _ := strings.Cut(line, ":")
+			return strings.Contains(response.Error().Error(), field)
+		})
+		if unknown := unknownFields(req, data, nil); len(unknown) > 0 {
+			said = append(unknownReasons(data, unknown, nil), said...)
+		}
+		if len(said) > 0 {
+			response = logical.ErrorResponse("%s", strings.Join(append([]string{response.Error().Error()}, said...), "\n"))
+		}
+	case len(said) > 0:
+		if response == nil {
+			response = &logical.Response{}
+		}
+		for _, warning := range said {
+			response.AddWarning(warning)
+		}
 	}
-	return response
+	return response, err
+}
+
+// printedNothing tells of texts and lists that a request has what programs print where there
+// is nothing.
+func printedNothing(req *logical.Request, data *framework.FieldData) (said []string) {
+	for _, field := range slices.Sorted(maps.Keys(req.Data)) {
+		text, isText := req.Data[field].(string)
+		schema := data.Schema[field]
+		if !isText || schema == nil || schema.Type != framework.TypeString && schema.Type != framework.TypeCommaStringSlice {
+			continue
+		}
+		if reason := typo.Nothing(text, field+`=""`); reason != "" {
+			said = append(said, field+": "+reason)
+		}
+	}
+	return said
 }
 
 // maxUnknownTold bounds the answer to a request with many wrong fields.

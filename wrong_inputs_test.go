@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/base64"
 	"fmt"
 	"net/http"
 	"regexp"
@@ -37,6 +38,11 @@ func wrongInputs() []wrongInput {
 		{config, host, `"https://10.0.0.1:6443"`, "", "https://10.0.0.1:6443", ""},
 		{config, host, "https://10.0.0.1:6443,https://10.0.0.2:6443", "", "https://10.0.0.1:6443", ""},
 		{config, host, "https://10.0.0.1:6443/api/v1", "", "https://10.0.0.1:6443", ""},
+		{config, host, "https://10.0.0.1:6443 https://10.0.0.2:6443", "", "https://10.0.0.1:6443", ""},
+		{config, host, "[https://10.0.0.1:6443]", "", "https://10.0.0.1:6443", ""},
+		{config, host, "Kubernetes control plane is running at https://10.0.0.1:6443", "", "https://10.0.0.1:6443", ""},
+		{config, host, "tcp://10.0.0.1:443", "", "https://10.0.0.1:443", ""},
+		{config, host, "https://:6443", `as in (\S+)`, "https://10.0.0.1:6443", ""},
 		{config, host, "https://rancher.example/k8s/clusters/c-1/version", "", "https://rancher.example/k8s/clusters/c-1", ""},
 		{config, host, "fd00:10:96::1:443", "", "https://[fd00:10:96::1]:443", ""},
 		{config, "tls_server_name", "https://kubernetes:6443/", "", "kubernetes", ""},
@@ -49,11 +55,23 @@ func wrongInputs() []wrongInput {
 		{config, "max_concurrent_reviews", "1k", `and (\d+)`, "10000", ""},
 		{config, "renewal_check", "off", `or (\w+)`, "none", ""},
 		{config, "kubernetes_ca_cert", "ca.crt", `kubernetes_ca_cert=(@\S+)`, "@ca.crt", ""},
+		{config, "kubernetes_ca_cert", "apiVersion: v1\nclusters:\n- cluster:\n    certificate-authority: ca.crt\nkind: Config\n", `prints (kubectl .+)$`, "@ca.crt", ""},
+		{config, "kubernetes_ca_cert", `{"apiVersion":"v1","kind":"Secret","data":{"ca.crt":"eA=="}}`, `prints (kubectl .+)$`, "@ca.crt", ""},
 		{config, "token_reviewer_jwt", "reviewer.jwt", `token_reviewer_jwt=(@\S+)`, "", ""},
+		{config, "token_reviewer_jwt", `{"kind":"Secret","data":{"ca.crt":"eA==","namespace":"eA==","token":"eA=="},"type":"kubernetes.io/service-account-token"}`, `prints (kubectl .+)$`, "", ""},
+		{config, "token_reviewer_jwt", "<your reviewer's JWT>", `which (kubectl .+) prints`, "", ""},
 		{config, "require_audience", "yes please", `write (\w+)`, "true", ""},
 		{config, "disable_local_ca_jwt", "on", "", "true", ""},
 		{config, "issuer", `"https://kubernetes.default.svc"`, "", "https://kubernetes.default.svc", ""},
 		{config, "issuer", "https://issuer.example/.well-known/openid-configuration", "", "https://issuer.example", ""},
+
+		{config, "issuer", "n/a", `(issuer="")`, "", ""},
+		{config, "kubernetes_ca_cert", "n/a", `(kubernetes_ca_cert="")`, "", ""},
+		{config, "pem_keys", "[]", `(pem_keys="")`, "[]", ""},
+		{config, "service_name_annotation", "n/a", `(service_name_annotation="")`, "", ""},
+		{config, "cluster_name", "<no value>", `(cluster_name="")`, "", ""},
+		{role, "audience", "null", `(audience="")`, "<nil>", ""},
+		{role, "token_policies", "[]", `(token_policies="")`, "[]", ""},
 
 		{role, names, "web db", "", "[web db]", ""},
 		{role, names, "web;db", "", "[web db]", ""},
@@ -90,6 +108,7 @@ func wrongInputs() []wrongInput {
 		{role, "token_num_uses", "five", example, "5", ""},
 		{role, "token_no_default_policy", "yes", "", "true", ""},
 		{role, "alias_metadata", "team:a", "", "map[team:a]", ""},
+		{role, "alias_metadata", `{"team":"a"}`, "", "map[team:a]", ""},
 		{role, "selector", `serviceaccount.namespace in [apps]`, "", `serviceaccount.namespace == "apps"`, ""},
 
 		{rule, "bind_name", "ns-{{serviceaccount.namespace}}", "", "ns-${serviceaccount.namespace}", ""},
@@ -113,7 +132,13 @@ func TestWrongInputsShowTheRightForm(t *testing.T) {
 	for _, row := range wrongInputs() {
 		t.Run(fmt.Sprintf("%s %s %v", row.path, row.field, row.wrong), func(t *testing.T) {
 			m := newMount(t)
-			files := fields{"@ca.crt": m.api.CAPEM, "@reviewer.jwt": m.api.Reviewer}
+			inSecret := base64.StdEncoding.EncodeToString
+			files := fields{
+				"@ca.crt": m.api.CAPEM, "@reviewer.jwt": m.api.Reviewer, "kubectl create token NAME -n NS": m.api.Reviewer,
+				`kubectl config view --raw --minify --flatten -o jsonpath='{.clusters[0].cluster.certificate-authority-data}'`: inSecret([]byte(m.api.CAPEM)),
+				`kubectl get secret NAME -n NS -o jsonpath='{.data.ca\.crt}'`:                                                  inSecret([]byte(m.api.CAPEM)),
+				`kubectl get secret NAME -n NS -o jsonpath='{.data.token}'`:                                                    inSecret([]byte(m.api.Reviewer)),
+			}
 			base := map[string]fields{
 				"config": m.config(nil), "role/x": m.role(nil),
 				"binding-rule/x": {"selector": `serviceaccount.namespace == "apps"`, "bind_type": "policy", "bind_name": "x"},
@@ -201,7 +226,7 @@ func TestWrongImportsShowTheRightForm(t *testing.T) {
 				form = found[1]
 			}
 			request[row.field] = form
-			if o := m.do(logical.UpdateOperation, "import/consul", request); o.status != http.StatusOK || len(o.data["rules"].([]string)) != 1 {
+			if o := m.do(logical.UpdateOperation, "import/consul", request); o.status != http.StatusOK || o.data["rules"] != 1 {
 				t.Errorf("%q was followed: %d %s", found[1], o.status, o.message)
 			}
 		})
@@ -217,7 +242,7 @@ func formOf(field, form string) fields {
 	named := fields{}
 	for _, word := range words {
 		name, value, _ := strings.Cut(word, "=")
-		named[name] = value
+		named[name] = strings.Trim(value, `"`)
 	}
 	return named
 }

@@ -105,8 +105,8 @@ type view struct {
 // nor matches anything, and neither does it not: a rule that has to know grants nothing.
 const maxComparedBytes = 1 << 10
 
-// maxOverrideBytes bounds the annotation that stands in for a name. Consul has
-// the same bound.
+// maxOverrideBytes bounds the annotation that stands in for a name. Consul compares with
+// one of any length, and refuses a name made of it from 257 bytes on.
 const maxOverrideBytes = maxComparedBytes
 
 // serviceAccountName must only be called when missing says that nothing is.

@@ -42,7 +42,7 @@ func (c *Entry) takeClientTexts(before *Entry) (err error) {
 		bundle, err := pemtext.Certificates(c.ClientCert)
 		switch {
 		case errors.Is(err, pemtext.ErrNone):
-			return errors.New(clientCertField + ": there is no certificate in it" + fileHint(clientCertField, c.ClientCert))
+			return errors.New(clientCertField + ": there is no certificate in it" + fileHint(clientCertField, c.ClientCert, printsClient("certificate")))
 		case err != nil:
 			return errors.New(clientCertField + ": " + err.Error())
 		}
@@ -52,7 +52,7 @@ func (c *Entry) takeClientTexts(before *Entry) (err error) {
 		key, err := pemtext.PrivateKey(c.ClientKey)
 		switch {
 		case errors.Is(err, pemtext.ErrNoPrivateKey):
-			return errors.New(clientKeyField + ": " + err.Error() + fileHint(clientKeyField, c.ClientKey))
+			return errors.New(clientKeyField + ": " + err.Error() + fileHint(clientKeyField, c.ClientKey, printsClient("key")))
 		case err != nil:
 			return errors.New(clientKeyField + ": " + err.Error())
 		}

@@ -54,20 +54,36 @@ func (c *Entry) TakeTexts(before *Entry, rawKeys any) (warnings []string, err er
 	if advice := typo.Issuer(c.Issuer); advice != "" && c.Issuer != before.Issuer {
 		warnings = append(warnings, "issuer: "+advice)
 	}
-	if c.TokenReviewerJWT != before.TokenReviewerJWT {
-		c.TokenReviewerJWT = decodedToken(c.TokenReviewerJWT)
-		if err = checkReviewerText(c.TokenReviewerJWT); err != nil {
-			return warnings, err
-		}
+	advice, err := c.takeReviewerText(before)
+	if err != nil {
+		return warnings, err
+	}
+	if advice != "" {
+		warnings = append(warnings, advice)
 	}
 	return warnings, c.takeClientTexts(before)
+}
+
+// takeReviewerText reads token_reviewer_jwt. advice is about one that is taken, and may be none.
+func (c *Entry) takeReviewerText(before *Entry) (advice string, err error) {
+	if c.TokenReviewerJWT == before.TokenReviewerJWT {
+		return "", nil
+	}
+	c.TokenReviewerJWT = decodedToken(c.TokenReviewerJWT)
+	if err := checkReviewerText(c.TokenReviewerJWT); err != nil {
+		return "", err
+	}
+	if text := strings.TrimSpace(c.TokenReviewerJWT); len(text) <= maxPlaceholder && wordsAlone.MatchString(text) {
+		return "What was sent as the JWT looks like a name, and is taken as it is; the JWT itself is what kubectl create token NAME -n NS prints", nil
+	}
+	return "", nil
 }
 
 func certificatesOf(text string) (string, error) {
 	bundle, err := pemtext.Certificates(text)
 	switch {
 	case errors.Is(err, pemtext.ErrNone):
-		return "", errors.New(NoCertificates + fileHint("kubernetes_ca_cert", text))
+		return "", errors.New(NoCertificates + fileHint("kubernetes_ca_cert", text, printsCA))
 	case err != nil:
 		return "", fmt.Errorf("%s: %w", NoCertificates, err)
 	}
@@ -96,7 +112,7 @@ func keysOf(documents []string, raw any) ([]string, error) {
 	keys, err := pemtext.Keys(documents)
 	switch {
 	case errors.Is(err, pemtext.ErrNone):
-		return nil, errors.New(NoKeys + fileHint("pem_keys", strings.Join(documents, ",")))
+		return nil, errors.New(NoKeys + fileHint("pem_keys", strings.Join(documents, ","), nil))
 	case err != nil:
 		return nil, fmt.Errorf("%s: %w", NoKeys, err)
 	}
@@ -113,15 +129,48 @@ var (
 	unexpanded = regexp.MustCompile(`^\$(\{\w+\}|\w+)$`)
 )
 
+// What prints what is meant, of documents that people have at hand.
+var (
+	printsCA = map[typo.Document]string{
+		typo.Kubeconfig: `kubectl config view --raw --minify --flatten -o jsonpath='{.clusters[0].cluster.certificate-authority-data}'`,
+		typo.Object:     `kubectl get secret NAME -n NS -o jsonpath='{.data.ca\.crt}'`,
+	}
+	printsToken = map[typo.Document]string{
+		typo.Kubeconfig: `kubectl create token NAME -n NS`,
+		typo.Object:     `kubectl get secret NAME -n NS -o jsonpath='{.data.token}'`,
+	}
+	printsClient = func(part string) map[typo.Document]string {
+		return map[typo.Document]string{
+			typo.Kubeconfig: `kubectl config view --raw --minify --flatten -o jsonpath='{.users[0].user.client-` + part + `-data}' | base64 -d`,
+		}
+	}
+	// labelledToken is how kubectl describe, and YAML, show a token.
+	labelledToken = regexp.MustCompile(`(?im)^\s*["']?[a-z_-]*(token|jwt)["']?\s*[:=]\s*["']?eyJ`)
+	// wordsAlone is what a manual writes in the place of a token.
+	wordsAlone = regexp.MustCompile(`(?i)^([a-z]+[_-])*(token|jwt)([_-][a-z]+)*$`)
+)
+
+// maxPlaceholder bounds what is taken for a name: a longer text may be a token, of words.
+const maxPlaceholder = 40
+
 // IsFileName tells whether a text is plainly the name of a file, and not what is in it.
 func IsFileName(text string) bool {
 	return fileName.MatchString(text) && (fileEnd.MatchString(text) || pathHead.MatchString(text))
 }
 
-// fileHint shows the right form where the name of a file stands for what is in it.
-func fileHint(field, text string) string {
+// fileHint shows the right form where the name of a file stands for what is in it, and
+// where a whole document, or what a command said, stands for what is meant of it. prints is
+// the command that prints that, by the kind of the document.
+func fileHint(field, text string, prints map[typo.Document]string) string {
 	text = strings.TrimSpace(text)
+	document := typo.DocumentOf(text)
 	switch {
+	case document == typo.Complaint:
+		return ": it is what a command said that failed"
+	case prints[document] != "":
+		return fmt.Sprintf(": it is %s as a whole; what goes here prints %s", document, prints[document])
+	case document != "":
+		return fmt.Sprintf(": it is %s as a whole, and not the part of it that goes here", document)
 	case strings.HasPrefix(text, "@"):
 		return ": @ reads a file with the vault command alone; elsewhere send what is in the file"
 	case unexpanded.MatchString(text):
@@ -159,10 +208,17 @@ func checkReviewerText(text string) error {
 		return nil
 	}
 	const field = "token_reviewer_jwt"
-	if hint := fileHint(field, text); hint != "" {
+	if reason := typo.Nothing(text, field+`=""`); reason != "" {
+		return errors.New(field + ": " + reason)
+	}
+	if hint := fileHint(field, text, printsToken); hint != "" {
 		return errors.New(field + hint)
 	}
 	switch {
+	case labelledToken.MatchString(text):
+		return errors.New(field + ": there is more than the token; give what follows after token:, alone and on one line")
+	case strings.ContainsAny(text, "<>{}"):
+		return errors.New(field + ": it is a placeholder, or a document of another kind; give the token alone, which kubectl create token NAME -n NS prints")
 	case strings.ContainsAny(text[:1]+text[len(text)-1:], "\"'`"):
 		return errors.New(field + ": it has quotes around it; give the token alone")
 	case len(text) > 6 && strings.EqualFold(text[:6], "bearer") && strings.ContainsAny(text[6:7], " :\t"):

@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"slices"
 	"strings"
@@ -33,7 +34,9 @@ func (c *Entry) Validate(podCA func() (string, error)) error {
 		return fmt.Errorf("kubernetes_host: %w", err)
 	}
 	if c.CACert == "" && !c.DisableLocalCAJWT {
-		if _, err := podCA(); err != nil {
+		if _, err := podCA(); errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("%w; Vault runs in no pod, so name the CA of the API server: kubernetes_ca_cert=@ca.crt, or disable_local_ca_jwt=true to go by the CAs of Vault's own system", err)
+		} else if err != nil {
 			return err
 		}
 	}

@@ -102,6 +102,9 @@ type rule struct {
 // say which of them is wrong and how.
 func Read(authMethod, bindingRules []byte, tokens Tokens) (*Import, error) {
 	var m method
+	if other := otherType(authMethod); other != "" {
+		return nil, fmt.Errorf("auth_method: its type is %.64q, only kubernetes can be imported", other)
+	}
 	if err := decode(authMethod, &m, func() error { return methodKeys.check(authMethod) }); err != nil {
 		return nil, fmt.Errorf("auth_method: %w%s", err, meantBy("auth_method", authMethod, printsMethod, ""))
 	}
@@ -123,6 +126,16 @@ func Read(authMethod, bindingRules []byte, tokens Tokens) (*Import, error) {
 		}
 	}
 	return i, nil
+}
+
+// otherType is the type of an auth method that is not for Kubernetes, which has other keys; ""
+// where it is, or where there is none.
+func otherType(authMethod []byte) string {
+	var has struct{ Type string }
+	if json.Unmarshal(authMethod, &has) != nil || has.Type == "kubernetes" {
+		return ""
+	}
+	return has.Type
 }
 
 // ForVault tells whether the rules are to give tokens of Vault.

@@ -43,7 +43,7 @@ type supposed struct {
 
 // ErrNoAccount is about a text that names no service account. It does not repeat it,
 // since it may be a token.
-var ErrNoAccount = errors.New("has to be NAMESPACE/NAME, such as shop/web")
+var ErrNoAccount = errors.New("has to be NAMESPACE/NAME, such as shop/web, and names have lower-case letters, digits, - and dots")
 
 // ErrNodeWithoutPod is why a node alone is refused, which counts for nothing in a login.
 var ErrNodeWithoutPod = errors.New("a node counts only with the pod that is on it: name the pod as well")
@@ -68,7 +68,7 @@ func Suppose(namespace, name string, pod, node Object) (Supposed, error) {
 	}
 	for what, object := range map[string]Object{"pod": pod, "node": node} {
 		if object.Name == "" && object.UID != "" || object.Name != "" && len(validation.IsDNS1123Subdomain(object.Name)) > 0 {
-			return Supposed{}, fmt.Errorf("the %s has to have a name, as Kubernetes has them", what)
+			return Supposed{}, fmt.Errorf("%s: it has to be the name alone, such as web-0, without a namespace", what)
 		}
 	}
 	if node != (Object{}) && pod == (Object{}) {

@@ -36,7 +36,7 @@ func ParseHost(host string) (*url.URL, error) {
 		if errors.As(err, &parseError) {
 			err = parseError.Err // the outer text repeats the whole URL
 		}
-		return nil, fmt.Errorf("not a host or URL: %w", err)
+		return nil, fmt.Errorf("%w: %w", errNoURL, err)
 	}
 	if err := checkURL(u); err != nil {
 		return nil, err
@@ -50,6 +50,10 @@ func ParseHost(host string) (*url.URL, error) {
 	return u, nil
 }
 
+var errNoHost = errors.New("the URL names no host")
+
+var errNoURL = errors.New("not a host or URL")
+
 var errUserInfo = errors.New("the URL has user info, which the Kubernetes API does not take")
 
 func checkURL(u *url.URL) error {
@@ -57,7 +61,7 @@ func checkURL(u *url.URL) error {
 	case u.Scheme != "https" && u.Scheme != "http":
 		return fmt.Errorf("the scheme is %q, it must be https or http", u.Scheme)
 	case u.Hostname() == "":
-		return errors.New("the URL names no host")
+		return errNoHost
 	case u.User != nil:
 		return errUserInfo
 	case u.RawQuery != "" || u.Fragment != "" || u.ForceQuery:

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"regexp"
+	"slices"
 	"strings"
 	"unicode"
 )
@@ -46,7 +47,7 @@ func misspelled(host string) error {
 	lower := strings.ToLower(host)
 	withoutScheme := !strings.Contains(host, "://")
 	switch {
-	case strings.ContainsAny(host, "\"'`,;") && !strings.Contains(host, "@"):
+	case !strings.Contains(host, "@") && (strings.ContainsAny(host, "\"'`,; \t\r\n") || strings.HasPrefix(host, "[") && !withoutScheme):
 		return severalOrQuoted(host)
 	case strings.HasPrefix(host, "@"):
 		return errors.New("it begins with @, which reads a file with the vault command alone; give the address of the API server, such as https://10.0.0.1:6443")
@@ -69,13 +70,16 @@ func misspelled(host string) error {
 	return nil
 }
 
-// severalOrQuoted refuses a text with quotes, or with what stands between two hosts, with
-// the first of them.
+// severalOrQuoted refuses a text with quotes, with what stands between two hosts, or with
+// words, with the first host in it.
 func severalOrQuoted(host string) error {
-	const ends = "\"'`,;[] "
+	const ends = "\"'`,;[] \t\r\n"
 	fields := strings.FieldsFunc(host, func(r rune) bool { return strings.ContainsRune(ends, r) })
-	reason := "there are quotes in it, or more than one host; a mount has one"
-	if len(fields) > 0 && !strings.ContainsAny(fields[0], ends) {
+	reason := "there are quotes or words in it, or more than one host; a mount has one"
+	if at := slices.IndexFunc(fields, func(field string) bool { return strings.Contains(field, "://") }); at > 0 {
+		fields = fields[at:] // what comes before it is what a command said of it
+	}
+	if len(fields) > 0 {
 		if u, err := ParseHost(fields[0]); err == nil && checkName(u.Hostname()) == nil && !isFile(fields[0]) {
 			return fmt.Errorf("%s: write %s", reason, fields[0])
 		}
@@ -106,13 +110,23 @@ func startsWithScheme(lower string) bool {
 	return false
 }
 
-// withForm adds the right form of an address of IPv6 to the error about it.
+// withForm adds the right form to the error about a host: of an address of IPv6, of one
+// whose scheme is that of Kubernetes' own variables (tcp://), and of one that is empty.
 func withForm(host string, err error) error {
 	scheme, rest, found := strings.Cut(host, "://")
 	if !found {
 		scheme, rest = "https", host
 	}
+	if lower := strings.ToLower(scheme); lower != "https" && lower != "http" && !strings.Contains(host, "@") {
+		if _, other := CheckHost("https://" + rest); other == nil {
+			return fmt.Errorf("%w; write https://%s", err, rest)
+		}
+	}
 	authority, path, _ := strings.Cut(rest, "/")
+	const form = "write it as in https://10.0.0.1:6443"
+	if errors.Is(err, errNoHost) && strings.HasPrefix(strings.ToLower(scheme), "http") {
+		return fmt.Errorf("%w; a variable may have been empty: "+form, err)
+	}
 	if path != "" {
 		path = "/" + path
 	}
@@ -122,10 +136,13 @@ func withForm(host string, err error) error {
 	}
 	address, parseErr := netip.ParseAddr(bare)
 	if parseErr != nil || !address.Is6() || strings.Trim(port, ":0123456789") != "" {
+		if errors.Is(err, errNoURL) {
+			return fmt.Errorf("%w; "+form, err) // whose words are the parser's
+		}
 		return err
 	}
-	form := strings.Replace(bare, "%", "%25", 1)
-	return fmt.Errorf("%w; an IPv6 address stands in brackets in a URL: write %s://[%s]%s%s", err, strings.ToLower(scheme), form, port, path)
+	inBrackets := strings.Replace(bare, "%", "%25", 1)
+	return fmt.Errorf("%w; an IPv6 address stands in brackets in a URL: write %s://[%s]%s%s", err, strings.ToLower(scheme), inBrackets, port, path)
 }
 
 // checkName refuses what can be no name of a machine, and no address.

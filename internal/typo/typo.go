@@ -17,7 +17,26 @@ func Nearest(typed string, known []string) string {
 			nearest, least = name, d
 		}
 	}
+	if nearest == "" {
+		return endingIn(typed, known, bare)
+	}
 	return nearest
+}
+
+// endingIn is the only name that ends as what was typed, which then lacks the first words:
+// host for kubernetes_host.
+func endingIn(typed string, known []string, bare *strings.Replacer) string {
+	found := ""
+	for _, name := range known {
+		if len(typed) < 4 || !strings.HasSuffix(bare.Replace(strings.ToLower(name)), typed) {
+			continue
+		}
+		if found != "" {
+			return ""
+		}
+		found = name
+	}
+	return found
 }
 
 // maxTyped bounds what is compared; no name is as long.

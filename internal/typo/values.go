@@ -1,8 +1,11 @@
 package typo
 
 import (
+	"encoding/json"
 	"fmt"
+	"maps"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -67,10 +70,36 @@ var pair = regexp.MustCompile(`^([^\s:=>,"']+)\s*(?:=>|->|:|=)\s*([^\s:=>,"']+)$
 // KeyValue tells of a text that is no key with a value what was meant by it.
 func KeyValue(text string) (reason string) {
 	reason = fmt.Sprintf("%.64q is no key with its value; write ", text)
+	object := map[string]string{}
+	if json.Unmarshal([]byte(text), &object) == nil && len(object) > 0 {
+		var pairs []string
+		for _, key := range slices.Sorted(maps.Keys(object)) {
+			if strings.ContainsAny(key+object[key], "=, \"'") || object[key] == "" {
+				return reason + "them as key=value, once for each"
+			}
+			pairs = append(pairs, key+"="+object[key])
+		}
+		if list := strings.Join(pairs, ","); len(list) <= maxMeant {
+			return reason + list
+		}
+	}
 	if parts := pair.FindStringSubmatch(strings.Trim(strings.TrimSpace(text), `"'{}`)); parts != nil {
 		return reason + parts[1] + "=" + parts[2]
 	}
 	return reason + "them as key=value, once for each"
+}
+
+// nothing is what programs print where there is nothing: the vault command, jq, kubectl, and
+// those that others are made of.
+var nothing = []string{"n/a", "<nil>", "map[]", "[]", "null", "<no value>", "<none>", "undefined"}
+
+// Nothing tells of a text whether it is what a program prints where there is nothing, which
+// is taken for a value; empty if it is not. form is what says that there is none.
+func Nothing(text, form string) (reason string) {
+	if !slices.Contains(nothing, strings.TrimSpace(text)) {
+		return ""
+	}
+	return fmt.Sprintf("%q is what programs print where there is nothing, and a value here; for none write %s", strings.TrimSpace(text), form)
 }
 
 // discovery is where an issuer is read, and no part of it.

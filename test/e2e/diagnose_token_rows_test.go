@@ -8,6 +8,9 @@ func tokenDiagnoses() []diagnosis {
 	}
 	return []diagnosis{
 		denied("wrong audience", "unverified claims", nil, tokenFor("elsewhere")),
+		denied("Bearer before the token", "token form", nil, func(f *fixture) string {
+			return "Bearer " + f.cluster.newToken(f.t, f.account, audience)
+		}),
 		denied("issued for longer than the role takes", "unverified claims", always(fields{"max_token_lifetime": "10m"}), nil),
 		denied("not of a pod", "unverified claims", always(fields{"require_pod_bound_tokens": true}), nil),
 		denied("token of another cluster", "token review", nil, func(f *fixture) string {

@@ -67,6 +67,9 @@ func configWholeRows() []parityRow {
 			read("config")),
 		row("empty object", write("config", map[string]any{}), read("config")),
 		row("no body", write("config", nil), read("config")),
+		row("an issuer as the vault command prints none",
+			write("config", config(map[string]any{"issuer": "n/a"})).differing("printed-nothing", warning(
+				`issuer: "n/a" is what programs print where there is nothing, and a value here; for none write issuer=""`)), read("config")),
 		row("not JSON", write("config", "kubernetes_host"), read("config")),
 		row("a list", write("config", "[]"), read("config")),
 		row("a string", write("config", `"https://127.0.0.1"`), read("config")),
@@ -124,20 +127,20 @@ func configHostRows() []parityRow {
 		"$KUBERNETES_HOST":          "there is a variable in it without its value; give the address of the API server, such as https://10.0.0.1:6443",
 		"fd00:10:96::1:443":         "it may be an address with a port, or without one: write https://[fd00:10:96::1]:443, or https://[fd00:10:96::1:443]",
 		" ":                         "the host is empty",
-		"https://":                  "the URL names no host",
-		"https://:6443":             "the URL names no host",
+		"https://":                  "the URL names no host; a variable may have been empty: write it as in https://10.0.0.1:6443",
+		"https://:6443":             "the URL names no host; a variable may have been empty: write it as in https://10.0.0.1:6443",
 		"https://user:pass@cluster": "the URL has user info, which the Kubernetes API does not take",
 		"user@cluster:6443":         "the URL has user info, which the Kubernetes API does not take",
-		"ftp://cluster":             `the scheme is "ftp", it must be https or http`,
+		"ftp://cluster":             `the scheme is "ftp", it must be https or http; write https://cluster`,
 		"unix:///run/api.sock":      `the scheme is "unix", it must be https or http`,
 		"https://cluster?a=b":       "the URL has a query or a fragment",
 		"https://cluster/#top":      "the URL has a query or a fragment",
 		"cluster:99999":             `the port "99999" is not between 1 and 65535`,
-		"https://cluster:https":     `not a host or URL: invalid port ":https" after host`,
-		"10.0.0.1:6443:1":           `not a host or URL: invalid port ":6443:1" after host`,
-		"https://a b":               `not a host or URL: invalid character " " in host name`,
-		"https://cluster/%zz":       `not a host or URL: invalid URL escape "%zz"`,
-		"https://[::1":              "not a host or URL: missing ']' in host",
+		"https://cluster:https":     `not a host or URL: invalid port ":https" after host; write it as in https://10.0.0.1:6443`,
+		"10.0.0.1:6443:1":           `not a host or URL: invalid port ":6443:1" after host; write it as in https://10.0.0.1:6443`,
+		"https://a b":               "there are quotes or words in it, or more than one host; a mount has one: write https://a",
+		"https://cluster/%zz":       `not a host or URL: invalid URL escape "%zz"; write it as in https://10.0.0.1:6443`,
+		"https://[::1":              "not a host or URL: missing ']' in host; write it as in https://10.0.0.1:6443",
 	} {
 		rows = append(rows, row("unusable host "+exchange{body: host}.shortBody(),
 			write("config", config(map[string]any{"kubernetes_host": host})).
@@ -162,10 +165,16 @@ func configCARows() []parityRow {
 				refused(http.StatusBadRequest, "The provided CA PEM data contains no valid certificates: "+reason)),
 			read("config").differing("ca-refused", answer{Status: http.StatusNotFound}))
 	}
+	missing := func(name string, local any) parityRow {
+		return row("CA unset "+name, write("config", config(map[string]any{"disable_local_ca_jwt": local})).differing("ca-missing",
+			refused(http.StatusBadRequest, "open /var/run/secrets/kubernetes.io/serviceaccount/ca.crt: no such file or directory; "+
+				"Vault runs in no pod, so name the CA of the API server: kubernetes_ca_cert=@ca.crt, or disable_local_ca_jwt=true to go by the CAs of Vault's own system")),
+			read("config"))
+	}
 	const damaged = "block 1, line 1: the certificate is damaged: x509: malformed certificate"
 	return []parityRow{
-		ca("unset without disable_local_ca_jwt", map[string]any{"disable_local_ca_jwt": nil}),
-		ca("unset with disable_local_ca_jwt=false", map[string]any{"disable_local_ca_jwt": false}),
+		missing("without disable_local_ca_jwt", nil),
+		missing("with disable_local_ca_jwt=false", false),
 		ca("set with disable_local_ca_jwt=false", map[string]any{"kubernetes_ca_cert": keys.certificate, "disable_local_ca_jwt": false}),
 		ca("empty", map[string]any{"kubernetes_ca_cert": ""}),
 		ca("null", map[string]any{"kubernetes_ca_cert": nil}),

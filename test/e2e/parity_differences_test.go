@@ -40,6 +40,8 @@ var deliberateDifferences = map[string]string{
 	"pem-several":               "several keys in one item of pem_keys all count, as items of their own",
 	"pem-place":                 "the refusal of pem_keys says which block it is about, and why",
 	"reviewer-refused":          "a reviewer's token that is the name of a file, or cannot be sent, is refused when it is written",
+	"ca-missing":                "the refusal of a configuration without a CA, where Vault runs in no pod, says what to name",
+	"printed-nothing":           "a write with what programs print where there is nothing says so",
 	"value-words":               "a value that cannot be read as true or false, a duration, a number or a pair is refused with the right form",
 	"unknown-fields":            "a write with fields that do not exist always has Vault's warning about them",
 	"settings-lost":             "a write that takes a setting away without naming it, the reviewer's token above all, says so",

@@ -1,6 +1,9 @@
 package e2e
 
-import "net/http"
+import (
+	"net/http"
+	"strings"
+)
 
 const selectorField = "bound_service_account_namespace_selector"
 
@@ -44,6 +47,7 @@ func strictSelectorRows() []parityRow {
 		"# nothing\n":                    "it is empty; a selector of all namespaces is {}",
 		`{"matchLabels":{"a b":"c"}}`:    `…Invalid value: "a b"`,
 		`{"matchLabels":{"team":"a b"}}`: `…[team]: Invalid value: "a b"`,
+		`{"matchLabels":{"team":"` + strings.Repeat("a", 64<<10) + `"}}`: "longer than 65536 bytes",
 	} {
 		rows = append(rows, row("strict selector "+selector,
 			refusedSelector("selector-strict", selector, complaint),
