@@ -28,7 +28,8 @@ BUILD := $(CURDIR)/build
 PLUGIN := $(BUILD)/vault-plugin-auth-kubernetes
 TESTBED := $(BUILD)/testbed
 
-# Modules with code of this project; the ones under tools/ only pin programs.
+# Modules with code of this project; the ones under tools/ pin programs, and two of them have a
+# main package for make test-clients.
 MODULES := . test test/browser bench scripts/sbom
 
 .PHONY: build release test-release demo dev test test-unit test-e2e test-consul test-clients test-matrix test-monitoring test-web test-faults chaos bench fuzz check fmt clean testbed
@@ -78,7 +79,7 @@ test-e2e: testbed
 	$(TESTBED) tools
 	$(GO) test -C test -race -count=1 -p 1 -timeout 30m ./testbed/... ./cmd/... ./chaos ./e2e
 
-# The clients that people use, installed or built on the first run, 2 to 4 minutes.
+# The clients that people use, installed or built on the first run, 10 to 20 minutes.
 test-clients: testbed
 	$(TESTBED) tools
 	$(TESTBED) clients

@@ -22,6 +22,8 @@ type client struct {
 	once func(t testing.TB, p place) said
 	// keep starts a client that keeps a token until the test ends; nil of the others.
 	keep func(t testing.TB, p place) *process
+	// idle is how long one that stays may want nothing of Vault, and so have no token.
+	idle time.Duration
 	// unwraps tells that the client can ask for a wrapped answer.
 	unwraps bool
 	// forgets tells that it depends on the moment whether the client gets over the end of a
@@ -29,8 +31,8 @@ type client struct {
 	forgets bool
 }
 
-// said is what a client says of a login: the accessor of the token, or the error as the
-// client names its kind.
+// said is what a client says of a login: the accessor of the token, if it knows that, or the
+// error as the client names its kind.
 type said struct {
 	Accessor string `json:"accessor"`
 	Error    string `json:"error"`
@@ -43,6 +45,9 @@ var clients = []client{
 	{name: "vault/api, auth/kubernetes", once: goLogin, unwraps: true},
 	{name: "vault/api, LifetimeWatcher", keep: goWatcher},
 	{name: "consul-template", keep: consulTemplate},
+	{name: "SPIRE server", keep: spireServer, idle: 30 * time.Second},
+	{name: "External Secrets", once: controller(func() string { return programs.ExternalSecrets })},
+	{name: "cert-manager", once: controller(func() string { return programs.CertManager })},
 	{name: "node-vault", once: script("node", "node-vault.js"), unwraps: true},
 	{name: "node-vault-client", keep: scriptThatStays("node-vault-client.js"), forgets: true},
 	{name: "hvac", once: script("python", "hvac_login.py"), unwraps: true},
@@ -129,20 +134,26 @@ func interpreter(name string) string {
 
 // script logs in with a script of testdata, which prints what said is made of.
 func script(language, name string) func(testing.TB, place) said {
-	return func(t testing.TB, p place) (s said) {
+	return func(t testing.TB, p place) said {
 		t.Helper()
 		cmd := exec.CommandContext(t.Context(), interpreter(language), scriptPath(t, name))
 		cmd.Env = append(append(os.Environ(), "NODE_PATH="+programs.NodeModules, "VAULT_TOKEN="), p.env()...)
-		out, err := cmd.CombinedOutput()
-		if err != nil {
-			t.Fatalf("%s: %v\n%s", name, err, out)
-		}
-		at := bytes.LastIndexByte(bytes.TrimSpace(out), '\n') + 1 // warnings come before
-		if err := json.Unmarshal(out[at:], &s); err != nil {
-			t.Fatalf("%s prints %s", name, out)
-		}
-		return s
+		return printed(t, cmd)
 	}
+}
+
+// printed runs a program that logs in once, and prints as its last line what said is made of.
+func printed(t testing.TB, cmd *exec.Cmd) (s said) {
+	t.Helper()
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s: %v\n%s", cmd, err, out)
+	}
+	at := bytes.LastIndexByte(bytes.TrimSpace(out), '\n') + 1 // warnings come before
+	if err := json.Unmarshal(out[at:], &s); err != nil {
+		t.Fatalf("%s prints %s", cmd, out)
+	}
+	return s
 }
 
 func scriptThatStays(name string) func(testing.TB, place) *process {

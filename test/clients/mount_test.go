@@ -27,7 +27,8 @@ type fields = map[string]any
 // byRules is the role of each mount that stands for the binding rules.
 const byRules = "rules"
 
-// rulePolicy is what a rule grants to everybody. It lets a client look at its token.
+// rulePolicy is what a rule grants to everybody. It lets a client look at its token, and SPIRE
+// have its certificates signed.
 const rulePolicy = "granted-by-a-rule"
 
 // mount is an auth mount of the plugin with two roles, app for the account that logs in and
@@ -63,7 +64,9 @@ func newMount(t testing.TB, s settings) *mount {
 	if s.host == "" {
 		s.host, s.caPEM = bed.Cluster.Host, bed.Cluster.CAPEM
 	}
-	m.write("sys/policies/acl/"+rulePolicy, fields{"policy": `path "auth/token/lookup-self" { capabilities = ["read"] }`})
+	m.write("sys/policies/acl/"+rulePolicy, fields{"policy": `
+path "auth/token/lookup-self" { capabilities = ["read"] }
+path "pki/root/sign-intermediate" { capabilities = ["update"] }`})
 	m.write("sys/auth/"+m.path, fields{"type": testbed.PluginName, "config": fields{"plugin_version": bed.PluginVersion}})
 	m.write("auth/"+m.path+"/config", fields{
 		"kubernetes_host": s.host, "kubernetes_ca_cert": s.caPEM, "token_reviewer_jwt": reviewer,
@@ -179,12 +182,13 @@ func (m *mount) logins() map[string]int {
 
 // place is where a client is to log in.
 type place struct {
-	addr, mount, role, file, dir string
-	wrapped                      bool
+	addr, mount, role, account, file, dir string
+	wrapped                               bool
+	root                                  *api.Client // may do everything in that Vault
 }
 
 func (m *mount) place(role string) place {
-	return place{addr: m.vault.Addr, mount: m.path, role: role, file: m.account.file, dir: m.dir}
+	return place{addr: m.vault.Addr, mount: m.path, role: role, account: m.account.name, file: m.account.file, dir: m.dir, root: m.client}
 }
 
 func (p place) env() []string {

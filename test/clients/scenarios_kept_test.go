@@ -25,7 +25,7 @@ func started(t *testing.T, c client, m *mount) (*process, token) {
 
 // next is what becomes of a client whose token comes to nothing: one that has none for a while
 // stays without.
-func next(m *mount, p *process, what string, is func(token) bool) string {
+func next(m *mount, c client, p *process, what string, is func(token) bool) string {
 	m.t.Helper()
 	deadline, had := time.Now().Add(2*time.Minute), time.Now()
 	for time.Now().Before(deadline) {
@@ -39,7 +39,7 @@ func next(m *mount, p *process, what string, is func(token) bool) string {
 				return "logs in again"
 			}
 		}
-		if time.Since(had) > patience {
+		if time.Since(had) > patience+c.idle {
 			return staysWithout
 		}
 		time.Sleep(200 * time.Millisecond)
@@ -49,7 +49,8 @@ func next(m *mount, p *process, what string, is func(token) bool) string {
 }
 
 // patience is how long a client may be without a token until it counts as one that does not
-// get another. Those here wait for seconds between two tries.
+// get another. Those here wait for seconds between two tries, and some until they want something
+// of Vault.
 const patience = 25 * time.Second
 
 const staysWithout = "stays without"
@@ -59,7 +60,7 @@ func rotated(t *testing.T, c client) string {
 	p, _ := started(t, c, m)
 	// The file has the token of another account from now on, so that it is seen which was read.
 	other := newAccount(t, m.account.name+"-2", m.account.file)
-	got := next(m, p, "the other account's", func(one token) bool { return one.Meta["service_account_uid"] == other.uid })
+	got := next(m, c, p, "the other account's", func(one token) bool { return one.Meta["service_account_uid"] == other.uid })
 	if got != "logs in again" {
 		return got
 	}
@@ -70,7 +71,7 @@ func renews(t *testing.T, c client) string {
 	m := newMount(t, settings{role: brief("1h")})
 	p, first := started(t, c, m)
 	renewed := func(one token) bool { return one.Accessor == first.Accessor && one.LastRenewal > one.Created+5 }
-	if got := next(m, p, "renewed twice", renewed); got != "logs in again" {
+	if got := next(m, c, p, "renewed twice", renewed); got != "logs in again" {
 		return got
 	}
 	if all := m.tokens(); len(all) != 1 {
@@ -82,7 +83,7 @@ func renews(t *testing.T, c client) string {
 func tokenEnds(t *testing.T, c client) string {
 	m := newMount(t, settings{role: brief("8s")})
 	p, first := started(t, c, m)
-	return next(m, p, "another", func(one token) bool { return one.Accessor != first.Accessor })
+	return next(m, c, p, "another", func(one token) bool { return one.Accessor != first.Accessor })
 }
 
 // accountAnew has the renewal refused, since the account of the token is gone.
@@ -90,7 +91,7 @@ func accountAnew(t *testing.T, c client) string {
 	m := newMount(t, settings{role: brief("1h")})
 	p, _ := started(t, c, m)
 	anew := m.account.anew(t)
-	return next(m, p, "of the new account", func(one token) bool { return one.Meta["service_account_uid"] == anew.uid })
+	return next(m, c, p, "of the new account", func(one token) bool { return one.Meta["service_account_uid"] == anew.uid })
 }
 
 // pluginKilled kills the plugin's process while the client renews, again and again, and
@@ -113,7 +114,7 @@ func pluginKilled(t *testing.T, c client) string {
 		time.Sleep(2 * time.Second) // renewals come every 4
 	}
 	m.write("sys/plugins/reload/backend", fields{"mounts": "auth/" + m.path + "/"})
-	if got := next(m, p, "kept", kept); got != "logs in again" {
+	if got := next(m, c, p, "kept", kept); got != "logs in again" {
 		return got
 	}
 	return "keeps the token"

@@ -25,7 +25,15 @@ func (t tool) build(ctx context.Context, progress io.Writer) (string, error) {
 	if err := os.MkdirAll(b.cache, 0o755); err != nil {
 		return "", err
 	}
-	return b.output, b.ensure(ctx, func() error { return goBuild(ctx, b.moduleDir, b.ldflags, b.temp(), t.pkg) })
+	return b.output, b.ensure(ctx, func() error { return b.compile(ctx) })
+}
+
+// compile writes b.temp().
+func (b *toolBuild) compile(ctx context.Context) error {
+	if b.cgo {
+		return goBuildCgo(ctx, b.moduleDir, b.ldflags, b.temp(), b.pkg)
+	}
+	return goBuild(ctx, b.moduleDir, b.ldflags, b.temp(), b.pkg)
 }
 
 // built returns the cached build of t, "" if there is none.
@@ -95,7 +103,11 @@ func (b *toolBuild) resolve(ctx context.Context) error {
 		flags = append(flags, b.tool.ldflags(b.version)...)
 	}
 	b.ldflags = strings.Join(flags, " ")
-	key := cacheKey(b.pkg, b.ldflags, goVersion, string(gomod), string(gosum))
+	sources, err := sourcesOf(b.moduleDir)
+	if err != nil {
+		return err
+	}
+	key := cacheKey(append([]string{b.pkg, b.ldflags, goVersion, string(gomod), string(gosum)}, sources...)...)
 	b.output = filepath.Join(b.cache, b.name+"-"+b.version+"-"+key)
 	return nil
 }

@@ -46,7 +46,10 @@ func TestResolve(t *testing.T) {
 		t.Fatal(err)
 	}
 	seen := map[string]string{}
-	for _, tool := range []tool{etcd, kubeAPIServer, kubeAPIServerOf("1.34"), kubeAPIServerOf("1.35"), kubeAPIServerOf("1.37"), kubectl, vault, consulTemplate} {
+	for _, tool := range []tool{
+		etcd, kubeAPIServer, kubeAPIServerOf("1.34"), kubeAPIServerOf("1.35"), kubeAPIServerOf("1.37"), kubectl, vault,
+		consulTemplate, externalSecrets, certManager, spireServer,
+	} {
 		b := toolBuild{tool: tool, moduleDir: filepath.Join(root, "tools", tool.module), cache: "/cache"}
 		if err := b.resolve(t.Context()); err != nil {
 			t.Errorf("%s: %v", tool.name, err)
@@ -244,5 +247,30 @@ func TestEnsureNotesUse(t *testing.T) {
 	}
 	if _, err := executable(mine.output); err != nil {
 		t.Error(err)
+	}
+}
+
+// A module with a main package of its own is built anew once that has changed.
+func TestOwnSourcesAreInTheKey(t *testing.T) {
+	dir := t.TempDir()
+	outputs := map[string]bool{}
+	for _, main := range []string{"", "package main\n", "package main // another\n"} {
+		files := map[string]string{"go.mod": "module x\n\nrequire example.org/tool v1.0.0\n", "go.sum": ""}
+		if main != "" {
+			files["main.go"] = main
+		}
+		for name, text := range files {
+			if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		b := toolBuild{tool: tool{name: "tool", versionOf: "example.org/tool"}, moduleDir: dir, cache: "/cache"}
+		if err := b.resolve(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		outputs[b.output] = true
+	}
+	if len(outputs) != 3 {
+		t.Errorf("three sources are kept as %v", outputs)
 	}
 }

@@ -21,6 +21,12 @@ func goBuild(ctx context.Context, dir, ldflags, output, pkg string) error {
 	return err
 }
 
+// goBuildCgo is goBuild for a package that takes a C compiler.
+func goBuildCgo(ctx context.Context, dir, ldflags, output, pkg string) error {
+	_, err := goOutputEnv(ctx, dir, []string{"CGO_ENABLED=1"}, "build", "-trimpath", "-ldflags", ldflags, "-o", output, pkg)
+	return err
+}
+
 // goBuildRace is goBuild with the race detector, which cannot be static. Its flags are
 // those of go test -race, so that what both compile is compiled once.
 func goBuildRace(ctx context.Context, dir, ldflags, output, pkg string) error {
@@ -78,6 +84,22 @@ func goCommand(ctx context.Context, dir, program string, args []string) *exec.Cm
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGINT) }
 	cmd.WaitDelay = 10 * time.Second
 	return cmd
+}
+
+// sourcesOf reads the main package of a module that has one of its own.
+func sourcesOf(dir string) (texts []string, err error) {
+	files, err := filepath.Glob(filepath.Join(dir, "*.go"))
+	if err != nil {
+		return nil, err
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return nil, err
+		}
+		texts = append(texts, string(text))
+	}
+	return texts, nil
 }
 
 // RepositoryRoot finds the checkout that this package belongs to: the working

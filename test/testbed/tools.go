@@ -72,6 +72,7 @@ type tool struct {
 	pkg       string
 	versionOf string                        // the module that gives the program its version
 	ldflags   func(version string) []string // beyond -s -w
+	cgo       bool                          // it takes a C compiler
 	usually   string                        // time a build takes on two cores
 	lookup    func() (string, error)        // "" if it has to be built
 

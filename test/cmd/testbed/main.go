@@ -3,7 +3,7 @@
 //
 //	testbed tools                 find or build all programs, print their paths
 //	testbed consul                the same for the Consul of make test-consul
-//	testbed clients               the same for the clients of Vault in make test-e2e
+//	testbed clients               the same for the clients of Vault in make test-clients
 //	testbed run [--] CMD [ARG…]   run CMD with the bed's environment added
 //	testbed dev                   run scripts/dev.sh
 //	testbed web                   serve the web page for the Vault at VAULT_ADDR
@@ -108,7 +108,10 @@ func printClients(signals <-chan os.Signal) (int, error) {
 	if err != nil {
 		return 1, err
 	}
-	for _, path := range []string{clients.ConsulTemplate, clients.NodeModules, clients.Node, clients.Python} {
+	for _, path := range []string{
+		clients.ConsulTemplate, clients.ExternalSecrets, clients.CertManager, clients.SpireServer,
+		clients.NodeModules, clients.Node, clients.Python,
+	} {
 		fmt.Println(path)
 	}
 	return 0, nil
