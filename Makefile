@@ -91,8 +91,8 @@ test-monitoring:
 	$(BUILD)/tools/promtool check rules deploy/monitoring/alerts.yaml
 	$(BUILD)/tools/promtool test rules deploy/monitoring/alerts_test.yaml
 
-# Builds the kube-apiserver of each version once, some 5 minutes each, and writes the table
-# in the README.
+# Builds the kube-apiserver of each version once, some 5 minutes each, runs for 3 minutes on
+# each, and writes the table in the README.
 test-matrix: testbed
 	$(TESTBED) tools
 	scripts/test-matrix.sh

@@ -47,8 +47,8 @@ func TestResolve(t *testing.T) {
 	}
 	seen := map[string]string{}
 	for _, tool := range []tool{
-		etcd, kubeAPIServer, kubeAPIServerOf("1.34"), kubeAPIServerOf("1.35"), kubeAPIServerOf("1.37"), kubectl, vault,
-		consulTemplate, externalSecrets, certManager, spireServer,
+		etcd, kubeAPIServer, kubeAPIServer.of("1.34"), kubeAPIServer.of("1.35"), kubeAPIServer.of("1.37"), kubectl,
+		vault, consulTemplate, externalSecrets, certManager, spireServer,
 	} {
 		b := toolBuild{tool: tool, moduleDir: filepath.Join(root, "tools", tool.module), cache: "/cache"}
 		if err := b.resolve(t.Context()); err != nil {

@@ -26,7 +26,9 @@ type Tools struct {
 // pins its version:
 //
 //   - vault: VAULT_BINARY, else the one in PATH if it is of the pinned version or a later
-//     one of the same minor release, else a build; progress is told which, and why
+//     one of the same minor release, else a build; progress is told which, and why. The
+//     variable TESTBED_VAULT, 1.20 say, has it built from tools/vault-1.20 instead, if there
+//     is such a module.
 //   - etcd, kube-apiserver, kubectl: the directory KUBEBUILDER_ASSETS, else a
 //     build. One in PATH is not used, for it may be of any age. The variable
 //     TESTBED_KUBERNETES, 1.35 say, has kube-apiserver built from
@@ -46,9 +48,9 @@ func FindTools(ctx context.Context, progress io.Writer) (Tools, error) {
 		tool tool
 	}{
 		{&tools.Etcd, etcd},
-		{&tools.KubeAPIServer, kubeAPIServerOf(os.Getenv("TESTBED_KUBERNETES"))},
+		{&tools.KubeAPIServer, kubeAPIServer.of(os.Getenv("TESTBED_KUBERNETES"))},
 		{&tools.Kubectl, kubectl},
-		{&tools.Vault, vault},
+		{&tools.Vault, vault.of(os.Getenv("TESTBED_VAULT"))},
 	} {
 		path, err := t.tool.lookup()
 		if err == nil && path == "" && t.tool.version != nil {
@@ -119,16 +121,17 @@ var (
 	}
 )
 
-// kubeAPIServerOf is that of another version, by its major and minor numbers.
-func kubeAPIServerOf(version string) tool {
+// of is the tool in another version, by its major and minor numbers, "" for the usual one. It
+// is built whatever programs there are, since each of them may be of any version.
+func (t tool) of(version string) tool {
 	if version == "" {
-		return kubeAPIServer
+		return t
 	}
-	other := kubeAPIServer
-	other.name += "-" + version
-	other.module += "-" + version
-	other.lookup = func() (string, error) { return "", nil }
-	return other
+	t.name += "-" + version
+	t.module += "-" + version
+	t.lookup = func() (string, error) { return "", nil }
+	t.version = nil
+	return t
 }
 
 // fromAssets looks into KUBEBUILDER_ASSETS, where the ecosystem's test tools

@@ -125,3 +125,37 @@ func TestVaultInPath(t *testing.T) {
 		})
 	}
 }
+
+// TestOtherVersions has the modules under tools/ pin what their names say, and a version that
+// was asked for taken from nowhere else.
+func TestOtherVersions(t *testing.T) {
+	root, err := RepositoryRoot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	bin := t.TempDir()
+	t.Setenv("PATH", bin)
+	t.Setenv("VAULT_BINARY", program(t, bin, "vault"))
+	t.Setenv("KUBEBUILDER_ASSETS", filepath.Dir(program(t, bin, "kube-apiserver")))
+	for _, usual := range []tool{vault, kubeAPIServer} {
+		modules, err := filepath.Glob(filepath.Join(root, "tools", usual.module+"-[0-9]*"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, module := range modules {
+			minor := strings.TrimPrefix(filepath.Base(module), usual.module+"-")
+			other := usual.of(minor)
+			pinned, err := other.pinnedVersion()
+			if err != nil || semver.MajorMinor(pinned) != "v"+minor {
+				t.Errorf("tools/%s pins %s: %v", other.module, pinned, err)
+			}
+		}
+		other := usual.of("1.2")
+		if path, err := other.lookup(); path != "" || err != nil || other.version != nil || other.module != usual.module+"-1.2" {
+			t.Errorf("%s 1.2 would not be built: %q, %v", usual.name, path, err)
+		}
+		if same := usual.of(""); same.module != usual.module || same.name != usual.name {
+			t.Errorf("without a version it is %s", same.module)
+		}
+	}
+}
