@@ -18,6 +18,7 @@ import (
 	"vault-plugin-auth-kubernetes/internal/identity"
 	"vault-plugin-auth-kubernetes/internal/kube"
 	"vault-plugin-auth-kubernetes/internal/refusal"
+	"vault-plugin-auth-kubernetes/internal/reviewertoken"
 	"vault-plugin-auth-kubernetes/internal/role"
 )
 
@@ -260,7 +261,7 @@ func (b *backend) rotateReviewer(ctx context.Context, req *logical.Request, _ *f
 	if want.Account == "" {
 		return logical.ErrorResponse("the configuration has no token_reviewer_service_account, so the mount makes no tokens for the reviewer"), nil
 	}
-	outcome, err := b.reviewer.Run(ctx, req.Storage, true)
+	outcome, err := b.reviewer.Run(ctx, req.Storage, reviewertoken.AllNow)
 	if err != nil {
 		return nil, err
 	}

@@ -165,7 +165,7 @@ func (b *backend) periodic(ctx context.Context, req *logical.Request) error {
 	if err != nil || want.Account == "" {
 		return err
 	}
-	outcome, err := b.reviewer.Run(ctx, req.Storage, false)
+	outcome, err := b.reviewer.Run(ctx, req.Storage, reviewertoken.WhenDue)
 	if err != nil {
 		return err
 	}
@@ -200,15 +200,15 @@ func (b *backend) withFirstReplaced(ctx context.Context, req *logical.Request, r
 	}
 	var outcome reviewertoken.Outcome
 	if err == nil {
-		outcome, err = b.reviewer.Run(ctx, req.Storage, true)
+		outcome, err = b.reviewer.Run(ctx, req.Storage, reviewertoken.FirstNow)
 	}
 	if err != nil { // what was written is stored, and must not be answered as if it were not
 		b.Logger().Warn("the reviewer's first token was not replaced yet, which is tried again", "mount", req.MountPoint, "error", err)
 		return response, nil
 	}
 	b.tellReviewer(req.MountPoint, want.Account, outcome)
-	if outcome.Err == nil {
-		return response, nil
+	if outcome.Err == nil || outcome.Step == reviewertoken.Renew {
+		return response, nil // the first token is replaced
 	}
 	if response == nil {
 		response = &logical.Response{}

@@ -20,6 +20,21 @@ const (
 	Stuck
 )
 
+// Urgency is how much of a hurry somebody is in.
+type Urgency int
+
+// The urgencies.
+const (
+	// WhenDue waits for what is due, and after a failure for the next attempt: it is for what
+	// looks once a minute.
+	WhenDue Urgency = iota
+	// FirstNow exchanges a first token at once, and is for whoever wrote one. Where another
+	// writer's attempt has exchanged it meanwhile, nothing else is in a hurry.
+	FirstNow
+	// AllNow has another token asked for in any case, and is for whoever says so.
+	AllNow
+)
+
 // After an attempt that failed the next one is made after a sixtieth of a token's life: twelve
 // times in the last fifth. A token that has ended is hardly ever taken again.
 const (
@@ -32,10 +47,9 @@ const (
 // clockSteps is by how much a clock may be behind the one that a token was stored by.
 const clockSteps = time.Minute
 
-// Decide says what is to be done. now is by Vault's clock; e may be nil. insist is for whoever
-// asks for it: then nothing is waited for.
-func Decide(e *Entry, w Want, now time.Time, insist bool) Step {
-	serves := e.Serves(w)
+// Decide says what is to be done. now is by Vault's clock; e may be nil.
+func Decide(e *Entry, w Want, now time.Time, u Urgency) Step {
+	serves, waits := e.Serves(w), u == WhenDue || u == FirstNow && w.First == ""
 	switch {
 	case w.Account == "":
 		return Nothing
@@ -43,11 +57,11 @@ func Decide(e *Entry, w Want, now time.Time, insist bool) Step {
 		return Forget
 	case w.First == "" && !serves:
 		return Stuck
-	case !insist && now.Before(retryAt(e, w, now)):
+	case waits && now.Before(retryAt(e, w, now)):
 		return Nothing
 	case w.First != "":
 		return Exchange
-	case insist, !now.Before(e.RenewAt()), now.Before(e.Began.Add(-clockSteps)):
+	case u == AllNow, !now.Before(e.RenewAt()), now.Before(e.Began.Add(-clockSteps)):
 		return Renew // in the last case nobody knows how old it is
 	}
 	return Nothing

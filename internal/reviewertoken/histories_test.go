@@ -161,8 +161,8 @@ func (w *world) ask(credential string) (Made, error) {
 }
 
 // run is what Vault does once a minute on the active node.
-func (w *world) run(insist bool) Outcome {
-	outcome, err := w.nodes[w.active].Run(w.t.Context(), nil, insist)
+func (w *world) run(u Urgency) Outcome {
+	outcome, err := w.nodes[w.active].Run(w.t.Context(), nil, u)
 	if err != nil && !w.failPut && !isReadOnly(err) {
 		w.t.Fatalf("%v: %v", w.log, err)
 	}
@@ -187,7 +187,7 @@ func (w *world) used() string {
 
 func (w *world) minute() {
 	w.now = w.now.Add(time.Minute)
-	w.run(false)
+	w.run(WhenDue)
 }
 
 func first(w *world) { w.write("first", issued{ends: w.now.Add(life)}) }
@@ -196,7 +196,7 @@ func first(w *world) { w.write("first", issued{ends: w.now.Add(life)}) }
 func TestOnceAPeriod(t *testing.T) {
 	w := newWorld(t)
 	first(w)
-	if o := w.run(true); o.Err != nil || o.Step != Exchange || w.want().First != "" || w.used() != "token-1" {
+	if o := w.run(FirstNow); o.Err != nil || o.Step != Exchange || w.want().First != "" || w.used() != "token-1" {
 		t.Fatalf("the first token: %+v, used %q", o, w.used())
 	}
 	for i := 1; i <= 50*48; i++ {
@@ -211,22 +211,22 @@ func TestOnceAPeriod(t *testing.T) {
 func TestFirstTokenIsKnownAgain(t *testing.T) {
 	w := newWorld(t)
 	first(w)
-	w.run(true)
+	w.run(FirstNow)
 	w.now = w.now.Add(2 * time.Minute)
 	first(w)
-	if o := w.run(true); o.Step != Forget || w.asked != 1 || w.want().First != "" || w.used() != "token-1" {
+	if o := w.run(FirstNow); o.Step != Forget || w.asked != 1 || w.want().First != "" || w.used() != "token-1" {
 		t.Errorf("written again: %+v, %d requests, used %q", o, w.asked, w.used())
 	}
 	// A new one is, and where it is no good, it is not kept.
 	w.write("void", issued{generation: 9, ends: w.now.Add(life)})
-	if o := w.run(true); !o.Unused || o.Err == nil || w.used() != "token-1" || w.want().First != "" || w.stored().Troubled(w.now.Add(life)) {
+	if o := w.run(FirstNow); !o.Unused || o.Err == nil || w.used() != "token-1" || w.want().First != "" || w.stored().Troubled(w.now.Add(life)) {
 		t.Errorf("a void one: %+v, used %q", o, w.used())
 	}
 	// Where the stored one is void, the other is used though it cannot be exchanged yet.
 	w.generation++
 	w.forbidden = true
 	w.write("anew", issued{generation: 1, ends: w.now.Add(life)})
-	if o := w.run(true); o.Err == nil || w.used() != "anew" {
+	if o := w.run(FirstNow); o.Err == nil || w.used() != "anew" {
 		t.Errorf("the account made anew: %+v, used %q", o, w.used())
 	}
 	w.forbidden = false
@@ -237,14 +237,55 @@ func TestFirstTokenIsKnownAgain(t *testing.T) {
 	}
 }
 
+// Whoever writes a first token has it exchanged. If that was done by another writer meanwhile,
+// nothing is asked for.
+func TestTwoWriters(t *testing.T) {
+	w := newWorld(t)
+	first(w)
+	w.run(FirstNow)
+	if o := w.run(FirstNow); o.Step != Nothing || w.asked != 1 {
+		t.Errorf("the second writer: %+v, %d requests", o, w.asked)
+	}
+	if o := w.run(AllNow); o.Step != Renew || w.asked != 2 {
+		t.Errorf("by hand: %+v, %d requests", o, w.asked)
+	}
+}
+
+// A first token that is written again keeps nobody from replacing the one that is stored: neither
+// when that is due, nor by hand.
+func TestFirstTokenAtTheTimeOfARenewal(t *testing.T) {
+	for name, row := range map[string]struct {
+		after time.Duration
+		u     Urgency
+		want  Step
+		asked int
+	}{
+		"not due":          {47 * time.Minute, WhenDue, Forget, 1},
+		"due":              {48 * time.Minute, WhenDue, Renew, 2},
+		"due, by a writer": {48 * time.Minute, FirstNow, Renew, 2},
+		"by hand":          {time.Minute, AllNow, Renew, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			first(w)
+			w.run(FirstNow)
+			w.now = w.now.Add(row.after)
+			first(w)
+			if o := w.run(row.u); o.Step != row.want || w.asked != row.asked || w.want().First != "" {
+				t.Errorf("%+v, %d requests, first %q; want %v and %d", o, w.asked, w.want().First, row.want, row.asked)
+			}
+		})
+	}
+}
+
 // A token that storage did not take is stored later, and not asked for again.
 func TestStorageThatFails(t *testing.T) {
 	w := newWorld(t)
 	first(w)
-	w.run(true)
+	w.run(FirstNow)
 	w.now = w.now.Add(48 * time.Minute)
 	w.during = func() { w.failPut = true }
-	w.run(false)
+	w.run(WhenDue)
 	w.failPut = false
 	w.minute()
 	if w.asked != 2 || w.used() != "token-2" {
@@ -257,14 +298,14 @@ func TestStorageThatFails(t *testing.T) {
 func TestFailoverInTheMiddle(t *testing.T) {
 	w := newWorld(t)
 	first(w)
-	w.run(true)
+	w.run(FirstNow)
 	w.now = w.now.Add(48 * time.Minute)
 	w.during = func() { w.start() }
-	w.run(false)
+	w.run(WhenDue)
 	if w.used() != "token-1" || !w.isGood(w.used()) {
 		t.Fatalf("used %q", w.used())
 	}
-	w.run(false)
+	w.run(WhenDue)
 	if w.asked != 2 {
 		t.Error("the next node asked at once, while the one before may be asking")
 	}
@@ -280,15 +321,15 @@ func TestFailoverInTheMiddle(t *testing.T) {
 func TestFailoverThereAndBack(t *testing.T) {
 	w := newWorld(t)
 	first(w)
-	w.run(true)
+	w.run(FirstNow)
 	w.now = w.now.Add(48 * time.Minute)
 	w.during = func() {
 		w.during = nil
 		w.start()
-		w.run(true)
+		w.run(AllNow)
 		w.active = 0
 	}
-	if o := w.run(false); o.Step != Nothing || o.Entry == nil || w.made != 3 || w.used() != "token-3" {
+	if o := w.run(WhenDue); o.Step != Nothing || o.Entry == nil || w.made != 3 || w.used() != "token-3" {
 		t.Errorf("%+v, %d made, used %q", o, w.made, w.used())
 	}
 }
@@ -297,18 +338,18 @@ func TestFailoverThereAndBack(t *testing.T) {
 func TestOneAtATime(t *testing.T) {
 	w := newWorld(t)
 	first(w)
-	w.run(true)
+	w.run(FirstNow)
 	w.now = w.now.Add(48 * time.Minute)
 	inner := make(chan struct{})
 	w.during = func() {
 		go func() {
 			defer close(inner)
-			if _, err := w.nodes[0].Run(t.Context(), nil, false); err != nil {
+			if _, err := w.nodes[0].Run(t.Context(), nil, WhenDue); err != nil {
 				t.Error(err)
 			}
 		}()
 	}
-	w.run(false)
+	w.run(WhenDue)
 	<-inner
 	if w.asked != 2 {
 		t.Errorf("%d requests", w.asked)
@@ -322,7 +363,7 @@ func TestHistories(t *testing.T) {
 		w := newWorld(t)
 		random := rand.New(rand.NewPCG(uint64(seed), 1))
 		first(w)
-		w.run(true)
+		w.run(FirstNow)
 		extra := 1
 		for range 600 {
 			w.event(random, &extra)
@@ -360,15 +401,15 @@ func (w *world) event(random *rand.Rand, extra *int) {
 		w.write(token, issued{generation: w.generation, ends: w.now.Add(life)})
 		*extra += 2
 		say("the account anew, and a first token of it")
-		w.run(true)
+		w.run(FirstNow)
 	case 6:
 		w.write("first", issued{generation: -1})
 		say("a first token that is void")
-		w.run(true)
+		w.run(FirstNow)
 	case 7:
 		say("by hand")
 		*extra += 2
-		w.run(true)
+		w.run(AllNow)
 	}
 }
 

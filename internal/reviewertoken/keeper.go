@@ -75,10 +75,10 @@ type attempt struct {
 var errNobody = errors.New("there is no token to ask with; write a first one as token_reviewer_jwt")
 
 // Run does what is to be done now. The error is that of storage; on a node that may not write,
-// nothing is done, and whoever insists gets logical.ErrReadOnly.
-func (k *Keeper) Run(ctx context.Context, s logical.Storage, insist bool) (Outcome, error) {
+// nothing is done, and whoever is in a hurry gets logical.ErrReadOnly.
+func (k *Keeper) Run(ctx context.Context, s logical.Storage, u Urgency) (Outcome, error) {
 	if !k.MayWrite() {
-		return readOnly(insist)
+		return readOnly(u)
 	}
 	release, err := k.attempts.Take(ctx, Path)
 	if err != nil {
@@ -87,9 +87,9 @@ func (k *Keeper) Run(ctx context.Context, s logical.Storage, insist bool) (Outco
 	defer release()
 	ctx, cancel := context.WithTimeout(k.Ctx, attemptTimeout)
 	defer cancel()
-	begun, err := k.begin(ctx, s, insist)
+	begun, err := k.begin(ctx, s, u)
 	if isReadOnly(err) {
-		return readOnly(insist)
+		return readOnly(u)
 	}
 	if err != nil {
 		return Outcome{}, err
@@ -103,13 +103,13 @@ func (k *Keeper) Run(ctx context.Context, s logical.Storage, insist bool) (Outco
 	}
 	outcome, err := k.end(ctx, s, begun, k.request(ctx, s, begun))
 	if isReadOnly(err) {
-		return readOnly(insist)
+		return readOnly(u)
 	}
 	return outcome, err
 }
 
-func readOnly(insist bool) (Outcome, error) {
-	if insist {
+func readOnly(u Urgency) (Outcome, error) {
+	if u != WhenDue {
 		return Outcome{}, logical.ErrReadOnly // the host has the request made where it can be
 	}
 	return Outcome{}, nil
@@ -121,7 +121,7 @@ func isReadOnly(err error) bool {
 }
 
 // begin decides, and notes that an attempt is made before it is.
-func (k *Keeper) begin(ctx context.Context, s logical.Storage, insist bool) (begun attempt, err error) {
+func (k *Keeper) begin(ctx context.Context, s logical.Storage, u Urgency) (begun attempt, err error) {
 	begun.at = k.Now()
 	err = k.Change(ctx, s, func(s logical.Storage) error {
 		if begun.want, err = k.Wanted(ctx, s); err != nil || begun.want.Account == "" {
@@ -140,15 +140,24 @@ func (k *Keeper) begin(ctx context.Context, s logical.Storage, insist bool) (beg
 				return nil
 			}
 		}
-		switch begun.step = Decide(begun.entry, begun.want, begun.at, insist); begun.step {
-		case Forget:
-			return k.Forget(ctx, s)
+		begun.step = Decide(begun.entry, begun.want, begun.at, u)
+		if begun.step == Forget {
+			if err := k.Forget(ctx, s); err != nil {
+				return err
+			}
+			// It has told nothing about the one that is stored, which may be due all the same.
+			begun.want.First = ""
+			if Decide(begun.entry, begun.want, begun.at, u) == Renew {
+				begun.step = Renew
+			}
+		}
+		switch begun.step {
 		case Exchange, Renew:
 			next := begun.entry.next(begun.want)
 			next.Attempt = begun.at
 			begun.entry = next
 			return put(ctx, s, next)
-		case Nothing, Stuck:
+		case Nothing, Forget, Stuck:
 		}
 		return nil
 	})
