@@ -245,6 +245,12 @@ func TestCheckFindings(t *testing.T) {
 				{"server", "fail", []string{"base URL"}}, {"reviewer", "fail", []string{"no Kubernetes API"}}, {"permission_tokenreviews", "skip", nil},
 			},
 		},
+		"a front that takes the credential away": {
+			before: func(m *mount) { m.api.Behind(kubetest.WithoutAuthorization()) },
+			want: []want{
+				{"reviewer", "fail", []string{"no credential", "Authorization"}}, {"permission_tokenreviews", "skip", []string{"does not know the reviewer"}},
+			},
+		},
 		"a proxy that takes the credential away": {
 			before: func(m *mount) {
 				m.api.Fail(kubetest.Text(http.StatusCreated, "application/json",

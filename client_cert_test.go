@@ -178,6 +178,13 @@ func TestCheckOfAClientCertificate(t *testing.T) {
 			},
 			wants: [][]string{{"reviewer", "fail", "no CA that the API server takes clients of", `it says that it is "CN=vault-reviewer"`}, {"reviewer_token", "pass"}, {"server", "pass"}}, refused: true,
 		},
+		"behind what ends TLS": {
+			before: func(m *mount) { m.api.Behind(kubetest.WithoutCertificate()) },
+			wants: [][]string{
+				{"reviewer", "fail", "the API server does not get to see the client certificate", "without ending TLS"},
+				{"permission_tokenreviews", "skip", "does not know the reviewer"},
+			}, refused: true,
+		},
 		"of somebody else, who may nothing": {
 			pair: func(m *mount) (string, string) {
 				return m.api.ClientCertificate("nobody", time.Now().Add(90*24*time.Hour))
@@ -187,6 +194,9 @@ func TestCheckOfAClientCertificate(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := newMount(t)
+			if row.before != nil {
+				row.before(m)
+			}
 			config := m.certified(nil)
 			if row.pair != nil {
 				config["kubernetes_client_cert"], config["kubernetes_client_key"] = row.pair(m)

@@ -2,6 +2,7 @@ package check
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -64,12 +65,8 @@ func (c *checker) reviewer(ctx context.Context) (f finding, blocked string) {
 	user, err := c.cluster.Client.WhoAmI(ctx)
 	failure, remedy := failureOf(err)
 	switch {
-	case err == nil && user.Username == anonymousUser && c.byCertificate():
-		return failed("let whatever stands between Vault and the API server pass the connection on as it is, without ending TLS",
-			"the API server does not get to see the client certificate, although one is sent"), "the API server does not know the reviewer"
-	case err == nil && user.Username == anonymousUser:
-		return failed("let whatever stands between Vault and the API server pass the Authorization header on",
-			"the API server sees no credential, although one is sent"), "the API server does not know the reviewer"
+	case err == nil && user.Username == anonymousUser, credentialLost(err):
+		return c.unseen(), "the API server does not know the reviewer"
 	case err == nil:
 		if c.vouchedFor() {
 			c.nameSubject(user.Username)
@@ -88,6 +85,22 @@ func (c *checker) reviewer(ctx context.Context) (f finding, blocked string) {
 		return passed("the API server accepts its credential, and does not tell who it is (it answers %q to a SelfSubjectReview)", failure), ""
 	}
 	return failed(remedy, "%v", err), unknown
+}
+
+// credentialLost tells whether the API server refused what it took for a request of nobody.
+func credentialLost(err error) bool {
+	var failed *kube.Error
+	return errors.As(err, &failed) && failed.CredentialLost()
+}
+
+// unseen is about a credential that is sent, and that the API server does not get to see.
+func (c *checker) unseen() finding {
+	if c.byCertificate() {
+		return failed("let whatever stands between Vault and the API server pass the connection on as it is, without ending TLS",
+			"the API server does not get to see the client certificate, although one is sent")
+	}
+	return failed("let whatever stands between Vault and the API server pass the Authorization header on",
+		"the API server sees no credential, although one is sent")
 }
 
 // nameSubject puts the reviewer into the remedies, if its name is one.

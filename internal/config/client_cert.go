@@ -2,6 +2,7 @@ package config
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 
 	"vault-plugin-auth-kubernetes/internal/pemtext"
@@ -31,6 +32,20 @@ func (c *Entry) ClientCertificate() (*tls.Certificate, error) {
 		return nil, errClientPair
 	}
 	return &pair, nil
+}
+
+// ClientUser is the user that an API server takes the reviewer's certificate for; "" if there
+// is none, or it names nobody.
+func (c *Entry) ClientUser() string {
+	pair, err := c.ClientCertificate()
+	if err != nil || pair == nil {
+		return ""
+	}
+	leaf, err := x509.ParseCertificate(pair.Certificate[0])
+	if err != nil {
+		return ""
+	}
+	return leaf.Subject.CommonName
 }
 
 // errClientPair stands for what crypto/tls says, which may be about the key.

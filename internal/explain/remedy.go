@@ -43,7 +43,7 @@ func (a *Answer) remedy() string {
 	lacksReviewer := errors.As(a.Err, &r) && r.Class == refusal.ClassNoReviewer
 	if errors.As(a.Err, &failed) && failed.Failure == kube.Forbidden && !failed.CredentialLost() && permissions[failed.Op] != "" && !lacksReviewer &&
 		!errors.Is(a.Err, secondtoken.ErrNotTaken) {
-		return permissions[failed.Op]
+		return a.forReviewer(permissions[failed.Op])
 	}
 	if errors.As(a.Err, &r) && r.Remedy != "" {
 		return strings.ReplaceAll(r.Remedy, "kubectl create token NAME -n NAMESPACE", a.newToken())
@@ -89,6 +89,19 @@ func (a *Answer) remedy() string {
 		return "see which rules there are: vault list -detailed " + a.path("binding-rule")
 	}
 	return a.remedyForBounds()
+}
+
+// forReviewer names the reviewer in a command, where it is known by a certificate: who a token
+// is of, check has asked.
+func (a *Answer) forReviewer(command string) string {
+	user := ""
+	if a.Outcome != nil && a.Outcome.Cluster != nil {
+		user = a.Outcome.Cluster.Config.ClientUser()
+	}
+	if user == "" {
+		return command
+	}
+	return strings.NewReplacer("-NAMESPACE-NAME", "-user", "--serviceaccount=NAMESPACE:NAME", "--user="+shell.Word(user)).Replace(command)
 }
 
 // remedyForIssuer is about a token of another issuer than the configuration asks for; ""

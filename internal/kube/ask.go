@@ -30,7 +30,7 @@ func insists(ctx context.Context) bool {
 // back. loginToken is the credential where the client has no reviewer's. What is said in
 // an error has no secret in it.
 func (c *Client) do(ctx context.Context, op, loginToken string, request func(context.Context) error) error {
-	known := &sent{plain: c.host.Scheme == "http"}
+	known := &sent{plain: c.host.Scheme == "http", certified: c.certified && !c.byClient(ctx, loginToken)}
 	if may, last := c.circuit.Peek(c.now()); !may && !insists(ctx) {
 		err := notAsked(op, last)
 		c.meter.done(op, 0, err, c.byClient(ctx, loginToken))

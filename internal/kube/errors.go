@@ -69,8 +69,9 @@ type Error struct {
 	// carry what the API server said, without the secrets that were sent to it.
 	Err error
 
-	// plain says that the request was made without TLS.
-	plain bool
+	// plain says that the request was made without TLS, certified that a certificate is what
+	// the API server should have known it by.
+	plain, certified bool
 }
 
 func (e *Error) Error() string { return fmt.Sprintf("%s: %s: %v", e.Op, e.Failure, e.Err) }
@@ -85,6 +86,9 @@ func (e *Error) Remedy() string {
 		return "something between Vault and the API server wants a credential of its own: set token_reviewer_jwt to one that it takes " +
 			"(Rancher's proxy takes an API key of Rancher's), or " + withoutAFront
 	case Forbidden:
+		if e.CredentialLost() && e.certified {
+			return passTLSOn + "; or " + withoutAFront
+		}
 		if e.CredentialLost() {
 			return "have what stands between Vault and the API server pass the Authorization header on: the API server sees no credential; or " + withoutAFront
 		}

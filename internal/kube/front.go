@@ -54,6 +54,10 @@ func codeOf(err error) int {
 	return int(status.Status().Code)
 }
 
+// passTLSOn is the advice where the API server does not get to see a client certificate.
+const passTLSOn = "have what stands between Vault and the API server pass connections on as they are, without ending TLS: " +
+	"the API server does not get to see kubernetes_client_cert"
+
 // withoutAFront ends what is advised about something that stands in between.
 const withoutAFront = "set kubernetes_host to the address of the API server itself"
 

@@ -73,8 +73,8 @@ type sentKey struct{}
 // the request is cleared of them here, once, before anybody else hears of it.
 type sent struct {
 	secrets *scrub.Scrubber
-	// plain says that it is sent without TLS.
-	plain bool
+	// plain says that it is sent without TLS, certified that the reviewer's certificate is sent.
+	plain, certified bool
 	// cleared is the error that was cleared last.
 	cleared *Error
 	// said is what else the last answer had that was an error and not the API server's.
@@ -94,7 +94,7 @@ func sentIn(ctx context.Context) *sent {
 func (s *sent) cleaned(err error) error {
 	var failed *Error
 	if errors.As(err, &failed) {
-		failed.plain = s.plain
+		failed.plain, failed.certified = s.plain, s.certified
 		if errors.Is(err, ErrNotAsked) {
 			return err
 		}

@@ -52,6 +52,18 @@ func WithoutAuthorization() Front {
 	}
 }
 
+// WithoutCertificate ends TLS, and begins another connection without the client's certificate.
+func WithoutCertificate() Front {
+	return func(server http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			own := *r.TLS
+			own.PeerCertificates, own.VerifiedChains = nil, nil
+			r.TLS = &own
+			server.ServeHTTP(w, r)
+		})
+	}
+}
+
 // Replacing puts a text in place of another in all requests, or in all answers, as what
 // masks secrets does.
 func Replacing(old, with string, inAnswers bool) Front {
