@@ -120,35 +120,54 @@ func reviewerDiagnoses() []diagnosis {
 		},
 		{
 			name: "reviewer of another cluster", step: "token review", verdict: explainDenied, unmended: true,
-			config: func(f *fixture) fields { return fields{"token_reviewer_jwt": secondCluster(f.t).lastingReviewer(f.t)} },
-			finds:  []found{{"reviewer", "fail", "it is of another cluster", newToken}},
+			config: func(f *fixture) fields {
+				return fields{"token_reviewer_jwt": secondCluster(f.t).lastingReviewer(f.t, canReview)}
+			},
+			finds: []found{{"reviewer", "fail", "it is of another cluster", newToken}},
 		},
 		{
 			name: "client certificate of another cluster", step: "token review", verdict: explainDenied, unmended: true,
 			config: certificateOf(secondCluster),
 			finds: []found{
 				{"reviewer", "fail", "no CA that the API server takes clients of signed it", "kubernetes_client_cert=@client.crt kubernetes_client_key=@client.key"},
-				{"reviewer_token", "warn", "kubernetes_client_cert ends in", "kubernetes_client_cert=@client.crt"}, // the test bed's is good for a week
 			},
 		},
 		{
+			name: "client certificate expired", step: "token review", verdict: explainDenied, unmended: true,
+			config: func(f *fixture) fields {
+				return sure(f.cluster.newClientPair(f.t.Context(), testbed.ClientCertificate{
+					User: "vault-reviewer", NotBefore: time.Now().Add(-48 * time.Hour), NotAfter: time.Now().Add(-time.Hour),
+				})).config()
+			},
+			finds: []found{
+				{"reviewer", "fail", "rejects kubernetes_client_cert (401 Unauthorized): it ended at", "kubernetes_client_cert=@client.crt kubernetes_client_key=@client.key"},
+				{"reviewer_token", "fail", "kubernetes_client_cert ended at", "kubernetes_client_cert=@client.crt"},
+			},
+		},
+		{
+			name: "client certificate behind what ends TLS", step: "token review", verdict: explainDenied, unmended: true,
+			config: func(f *fixture) fields {
+				return with(f.cluster.certified.config(), behind(func() frontOptions { return frontOptions{} })(f))
+			},
+			finds: []found{{"reviewer", "fail", "does not get to see the client certificate", "without ending TLS"}},
+		},
+		{
 			name: "reviewer without permission for TokenReview", step: "token review", verdict: explainDenied,
-			config: lastingReviewerThat(canGetNamespaces, canGetServiceAccounts),
+			reviewer: []permission{canGetNamespaces, canGetServiceAccounts},
 			finds: []found{{"permission_tokenreviews", "fail", "needed by every login",
 				"--clusterrole=system:auth-delegator --serviceaccount=test-"}},
 		},
 		{
 			name: "reviewer without permission for namespaces, a selector needs it", step: "namespace", verdict: explainDenied,
-			config: lastingReviewerThat(canReview, canGetServiceAccounts),
-			role:   always(fields{"bound_service_account_namespaces": nil, selectorField: "{}"}),
-			finds:  []found{{"permission_namespaces", "fail", `needed by role "app"`, "--verb=get --resource=namespaces"}},
+			reviewer: []permission{canReview, canGetServiceAccounts},
+			role:     always(fields{"bound_service_account_namespaces": nil, selectorField: "{}"}),
+			finds:    []found{{"permission_namespaces", "fail", `needed by role "app"`, "--verb=get --resource=namespaces"}},
 		},
 		{
 			name: "reviewer without permission for service accounts, annotations need it", step: "alias", verdict: explainDenied,
-			config: func(f *fixture) fields {
-				return with(lastingReviewerThat(canReview, canGetNamespaces)(f), fields{"use_annotations_as_alias_metadata": true})
-			},
-			finds: []found{{"permission_serviceaccounts", "fail", "needed by use_annotations_as_alias_metadata", "--verb=get --resource=serviceaccounts"}},
+			reviewer: []permission{canReview, canGetNamespaces},
+			config:   always(fields{"use_annotations_as_alias_metadata": true}),
+			finds:    []found{{"permission_serviceaccounts", "fail", "needed by use_annotations_as_alias_metadata", "--verb=get --resource=serviceaccounts"}},
 		},
 		{
 			name: "wrong issuer", step: "unverified claims", verdict: explainDenied,
@@ -160,14 +179,6 @@ func reviewerDiagnoses() []diagnosis {
 			config: func(f *fixture) fields { return fields{"pem_keys": []string{secondCluster(f.t).SigningPublicKeyPEM}} },
 			finds:  []found{{"pem_keys", "fail", "every token is refused", "pem_keys= verification=keys_then_review"}},
 		},
-	}
-}
-
-// lastingReviewerThat is reviewerThat with a token that does not end soon.
-func lastingReviewerThat(permissions ...permission) func(*fixture) fields {
-	return func(f *fixture) fields {
-		reviewer, _ := f.cluster.newReviewer(f.t, permissions...)
-		return fields{"token_reviewer_jwt": f.cluster.lastingToken(f.t, reviewer)}
 	}
 }
 
@@ -185,18 +196,19 @@ func clockRows() []diagnosis {
 			}))
 		}
 	}
+	unseen := found{"reviewer", "fail", "does not get to see the client certificate", "without ending TLS"} // the front ends it
 	const minutes = 5 * time.Minute
 	return []diagnosis{
 		{
 			name: "clock of the cluster five minutes ahead, a fresh token", step: "unverified claims", verdict: explainDenied, unmended: true,
 			config: off(minutes), token: signedAt(minutes, 10*time.Minute),
-			finds: []found{{"clock", "fail", " ahead of Vault's", "NTP"}},
+			finds: []found{{"clock", "fail", " ahead of Vault's", "NTP"}}, certified: []found{{"clock", "fail", " ahead of Vault's", "NTP"}, unseen},
 		},
 		{
 			// The cluster would take it for another half a minute.
 			name: "clock of the cluster five minutes behind, a token about to end", step: "unverified claims", verdict: explainDenied, unmended: true,
 			config: off(-minutes), token: signedAt(-minutes-9*time.Minute-30*time.Second, 10*time.Minute),
-			finds: []found{{"clock", "fail", " behind Vault's", "NTP"}},
+			finds: []found{{"clock", "fail", " behind Vault's", "NTP"}}, certified: []found{{"clock", "fail", " behind Vault's", "NTP"}, unseen},
 		},
 	}
 }

@@ -22,6 +22,7 @@ var volatile = []struct {
 }{
 	{regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`), "UID"},
 	{regexp.MustCompile(`\btest-[a-z0-9]{5}\b`), "NAMESPACE"},
+	{regexp.MustCompile(`\bvault-reviewer-[a-z0-9]{10}\b`), "USER"},
 	{regexp.MustCompile(`(127\.0\.0\.1|localhost|\[::1\]|\[::\]|\*):[0-9]+`), "HOST"},
 	{regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)`), "TIME"},
 	{regexp.MustCompile(`\d{4}-\d\d-\d\d \d\d:\d\d:\d\d( [+-]\d{4} UTC)?`), "TIME"},
@@ -37,28 +38,28 @@ type goldens struct {
 var diagnoseGoldens goldens
 
 // wantGolden holds what explain says of a row to what it said before, word for word.
-func wantGolden(f *fixture, explanation fields) {
-	f.t.Helper()
-	got, name := settled(f, explanation), strings.TrimPrefix(f.t.(*testing.T).Name(), "TestDiagnose/rows/")
+func wantGolden(t *testing.T, f *fixture, explanation fields) {
+	t.Helper()
+	got, name := settled(f, explanation), strings.TrimPrefix(t.Name(), "TestDiagnose/rows/")
 	g := &diagnoseGoldens
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.byName == nil {
-		g.read(f.t)
+		g.read(t)
 	}
 	if *updateGolden {
 		g.byName[name] = json.RawMessage(got)
-		g.write(f.t)
+		g.write(t)
 		return
 	}
 	var was bytes.Buffer
 	if known, ok := g.byName[name]; ok {
 		if err := json.Indent(&was, known, "", "  "); err != nil {
-			f.t.Fatal(err)
+			t.Fatal(err)
 		}
 	}
 	if got != was.String() {
-		f.t.Errorf("explain answers\n%s\nwhere it did\n%s\nIf that is meant: go test -C test ./e2e -run TestDiagnose -update-golden", got, was.String())
+		t.Errorf("explain answers\n%s\nwhere it did\n%s\nIf that is meant: go test -C test ./e2e -run TestDiagnose -update-golden", got, was.String())
 	}
 }
 

@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	authv1 "k8s.io/api/authentication/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"vault-plugin-auth-kubernetes/test/testbed"
 )
@@ -21,8 +23,10 @@ type diagnosis struct {
 	name string
 
 	config func(f *fixture) fields
-	role   func(f *fixture) fields
-	token  func(f *fixture) string
+	// reviewer is what the mount's reviewer may do; nil stands for all that a mount can need.
+	reviewer []permission
+	role     func(f *fixture) fields
+	token    func(f *fixture) string
 	// rules decide a login without a role: selector, bind type and bind name, by
 	// name. None, or byName: the login names the role.
 	rules  map[string][3]string
@@ -30,6 +34,10 @@ type diagnosis struct {
 
 	// finds are what is wrong with the mount. Without any, check passes.
 	finds []found
+
+	// certified is the same where the reviewer is known by a certificate; nil if that is no
+	// difference.
+	certified []found
 
 	// step is where the login ends, by the name that logs have for it, and verdict
 	// how.
@@ -132,11 +140,60 @@ func (d diagnosis) run(t *testing.T, said *sayings) {
 	}
 	explanation := explain(t, f.mounts.ours, body)
 	d.wantExplanation(t, explanation)
-	wantGolden(f, explanation)
+	wantGolden(t, f, explanation)
 	said.add(checked, explanation, fields{"errors": a.errors()})
+	d.byCertificate(t, f, body, explanation)
 	if len(d.finds) > 0 && !d.unmended {
 		d.mend(f)
 	}
+}
+
+// ownReviewer are the rows whose reviewer is what is wrong.
+var ownReviewer = []string{
+	"reviewer token expired", "reviewer of another cluster", "client certificate of another cluster", "client certificate expired",
+	"client certificate behind what ends TLS",
+}
+
+// byCertificate looks at the same set-up with a reviewer that is known by a certificate and may
+// do the same, and puts the token back. What the reviewer lacks, the remedies give it too.
+func (d diagnosis) byCertificate(t *testing.T, f *fixture, body, byToken fields) {
+	t.Helper()
+	own := f.config["token_reviewer_jwt"] != f.reviewer
+	if own != slices.Contains(ownReviewer, d.name) {
+		t.Fatalf("the row is listed as one about the reviewer, or not; it has one of its own: %t", own)
+	}
+	if own {
+		return
+	}
+	pair := f.cluster.certified
+	if d.reviewer != nil {
+		pair = f.cluster.newCertified(t, d.reviewer...)
+	}
+	t.Run("by certificate", func(t *testing.T) {
+		f.mounts.ours.must(t, http.MethodPatch, "config", pair.config())
+		by := d
+		by.finds = slices.Clone(d.finds)
+		if d.certified != nil {
+			by.finds = d.certified
+		}
+		for i := range by.finds {
+			by.finds[i].remedy = strings.ReplaceAll(by.finds[i].remedy, "--serviceaccount=test-", "--user=vault-reviewer-")
+		}
+		by.wantCheck(t, f.mounts.ours.must(t, http.MethodGet, "check", nil).data())
+		if a := f.mounts.ours.login(t, body); a.Status < http.StatusBadRequest {
+			t.Errorf("the login succeeds: %v", a)
+		}
+		explanation := explain(t, f.mounts.ours, body)
+		by.wantExplanation(t, explanation)
+		if settled(f, explanation) != settled(f, byToken) {
+			wantGolden(t, f, explanation)
+		}
+		if d.reviewer != nil {
+			by.mend(f)
+			f.cluster.forgetRemedy(t, d.finds[0].check) // which is run for the token's reviewer below
+		}
+	})
+	f.mounts.ours.must(t, http.MethodPatch, "config", fields{"token_reviewer_jwt": f.reviewer, "kubernetes_client_cert": "", "kubernetes_client_key": ""})
 }
 
 func (d diagnosis) wantExplanation(t *testing.T, explanation fields) {
@@ -157,12 +214,7 @@ func (d diagnosis) mend(f *fixture) {
 	for _, found := range d.finds {
 		script.WriteString(data[found.check+"_remedy"].(string) + "\n")
 	}
-	cmd := exec.CommandContext(f.t.Context(), "bash", "-euxo", "pipefail", "-c", script.String())
-	cmd.Dir = f.t.(*testing.T).TempDir()
-	cmd.Env = append(os.Environ(), bed.Env()...)
-	if output, err := cmd.CombinedOutput(); err != nil {
-		f.t.Fatalf("the remedy fails: %v\n%s", err, output)
-	}
+	paste(f.t, script.String())
 	// The API server takes a moment to notice a new binding.
 	await(f.t, "check to find nothing more", func() (bool, error) {
 		data = f.mounts.ours.must(f.t, http.MethodGet, "check", nil).data()
@@ -174,14 +226,43 @@ func (d diagnosis) mend(f *fixture) {
 	}
 }
 
+// forgetRemedy deletes the cluster role that a remedy made, if it did.
+func (c *cluster) forgetRemedy(t testing.TB, check string) {
+	t.Helper()
+	name := "vault-get-" + strings.TrimPrefix(check, "permission_")
+	err := c.client.RbacV1().ClusterRoles().Delete(t.Context(), name, metav1.DeleteOptions{})
+	if err != nil && !apierrors.IsNotFound(err) {
+		t.Fatal(err)
+	}
+}
+
+// paste runs commands as somebody does who pastes them into a shell, in a new folder, which it
+// returns.
+func paste(t testing.TB, script string) (dir string) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "bash", "-euxo", "pipefail", "-c", script)
+	cmd.Dir = t.TempDir()
+	cmd.Env = append(os.Environ(), bed.Env()...)
+	if output, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("the remedy fails: %v\n%s", err, output)
+	}
+	return cmd.Dir
+}
+
 func (d diagnosis) prepare(t *testing.T) *fixture {
 	c := mainCluster(t)
 	f := &fixture{t: t, cluster: c, mounts: mounts{ours: newMount(t, testbed.PluginName, bed.PluginVersion)}}
 	f.account = c.newAccount(t, "", "app", nil)
-	config := with(c.config(), fields{"token_reviewer_jwt": c.lastingReviewer(t), "binding_rule_audiences": audience})
+	permissions := d.reviewer
+	if permissions == nil {
+		permissions = []permission{canReview, canGetNamespaces, canGetServiceAccounts}
+	}
+	f.reviewer = c.lastingReviewer(t, permissions...)
+	config := with(c.config(), fields{"token_reviewer_jwt": f.reviewer, "binding_rule_audiences": audience})
 	if d.config != nil {
 		config = with(config, d.config(f))
 	}
+	f.config = config
 	f.mounts.ours.must(t, http.MethodPost, "config", config)
 	role := f.usualRole()
 	if d.role != nil {
@@ -194,11 +275,10 @@ func (d diagnosis) prepare(t *testing.T) *fixture {
 	return f
 }
 
-// lastingReviewer is a reviewer that may do all that a mount can need, and whose
-// token does not end soon.
-func (c *cluster) lastingReviewer(t testing.TB) string {
+// lastingReviewer is a reviewer whose token does not end soon.
+func (c *cluster) lastingReviewer(t testing.TB, permissions ...permission) string {
 	t.Helper()
-	reviewer, _ := c.newReviewer(t, canReview, canGetNamespaces, canGetServiceAccounts)
+	reviewer, _ := c.newReviewer(t, permissions...)
 	return c.lastingToken(t, reviewer)
 }
 

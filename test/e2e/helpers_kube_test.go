@@ -28,6 +28,8 @@ type cluster struct {
 	client *kubernetes.Clientset
 	// reviewer is the token of a reviewer that may do all that a mount can need.
 	reviewer string
+	// certified is the same for a reviewer that is known by a certificate.
+	certified clientPair
 }
 
 // fields is the body of a request, or a part of one.
@@ -69,6 +71,10 @@ func newCluster(bed *testbed.Cluster) (*cluster, error) {
 	c := &cluster{Cluster: bed, client: client}
 	secret("signing key", bed.SigningKeyPEM)
 	_, c.reviewer, err = c.makeReviewer(context.Background(), canReview, canGetNamespaces, canGetServiceAccounts)
+	if err != nil {
+		return nil, err
+	}
+	c.certified, err = c.makeCertified(context.Background(), canReview, canGetNamespaces, canGetServiceAccounts)
 	return c, err
 }
 
@@ -278,10 +284,16 @@ func (c *cluster) makeReviewer(ctx context.Context, permissions ...permission) (
 	return a, token, err
 }
 
-// allow gives a service account permissions in the whole cluster. For reviews it
-// is bound to the role that Kubernetes has for that, as documented.
+// allow gives a service account permissions in the whole cluster.
 func (c *cluster) allow(ctx context.Context, a account, permissions ...permission) error {
-	role := &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: a.namespace}}
+	return c.allowSubject(ctx, rbacv1.Subject{Kind: rbacv1.ServiceAccountKind, Namespace: a.namespace, Name: a.name},
+		"system:serviceaccount:"+a.namespace+":"+a.name, permissions...)
+}
+
+// allowSubject gives permissions to a subject that has the user name. For reviews it is bound
+// to the role that Kubernetes has for that, as documented.
+func (c *cluster) allowSubject(ctx context.Context, subject rbacv1.Subject, user string, permissions ...permission) error {
+	role := &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{GenerateName: "test-"}}
 	for _, p := range permissions {
 		if p != canReview {
 			role.Rules = append(role.Rules, rbacv1.PolicyRule{
@@ -289,34 +301,34 @@ func (c *cluster) allow(ctx context.Context, a account, permissions ...permissio
 			})
 		}
 	}
-	_, err := c.client.RbacV1().ClusterRoles().Create(ctx, role, metav1.CreateOptions{})
+	role, err := c.client.RbacV1().ClusterRoles().Create(ctx, role, metav1.CreateOptions{})
 	if err == nil {
-		err = c.bind(ctx, a, role.Name)
+		err = c.bind(ctx, subject, role.Name)
 	}
 	if err == nil && slices.Contains(permissions, canReview) {
-		err = c.bind(ctx, a, "system:auth-delegator")
+		err = c.bind(ctx, subject, "system:auth-delegator")
 	}
 	for _, p := range permissions {
-		err = errors.Join(err, c.awaitPermission(ctx, a, p))
+		err = errors.Join(err, c.awaitPermission(ctx, user, p))
 	}
 	return err
 }
 
-func (c *cluster) bind(ctx context.Context, a account, role string) error {
+func (c *cluster) bind(ctx context.Context, subject rbacv1.Subject, role string) error {
 	_, err := c.client.RbacV1().ClusterRoleBindings().Create(ctx, &rbacv1.ClusterRoleBinding{
 		ObjectMeta: metav1.ObjectMeta{GenerateName: "test-"},
 		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: role},
-		Subjects:   []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Namespace: a.namespace, Name: a.name}},
+		Subjects:   []rbacv1.Subject{subject},
 	}, metav1.CreateOptions{})
 	return err
 }
 
 // awaitPermission waits until the API server has noticed a new binding.
-func (c *cluster) awaitPermission(ctx context.Context, a account, p permission) error {
+func (c *cluster) awaitPermission(ctx context.Context, user string, p permission) error {
 	return poll(func() (bool, error) {
 		review, err := c.client.AuthorizationV1().SubjectAccessReviews().Create(ctx, &authzv1.SubjectAccessReview{
 			Spec: authzv1.SubjectAccessReviewSpec{
-				User:               "system:serviceaccount:" + a.namespace + ":" + a.name,
+				User:               user,
 				ResourceAttributes: &authzv1.ResourceAttributes{Group: p.group, Resource: p.resource, Verb: p.verb},
 			},
 		}, metav1.CreateOptions{})

@@ -6,14 +6,6 @@ import (
 	"testing"
 )
 
-// reviewerThat is a configuration whose reviewer has the given permissions only.
-func reviewerThat(permissions ...permission) func(*fixture) fields {
-	return func(f *fixture) fields {
-		_, token := f.cluster.newReviewer(f.t, permissions...)
-		return fields{"token_reviewer_jwt": token}
-	}
-}
-
 func noReviewer(*fixture) fields { return fields{"token_reviewer_jwt": nil} }
 
 // selfReviewing is a token that the API server takes as a credential too, of a
@@ -29,18 +21,13 @@ func selfReviewing(permissions ...permission) func(*fixture) string {
 
 // certificateOf is a reviewer that one cluster knows by a certificate.
 func certificateOf(c func(testing.TB) *cluster) func(f *fixture) fields {
-	return func(f *fixture) fields {
-		pair := c(f.t).Config.TLSClientConfig
-		return fields{
-			"token_reviewer_jwt": "", "kubernetes_client_cert": string(pair.CertData), "kubernetes_client_key": secret("client key", string(pair.KeyData)),
-		}
-	}
+	return func(f *fixture) fields { return c(f.t).certified.config() }
 }
 
 func reviewerRows() []loginRow {
 	return []loginRow{
-		{name: "reviewer that may only review", config: reviewerThat(canReview), status: ok},
-		{name: "reviewer that may not review", config: reviewerThat(), status: denied},
+		{name: "reviewer that may only review", reviewer: []permission{canReview}, status: ok},
+		{name: "reviewer that may not review", reviewer: []permission{}, status: denied},
 		{name: "reviewer that is revoked", status: denied, config: func(f *fixture) fields {
 			reviewer, token := f.cluster.newReviewer(f.t, canReview)
 			f.cluster.deleteAccount(f.t, reviewer)
@@ -134,7 +121,9 @@ func outageRows() []loginRow {
 		unreachable("system roots", always(fields{"kubernetes_ca_cert": nil})),
 		{name: "another cluster", status: denied, config: func(f *fixture) fields { return secondCluster(f.t).config() }},
 		{name: "another cluster and no reviewer", status: denied, token: selfReviewing(canReview), config: func(f *fixture) fields {
-			return with(secondCluster(f.t).config(), noReviewer(f))
+			config := secondCluster(f.t).config()
+			config["token_reviewer_jwt"] = nil
+			return config
 		}},
 		// What can be refused without asking is refused.
 		{name: "nothing listens, garbage", status: denied, token: func(*fixture) string { return "garbage" },

@@ -109,9 +109,9 @@ func selectorRows() []loginRow {
 		{name: "matchExpressions that do not match", labels: team, status: denied, differs: "match-expressions", builtin: rejectsRole,
 			role: only(`{"matchExpressions":[{"key":"team","operator":"NotIn","values":["a","b"]}]}`)},
 		{name: "selector and a reviewer that may not get namespaces", labels: team, status: denied,
-			role: only(`{"matchLabels":{"team":"a"}}`), config: reviewerThat(canReview)},
+			role: only(`{"matchLabels":{"team":"a"}}`), reviewer: []permission{canReview}},
 		{name: "selector that is not needed and a reviewer that may not get namespaces", status: ok,
-			role: always(fields{selectorField: `{"matchLabels":{"team":"a"}}`}), config: reviewerThat(canReview)},
+			role: always(fields{selectorField: `{"matchLabels":{"team":"a"}}`}), reviewer: []permission{canReview}},
 		{name: "selector without reviewer, the token may get namespaces", labels: team, status: ok,
 			differs: "selector-without-reviewer", builtin: denied,
 			role: only(`{"matchLabels":{"team":"a"}}`), config: noReviewer, token: selfReviewing(canReview, canGetNamespaces)},
@@ -159,13 +159,11 @@ func aliasRows() []loginRow {
 		{name: "annotation that Vault does not take as metadata", annotations: map[string]string{prefix + "a.b": "a"},
 			config: useAnnotations, status: ok, differs: "metadata-values", builtin: failed},
 		{name: "annotations and a reviewer that may not get service accounts", status: denied, differs: "lookup-forbidden", builtin: failed,
-			config: func(f *fixture) fields {
-				return with(reviewerThat(canReview)(f), fields{"use_annotations_as_alias_metadata": true})
-			}},
+			reviewer: []permission{canReview}, config: useAnnotations},
 		{name: "annotations without reviewer, the token may get service accounts", status: ok,
 			annotations: map[string]string{prefix + "team": "a"}, token: selfReviewing(canReview, canGetServiceAccounts),
 			role:   always(fields{"audience": nil}),
-			config: func(f *fixture) fields { return with(noReviewer(f), useAnnotations(f)) }},
+			config: always(fields{"token_reviewer_jwt": nil, "use_annotations_as_alias_metadata": true})},
 		{name: "alias_metadata of the role", role: always(fields{"alias_metadata": fields{"team": "a"}}), status: ok,
 			differs: "alias-metadata", builtin: ok, want: always(fields{"alias custom_metadata": fields{"team": "a"}})},
 	}

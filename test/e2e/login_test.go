@@ -25,10 +25,12 @@ type loginRow struct {
 
 	labels      map[string]string // of the namespace
 	annotations map[string]string // of the service account
-	config      func(f *fixture) fields
-	role        func(f *fixture) fields
-	token       func(f *fixture) string
-	login       func(f *fixture) fields
+	// reviewer is what the mount's reviewer may do; nil stands for all that a mount can need.
+	reviewer []permission
+	config   func(f *fixture) fields
+	role     func(f *fixture) fields
+	token    func(f *fixture) string
+	login    func(f *fixture) fields
 
 	// status is what this plugin answers. So does the built-in, unless differs
 	// names a deliberate difference and builtin its answer; a builtin of
@@ -56,6 +58,9 @@ type fixture struct {
 	pod     string // of the token, if it is bound to one
 	podUID  string
 	mounts  mounts
+	config  fields // of the mounts, as it was written
+	// reviewer is the token that config has unless the row says otherwise.
+	reviewer string
 }
 
 // usualRole is a role for the service account.
@@ -79,7 +84,8 @@ func TestLogin(t *testing.T) {
 		for _, row := range loginRows() {
 			t.Run(row.name, func(t *testing.T) {
 				t.Parallel()
-				row.run(t)
+				f, body, issued := row.run(t)
+				row.byCertificate(t, f, body, issued)
 			})
 		}
 	})
@@ -93,25 +99,15 @@ func loginRows() []loginRow {
 	)
 }
 
-func (r loginRow) run(t *testing.T) {
-	f := r.prepare(t)
-	body := fields{"role": "app", "jwt": f.jwt(r)}
+func (r loginRow) run(t *testing.T) (f *fixture, body, issued fields) {
+	f = r.prepare(t)
+	body = fields{"role": "app", "jwt": f.jwt(r)}
 	if r.login != nil {
 		body = with(body, r.login(f))
 	}
-	ours := f.mounts.ours.login(t, body)
-	if ours.Status != r.status {
-		t.Fatalf("this plugin answers %v, want %d\n%s", ours, r.status, f.whyFromLog())
-	}
-	r.checkErrors(t, ours)
-	f.checkExplanation(t, body, ours)
-	var issued fields
-	if ours.Status == http.StatusOK {
-		issued = success(t, f.mounts.ours, ours)
-		r.checkSuccess(t, f, issued)
-	}
+	ours, issued := r.logIn(t, f, body)
 	if r.builtin == rejectsRole {
-		return
+		return f, body, issued
 	}
 	builtin := f.mounts.builtin.login(t, body)
 	if want := cmp.Or(r.builtin, r.status); builtin.Status != want {
@@ -127,6 +123,69 @@ func (r loginRow) run(t *testing.T) {
 	if equal && r.differs != "" {
 		t.Errorf("is listed as the difference %q, but both answer %v", r.differs, ours)
 	}
+	return f, body, issued
+}
+
+// logIn is the login at this plugin's mount, and what it results in.
+func (r loginRow) logIn(t *testing.T, f *fixture, body fields) (ours answer, issued fields) {
+	t.Helper()
+	ours = f.mounts.ours.login(t, body)
+	if ours.Status != r.status {
+		t.Fatalf("this plugin answers %v, want %d\n%s", ours, r.status, f.whyFromLog())
+	}
+	r.checkErrors(t, ours)
+	f.checkExplanation(t, body, ours)
+	if ours.Status == http.StatusOK {
+		issued = success(t, f.mounts.ours, ours)
+		r.checkSuccess(t, f, issued)
+	}
+	return ours, issued
+}
+
+// aboutTheReviewersToken are the rows that a certificate cannot take the place of a token in:
+// they are about who that token is of, or that there is none.
+var aboutTheReviewersToken = []string{
+	"reviewer that is revoked", "reviewer that is garbage", "reviewer with a line break", "reviewer for another audience",
+	"reviewer known by a certificate", "another cluster's certificate",
+	"no reviewer, the token may review itself", "no reviewer, the token may not review itself",
+	"no reviewer, the token is not for the API server", "no reviewer, garbage", "no reviewer, legacy token that may review itself",
+	"another cluster and no reviewer", "no configuration",
+	"selector without reviewer, the token may get namespaces", "selector without reviewer, the token may not get namespaces",
+	"annotations without reviewer, the token may get service accounts",
+}
+
+// byCertificate is the same login once more, with a reviewer that is known by a certificate in
+// the place of the one with a token: nothing of it may change.
+func (r loginRow) byCertificate(t *testing.T, f *fixture, body, issued fields) {
+	t.Helper()
+	pair, ok := r.certified(t, f)
+	if ok == slices.Contains(aboutTheReviewersToken, r.name) {
+		t.Fatalf("the row is listed as one about the reviewer's token, or not; a certificate can take its place: %t", ok)
+	}
+	if !ok {
+		return
+	}
+	t.Run("by certificate", func(t *testing.T) {
+		f.mounts.ours.must(t, http.MethodPatch, "config", pair.config())
+		if _, again := r.logIn(t, f, body); !reflect.DeepEqual(again, issued) {
+			t.Errorf("by certificate a login is issued %s\nby token %s", compact(again), compact(issued))
+		}
+	})
+}
+
+// certified is the certificate of a reviewer that may do what the one may whose token the mount
+// has; false if the token is the row's own.
+func (r loginRow) certified(t *testing.T, f *fixture) (clientPair, bool) {
+	t.Helper()
+	switch reviewer := f.config["token_reviewer_jwt"]; {
+	case reviewer == secondCluster(t).reviewer:
+		return secondCluster(t).certified, true
+	case reviewer != f.reviewer:
+		return clientPair{}, false
+	case r.reviewer != nil:
+		return f.cluster.newCertified(t, r.reviewer...), true
+	}
+	return f.cluster.certified, true
 }
 
 // prepare makes what the row needs in the cluster and in Vault.
@@ -135,9 +194,14 @@ func (r loginRow) prepare(t *testing.T) *fixture {
 	f := &fixture{t: t, cluster: c, mounts: newMounts(t)}
 	f.account = c.newAccount(t, c.newNamespace(t, r.labels), "app", r.annotations)
 	config := c.config()
+	if r.reviewer != nil {
+		_, config["token_reviewer_jwt"] = c.newReviewer(t, r.reviewer...)
+	}
+	f.reviewer = config["token_reviewer_jwt"].(string)
 	if r.config != nil {
 		config = with(config, r.config(f))
 	}
+	f.config = config
 	if len(config) > 0 {
 		f.mounts.must(t, http.MethodPost, "config", config)
 	}
@@ -246,14 +310,16 @@ func aliasOf(t *testing.T, entity string) fields {
 }
 
 // whyFromLog is what Vault's log has about the plugin's mount, for a failure.
-func (f *fixture) whyFromLog() string {
+func (f *fixture) whyFromLog() string { return whyFromLog(f.mounts.ours) }
+
+func whyFromLog(m mount) string {
 	log, err := os.ReadFile(bed.Vault.LogPath)
 	if err != nil {
 		return err.Error()
 	}
 	var lines strings.Builder
 	for line := range strings.Lines(string(log)) {
-		if strings.Contains(line, f.mounts.ours.path) && strings.Contains(line, "outcome=") {
+		if strings.Contains(line, m.path) && strings.Contains(line, "outcome=") {
 			lines.WriteString(line)
 		}
 	}

@@ -47,6 +47,7 @@ type Cluster struct {
 
 	Dir string
 
+	clients  clientCA
 	plane    *envtest.ControlPlane
 	logs     []*os.File
 	guard    *guard
