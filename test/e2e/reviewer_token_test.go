@@ -3,7 +3,10 @@ package e2e
 import (
 	"fmt"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	authzv1 "k8s.io/api/authorization/v1"
@@ -64,6 +67,40 @@ func TestReviewerMakesItsTokens(t *testing.T) {
 	rotate(http.StatusOK, name)
 	logIn(http.StatusOK)
 
+	// By hand, time and again, with pods that log in and two who write the configuration, one of
+	// whom names the first token again.
+	jwt, done := c.newToken(t, app, audience), make(chan struct{})
+	var others sync.WaitGroup
+	for range 2 {
+		others.Go(func() {
+			for {
+				if a := m.login(t, fields{"role": "app", "jwt": jwt}); a.Status != http.StatusOK {
+					t.Errorf("a login while the token is replaced: %v", a)
+				}
+				select {
+				case <-done:
+					return
+				default:
+				}
+			}
+		})
+	}
+	for _, token := range []any{first, nil} {
+		others.Go(func() {
+			if a := m.send(t, http.MethodPost, "config", with(c.config(), fields{"token_reviewer_jwt": token})); a.Status != http.StatusNoContent {
+				t.Errorf("a write of the configuration while the token is replaced: %v", a)
+			}
+		})
+	}
+	for range 20 {
+		rotate(http.StatusOK, name)
+	}
+	close(done)
+	others.Wait()
+	if read := m.must(t, http.MethodGet, "config", nil).data(); read["token_reviewer_jwt_set"] != false {
+		t.Errorf("the first token came back: %v", read)
+	}
+
 	c.letMakeTokens(t, reviewer, false)
 	rotate(http.StatusServiceUnavailable, "forbidden")
 	logIn(http.StatusOK)
@@ -90,8 +127,11 @@ func TestReviewerMakesItsTokens(t *testing.T) {
 		text := fmt.Sprint(m.must(t, http.MethodGet, "check", nil).data()["reviewer"])
 		return strings.HasPrefix(text, "fail: the API server rejects the credential (401 Unauthorized)"), nil
 	})
-	m.must(t, http.MethodPatch, "config", fields{"token_reviewer_jwt": c.newToken(t, reviewer)})
+	rotate(http.StatusServiceUnavailable, "unauthorized")
+	remedy, _ := m.must(t, http.MethodGet, "check", nil).data()["reviewer_remedy"].(string)
+	secret("first token", string(sure(os.ReadFile(filepath.Join(paste(t, remedy), "reviewer.jwt")))))
 	logIn(http.StatusOK)
+	check("reviewer", "pass")
 	check("reviewer_token", "pass")
 }
 

@@ -16,8 +16,8 @@ import (
 )
 
 // goBuild compiles pkg of the module in dir into a static binary.
-func goBuild(ctx context.Context, dir, ldflags, output, pkg string) error {
-	_, err := goOutput(ctx, dir, "build", "-trimpath", "-ldflags", ldflags, "-o", output, pkg)
+func goBuild(ctx context.Context, dir, ldflags, output, pkg string, flags ...string) error {
+	_, err := goOutput(ctx, dir, append(append([]string{"build", "-trimpath", "-ldflags", ldflags}, flags...), "-o", output, pkg)...)
 	return err
 }
 
@@ -29,8 +29,8 @@ func goBuildCgo(ctx context.Context, dir, ldflags, output, pkg string) error {
 
 // goBuildRace is goBuild with the race detector, which cannot be static. Its flags are
 // those of go test -race, so that what both compile is compiled once.
-func goBuildRace(ctx context.Context, dir, ldflags, output, pkg string) error {
-	_, err := goOutputEnv(ctx, dir, []string{"CGO_ENABLED=1"}, "build", "-race", "-ldflags", ldflags, "-o", output, pkg)
+func goBuildRace(ctx context.Context, dir, ldflags, output, pkg string, flags ...string) error {
+	_, err := goOutputEnv(ctx, dir, []string{"CGO_ENABLED=1"}, append(append([]string{"build", "-race", "-ldflags", ldflags}, flags...), "-o", output, pkg)...)
 	return err
 }
 

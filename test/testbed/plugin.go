@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -20,6 +21,10 @@ type PluginOptions struct {
 	// Race builds with the race detector, which needs a C compiler and makes the
 	// plugin some five times slower. [RunTests] fails if it has something to report.
 	Race bool
+
+	// Main is a file that takes the place of the plugin's main.go, for a plugin that lets a
+	// test do more than the one of a release: that has no way to, such as to move its clock.
+	Main string
 }
 
 // BuildPlugin builds the plugin from the repository's root into dir, which is
@@ -46,15 +51,36 @@ func BuildPlugin(ctx context.Context, dir string, opts PluginOptions) (string, e
 		ldflags += " -X main.version=" + opts.Version
 	}
 	out := filepath.Join(dir, PluginName)
+	var replaced []string
+	if opts.Main != "" {
+		overlay, err := writeOverlay(dir, filepath.Join(root, "main.go"), opts.Main)
+		if err != nil {
+			return "", err
+		}
+		replaced = []string{"-overlay", overlay}
+	}
 	if opts.Race {
-		err = goBuildRace(ctx, root, ldflags, out, ".")
+		err = goBuildRace(ctx, root, ldflags, out, ".", replaced...)
 	} else {
-		err = goBuild(ctx, root, ldflags, out, ".")
+		err = goBuild(ctx, root, ldflags, out, ".", replaced...)
 	}
 	if err != nil {
 		return "", fmt.Errorf("cannot build the plugin: %w", err)
 	}
 	return out, nil
+}
+
+// writeOverlay writes what has the go command compile one file in the place of another.
+func writeOverlay(dir, replaced, by string) (path string, err error) {
+	if by, err = filepath.Abs(by); err != nil {
+		return "", err
+	}
+	content, err := json.Marshal(map[string]any{"Replace": map[string]string{replaced: by}})
+	if err != nil {
+		return "", err
+	}
+	path = filepath.Join(dir, "overlay.json")
+	return path, os.WriteFile(path, content, 0o600)
 }
 
 // installInto puts the bed's plugin into the plugin directory of a Vault. It is a link,
