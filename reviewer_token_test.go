@@ -1,11 +1,13 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"maps"
 	"net/http"
+	"regexp"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -142,6 +144,10 @@ func TestReviewerThatCannotBeRenewed(t *testing.T) {
 			func(r *renewing) { r.api.Fail(kubetest.WrongKind(), kubetest.TokenRequests) },
 			func(r *renewing) { r.api.Heal() }, "unusable answer",
 		},
+		"a front shortens the tokens that it sees": {
+			func(r *renewing) { r.api.Behind(shorteningTokens) },
+			func(r *renewing) { r.api.Behind(nil) }, "cannot take its place: ",
+		},
 		"storage takes no writes": {
 			func(r *renewing) { r.storage.failPut(reviewertoken.Path) },
 			func(r *renewing) { r.storage.failPut("") }, "",
@@ -178,6 +184,83 @@ func TestReviewerThatCannotBeRenewed(t *testing.T) {
 				t.Error("the token was not replaced")
 			}
 			wantCheck(t, r.checked(), "reviewer_token", "pass")
+		})
+	}
+}
+
+// shorteningTokens is a front that masks the end of each token that an API server makes.
+func shorteningTokens(server http.Handler) http.Handler {
+	made := regexp.MustCompile(`("token": ?"[^".]+\.[^".]+)\.[^"]+"`)
+	return kubetest.Changing(true, func(body []byte) []byte {
+		if !bytes.Contains(body, []byte(`"kind":"TokenRequest"`)) {
+			return body
+		}
+		return made.ReplaceAll(body, []byte(`$1.AAAA"`))
+	})(server)
+}
+
+// A person may name another service account than the one whose token it is, or one that is not
+// there: the answer to the write, check and the log say whose it is, and with the name of that
+// one it goes on.
+func TestReviewerOfAnotherName(t *testing.T) {
+	for name, row := range map[string]struct {
+		account string
+		granted bool
+	}{
+		"another namespace":                      {"vault/" + kubetest.ReviewerName, false},
+		"another name":                           {kubetest.ReviewerNamespace + "/nobody", false},
+		"one that is not there, and may be made": {kubetest.ReviewerNamespace + "/nobody", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRenewing(t)
+			if !row.granted {
+				r.api.Revoke(kubetest.ReviewerNamespace, kubetest.ReviewerName, kubetest.TokenRequests)
+			}
+			set := "token_reviewer_service_account=" + reviewerAccount
+			o := r.write("config", r.first(fields{"token_reviewer_service_account": row.account}))
+			if text := fmt.Sprint(o.warnings); !strings.Contains(text, "token_reviewer_jwt is of "+reviewerAccount) || !strings.Contains(text, set) {
+				t.Errorf("the answer is %s", text)
+			}
+			lines := fmt.Sprint(r.logs.Take())
+			if !strings.Contains(lines, set) || strings.Contains(lines, "seconds_left:0") {
+				t.Errorf("the log has %s", lines)
+			}
+			r.mustLogin(r.token())
+			wantCheck(t, r.checked(), "reviewer_token", "warn", "could not be replaced by one of "+row.account)
+			if !row.granted {
+				wantCheck(t, r.checked(), "permission_reviewer_token", "fail", "the reviewer, which is "+reviewerAccount+", may not create", set)
+			}
+			r.api.Grant(kubetest.ReviewerNamespace, kubetest.ReviewerName, kubetest.TokenRequests)
+			if o := r.do(logical.PatchOperation, "config", fields{"token_reviewer_service_account": reviewerAccount}); o.err != nil || len(o.warnings) > 0 {
+				t.Errorf("with its name: %+v", o)
+			}
+			wantCheck(t, r.checked(), "reviewer_token", "pass", "the token of "+reviewerAccount)
+			r.mustLogin(r.token())
+		})
+	}
+}
+
+// An API server that has bounds of its own is believed about how long a token is good, and check
+// says that it is not as long as was asked for.
+func TestReviewerTokenOfAnotherLife(t *testing.T) {
+	for name, row := range map[string]struct {
+		given   string // seconds
+		minutes int    // until it is replaced
+	}{"longer": {"3600", 48}, "shorter": {"600", 8}} {
+		t.Run(name, func(t *testing.T) {
+			r := newRenewing(t)
+			r.api.Behind(kubetest.Replacing(`"expirationSeconds":1800`, `"expirationSeconds":`+row.given, false))
+			r.write("config", r.first(fields{"token_reviewer_ttl": 1800}))
+			wantCheck(t, r.checked(), "reviewer_token", "pass", "in all, and token_reviewer_ttl asks for 30m0s")
+			r.api.Forget()
+			r.minutes(row.minutes - 1)
+			if made := r.api.Count(kubetest.TokenRequests); made != 0 {
+				t.Errorf("replaced after less than %d minutes", row.minutes)
+			}
+			r.minutes(1)
+			if made := r.api.Count(kubetest.TokenRequests); made != 1 {
+				t.Errorf("%d tokens were asked for", made)
+			}
 		})
 	}
 }

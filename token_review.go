@@ -112,7 +112,11 @@ func (b *backend) newReviewerKeeper() *reviewertoken.Keeper {
 			}
 			status, err := c.Client.ReviewToken(kube.WithCredential(kube.Insist(ctx), credential), credential, nil)
 			if err == nil && !status.Authenticated {
-				return refusal.Deny("the API server does not know it: " + status.Error)
+				return &reviewertoken.Void{Err: refusal.Deny("the API server does not know it: " + status.Error)}
+			}
+			var failed *kube.Error
+			if errors.As(err, &failed) && failed.Failure == kube.Unauthorized {
+				return &reviewertoken.Void{Err: cluster.Refusal(err, false)}
 			}
 			return cluster.Refusal(err, false)
 		},
@@ -145,7 +149,7 @@ func (b *backend) askForReviewerToken(ctx context.Context, s logical.Storage, cr
 	namespace, name := c.Config.SplitReviewerAccount()
 	made, expires, err := c.Client.RequestToken(kube.WithCredential(kube.Insist(ctx), credential), namespace, name, w.Life)
 	if err != nil {
-		return reviewertoken.Made{}, cluster.Refusal(err, false, kube.NotFound)
+		return reviewertoken.Made{}, cluster.AskedByAnother(cluster.Refusal(err, false, kube.NotFound), credential, c.Config.ReviewerAccount)
 	}
 	// By its own claims, which are both of the API server's clock; what it answers beside is not.
 	life := expires.Sub(b.now())
@@ -177,8 +181,10 @@ func (b *backend) periodic(ctx context.Context, req *logical.Request) error {
 // tellReviewer has the log tell what became of the reviewer's token.
 func (b *backend) tellReviewer(mount, account string, o reviewertoken.Outcome) {
 	var left time.Duration
-	if o.Entry != nil {
+	if o.Entry != nil && o.Entry.Token != "" {
 		left = o.Entry.Left(b.now())
+	} else if ends, _, known := b.cluster.CredentialEnds(); known { // of the first token
+		left = max(0, ends.Sub(b.now()))
 	}
 	switch {
 	case o.Err != nil && (o.Entry == nil || o.Unused || o.Entry.Troubled(b.now())):

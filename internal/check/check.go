@@ -133,9 +133,9 @@ type checker struct {
 
 	mu       sync.Mutex
 	findings map[string]finding
-	// named are the reviewer's names and what they replace in remedies, once they
-	// are known.
-	named []string
+	// The reviewer's names and what they replace in remedies, and namespace/name of its account.
+	named   []string
+	account string
 }
 
 // What stands for the reviewer in remedies: in a name, as the subject of a binding, as

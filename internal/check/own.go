@@ -1,10 +1,12 @@
 package check
 
 import (
+	"fmt"
 	"time"
 
 	"vault-plugin-auth-kubernetes/internal/kube"
 	"vault-plugin-auth-kubernetes/internal/reviewertoken"
+	"vault-plugin-auth-kubernetes/internal/scrub"
 	"vault-plugin-auth-kubernetes/internal/shell"
 )
 
@@ -56,7 +58,18 @@ func (c *checker) ownReviewerToken() finding {
 		return warned(shell.Commented(c.rotate(), "once what it says is mended; it is tried again by itself until then"),
 			"the token of %s ends in %s, at %s, and could not be replaced: %s", account, own.Left(now).Round(time.Second), at, why)
 	}
-	return passed("the token of %s ends at %s, and is replaced at %s", account, at, own.RenewAt().UTC().Format(time.RFC3339))
+	return passed("the token of %s ends at %s, and is replaced at %s%s", account, at, own.RenewAt().UTC().Format(time.RFC3339), c.otherLife(own))
+}
+
+// otherLife says that the token is good for another time than was asked for; "" if it is not.
+// An API server may have a bound of its own.
+func (c *checker) otherLife(own *reviewertoken.Entry) string {
+	wanted := c.cluster.Config.WantedReviewer().Life
+	if off := own.Life - wanted; off > -time.Minute && off < time.Minute {
+		return ""
+	}
+	return fmt.Sprintf("; it is good for %s in all, and token_reviewer_ttl asks for %s: the API server has it so, or the setting is newer than the token",
+		own.Life.Round(time.Second), wanted)
 }
 
 // mayRenew is the permission to make the next token.
@@ -72,4 +85,18 @@ func (c *checker) mayRenew() permission {
 			"; kubectl create rolebinding vault-reviewer-token -n " + namespace + " --role=vault-reviewer-token " + anySubject
 	}
 	return p
+}
+
+// mayNotRenew is about a reviewer that may not make the next token: it may be another one than
+// the configuration names.
+func (c *checker) mayNotRenew(p permission, what string) finding {
+	c.mu.Lock()
+	who := c.account
+	c.mu.Unlock()
+	by := scrub.Few(p.by)
+	if who == "" || who == c.cluster.Config.ReviewerAccount {
+		return failed(p.grant, "the reviewer may not %s, so its token is not replaced; needed by %s", what, by)
+	}
+	return failed(shell.Commented(c.patch("token_reviewer_service_account="+who), "if that is the one that was meant; if not: %s", p.grant),
+		"the reviewer, which is %s, may not %s, so its token is not replaced; needed by %s", who, what, by)
 }

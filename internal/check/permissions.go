@@ -105,7 +105,7 @@ func (c *checker) permitted(ctx context.Context, p permission) finding {
 			"the reviewer may not %s in all namespaces, so tokens may be renewed although their %s are gone; needed by renewal_check", what, objects)
 	}
 	if p.check == checkMayRenew {
-		return failed(p.grant, "the reviewer may not %s, so its token is not replaced; needed by %s", what, scrub.Few(p.by))
+		return c.mayNotRenew(p, what)
 	}
 	scope := ""
 	if p.check == checkMayAccounts { // the other two have no namespace

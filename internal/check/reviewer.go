@@ -117,6 +117,7 @@ func (c *checker) nameSubject(username string) {
 	if len(validation.IsDNS1123Label(namespace)) == 0 && len(validation.IsDNS1123Subdomain(name)) == 0 {
 		c.named = append(c.named, anySubject, "--serviceaccount="+namespace+":"+name,
 			anySuffix, namespace+"-"+name, anyAccount, name+" -n "+namespace)
+		c.account = namespace + "/" + name
 	}
 }
 

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"slices"
 
+	"k8s.io/apimachinery/pkg/util/validation"
+
 	"vault-plugin-auth-kubernetes/internal/identity"
 	"vault-plugin-auth-kubernetes/internal/kube"
 	"vault-plugin-auth-kubernetes/internal/refusal"
@@ -54,4 +56,26 @@ func Refusal(err error, selfReview bool, answers ...kube.Failure) error {
 		r.Operator = !selfReview || failed.Failure == kube.Gateway
 	}
 	return r
+}
+
+// AskedByAnother adds to a refusal to make a token of the account that whoever asked is another
+// one, which may be what was meant. The API server has let the credential in, so that its names
+// are no more than the operator's own.
+func AskedByAnother(err error, credential, account string) error {
+	var failed *kube.Error
+	var r *refusal.Refusal
+	if !errors.As(err, &failed) || !errors.As(err, &r) || failed.Failure != kube.Forbidden && failed.Failure != kube.NotFound || failed.CredentialLost() {
+		return err
+	}
+	t, parseErr := token.Parse(credential)
+	if parseErr != nil {
+		return err
+	}
+	tied := t.UnverifiedTied()
+	own := tied.Namespace + "/" + tied.Account
+	if own == account || len(validation.IsDNS1123Label(tied.Namespace)) > 0 || len(validation.IsDNS1123Subdomain(tied.Account)) > 0 {
+		return err
+	}
+	r.Remedy = "token_reviewer_jwt is of " + own + ": if that one is meant, set token_reviewer_service_account=" + own + "; if not, " + r.Remedy
+	return err
 }

@@ -27,21 +27,33 @@ func (k *Keeper) request(ctx context.Context, s logical.Storage, begun attempt) 
 		credential = begun.want.First
 	}
 	r.made, r.err = k.Ask(ctx, s, credential, begun.want)
-	if begun.step != Exchange {
-		return r
-	}
-	// The first token may be of somebody else, who may do what the account may not: it is given
-	// up for one that can take its place. What the API server just made is otherwise believed.
+	// What stands before an API server may shorten or mask what it answers: a good token is not
+	// given up for one that nobody knows. The first may also be of somebody else, who may do
+	// what the account may not, and is given up for one that can take its place.
 	if r.err == nil {
-		if err := k.Try(ctx, s, r.made.Token); isRefused(err) {
+		if err := k.Try(ctx, s, r.made.Token); isVoid(err) || begun.step == Exchange && isRefused(err) {
 			r.err = fmt.Errorf("the token that was made for %s cannot take its place: %w", begun.want.Account, err)
 		}
+	}
+	if begun.step != Exchange {
+		return r
 	}
 	if isRefused(r.err) && begun.entry.Token != "" {
 		err := k.Try(ctx, s, begun.entry.Token)
 		r.sound, r.void = err == nil, isRefused(err)
 	}
 	return r
+}
+
+// Void is an error of Keeper.Try which says that a token is none that the API server knows.
+type Void struct{ Err error }
+
+func (v *Void) Error() string { return v.Err.Error() }
+func (v *Void) Unwrap() error { return v.Err }
+
+func isVoid(err error) bool {
+	var v *Void
+	return errors.As(err, &v)
 }
 
 func isRefused(err error) bool {

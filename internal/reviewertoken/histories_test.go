@@ -28,6 +28,7 @@ type world struct {
 	active int
 
 	down, forbidden, gone bool
+	mangled               bool // tokens, on their way from the API server
 	failPut               bool
 	generation            int // of the service account
 	asked, made           int
@@ -137,7 +138,7 @@ func (w *world) try(credential string) error {
 	case w.down:
 		return &refusal.Refusal{Kind: refusal.CouldNotAsk, Reason: "nobody is there"}
 	case !w.isGood(credential):
-		return &refusal.Refusal{Kind: refusal.Denied, Reason: "unauthorized"}
+		return &Void{&refusal.Refusal{Kind: refusal.Denied, Reason: "unauthorized"}}
 	}
 	return nil
 }
@@ -149,6 +150,9 @@ func (w *world) ask(credential string) (Made, error) {
 	}
 	if w.forbidden || w.gone {
 		return Made{}, &refusal.Refusal{Kind: refusal.Denied, Reason: "forbidden"}
+	}
+	if w.mangled {
+		return Made{Token: "tok", Life: life}, nil
 	}
 	w.made++
 	token := fmt.Sprintf("token-%d", w.made)
@@ -278,6 +282,29 @@ func TestFirstTokenAtTheTimeOfARenewal(t *testing.T) {
 	}
 }
 
+// A good token is not given up for one that was mangled on its way, nor is a first one.
+func TestMangledTokens(t *testing.T) {
+	w := newWorld(t)
+	w.mangled = true
+	first(w)
+	if o := w.run(FirstNow); o.Err == nil || w.used() != "first" {
+		t.Fatalf("the first token: %+v, used %q", o, w.used())
+	}
+	w.mangled = false
+	w.minute()
+	good := w.used()
+	w.mangled = true
+	w.now = w.now.Add(48 * time.Minute)
+	if o := w.run(WhenDue); o.Err == nil || w.used() != good || !w.isGood(good) || !w.stored().Troubled(w.now) {
+		t.Fatalf("a renewal: %+v, used %q", o, w.used())
+	}
+	w.mangled = false
+	w.minute()
+	if w.used() == good || !w.isGood(w.used()) {
+		t.Errorf("it was not replaced once tokens came through: used %q", w.used())
+	}
+}
+
 // A token that storage did not take is stored later, and not asked for again.
 func TestStorageThatFails(t *testing.T) {
 	w := newWorld(t)
@@ -378,7 +405,7 @@ func TestHistories(t *testing.T) {
 
 func (w *world) event(random *rand.Rand, extra *int) {
 	say := func(what string) { w.log = append(w.log, fmt.Sprintf("%s %s", w.now.Format("15:04"), what)) }
-	switch random.IntN(60) {
+	switch random.IntN(66) {
 	case 0:
 		w.down = !w.down
 		say(fmt.Sprint("down ", w.down))
@@ -406,6 +433,9 @@ func (w *world) event(random *rand.Rand, extra *int) {
 		w.write("first", issued{generation: -1})
 		say("a first token that is void")
 		w.run(FirstNow)
+	case 8:
+		w.mangled = !w.mangled
+		say(fmt.Sprint("mangled ", w.mangled))
 	case 7:
 		say("by hand")
 		*extra += 2

@@ -26,7 +26,8 @@ type Keeper struct {
 	// Forget takes the token that somebody wrote out of the configuration.
 	Forget func(ctx context.Context, s logical.Storage) error
 	// Ask asks for a token of the account, by a credential. Try lets a credential review
-	// itself. Their errors are refusals: denied, or could not ask.
+	// itself. Their errors are refusals: denied, or could not ask; of those that deny, a Void
+	// says that the credential is none.
 	Ask func(ctx context.Context, s logical.Storage, credential string, w Want) (Made, error)
 	Try func(ctx context.Context, s logical.Storage, credential string) error
 
@@ -140,28 +141,33 @@ func (k *Keeper) begin(ctx context.Context, s logical.Storage, u Urgency) (begun
 				return nil
 			}
 		}
-		begun.step = Decide(begun.entry, begun.want, begun.at, u)
-		if begun.step == Forget {
-			if err := k.Forget(ctx, s); err != nil {
-				return err
-			}
-			// It has told nothing about the one that is stored, which may be due all the same.
-			begun.want.First = ""
-			if Decide(begun.entry, begun.want, begun.at, u) == Renew {
-				begun.step = Renew
-			}
-		}
-		switch begun.step {
-		case Exchange, Renew:
-			next := begun.entry.next(begun.want)
-			next.Attempt = begun.at
-			begun.entry = next
-			return put(ctx, s, next)
-		case Nothing, Forget, Stuck:
-		}
-		return nil
+		return k.decide(ctx, s, &begun, u)
 	})
 	return begun, err
+}
+
+// decide says what is begun, and stores that it is.
+func (k *Keeper) decide(ctx context.Context, s logical.Storage, begun *attempt, u Urgency) error {
+	begun.step = Decide(begun.entry, begun.want, begun.at, u)
+	if begun.step == Forget {
+		if err := k.Forget(ctx, s); err != nil {
+			return err
+		}
+		// That says nothing about the one that is stored, which may be due all the same.
+		begun.want.First = ""
+		if Decide(begun.entry, begun.want, begun.at, u) == Renew {
+			begun.step = Renew
+		}
+	}
+	switch begun.step {
+	case Exchange, Renew:
+		next := begun.entry.next(begun.want)
+		next.Attempt = begun.at
+		begun.entry = next
+		return put(ctx, s, next)
+	case Nothing, Forget, Stuck:
+	}
+	return nil
 }
 
 // next is a copy to change; what is stored for another account or API server is left behind.

@@ -105,6 +105,8 @@ func clientMistakes(t *testing.T, said *sayings) {
 func operatorMistakes(t *testing.T) {
 	t.Helper()
 	c := mainCluster(t)
+	another := newMount(t, testbed.PluginName, bed.PluginVersion)
+	another.must(t, http.MethodPost, "config", with(c.config(), fields{"token_reviewer_service_account": "vault/reviewer"}))
 	m := newRuleMount(t, map[string][3]string{"one": {"", "service", "one"}, "two": {"", "service", "two"}})
 	jwt := c.newToken(t, c.newAccount(t, "", "app", nil), audience)
 	if a := m.login(t, fields{"jwt": jwt}); a.Status != http.StatusOK {

@@ -145,7 +145,7 @@ func (f *clockFront) answered(r *http.Response) error {
 }
 
 // ahead is by how much the clock is ahead of the API server's own.
-func (f *clockFront) ahead() time.Duration { return f.at.Sub(time.Now()).Round(time.Second) }
+func (f *clockFront) ahead() time.Duration { return time.Until(f.at).Round(time.Second) }
 
 // moved is a token whose times are earlier by so much, signed by the key of the cluster.
 func (f *clockFront) moved(token string, earlier time.Duration) string {
