@@ -52,8 +52,9 @@ func templateIn(text string) string {
 	return ""
 }
 
-// globLike is a pattern as shells have it, and not regular expressions.
-var globLike = regexp.MustCompile(`^[A-Za-z0-9_/:.-]*[A-Za-z0-9_/:-]\*$`)
+// globLike is a pattern as shells have it, and not regular expressions: be it between the
+// anchors of one, web-* also holds for web, and for webhook.
+var globLike = regexp.MustCompile(`^\^?[A-Za-z0-9_/:.-]*[A-Za-z0-9_/:-]\*\$?$`)
 
 func mistakenPattern(pattern string) bool { return globLike.MatchString(pattern) }
 

@@ -74,7 +74,7 @@ func (p piece) pattern() string {
 		pattern = value
 	}
 	if _, err := regexp.Compile(pattern); err != nil && strings.HasPrefix(pattern, "*") || mistakenPattern(pattern) {
-		pattern = globPattern(pattern, false)
+		pattern = globPattern(strings.TrimSuffix(strings.TrimPrefix(pattern, "^"), "$"), false)
 	}
 	if quoted := quotedText(pattern); !readable(p.text) || p.means() != pattern {
 		return quoted

@@ -155,6 +155,8 @@ func TestSelectorsThatWereMeantOtherwise(t *testing.T) {
 		{`serviceaccount.labels.team == "web?"`, 31, `serviceaccount.labels["team"] matches "^web.$"`},
 		{`"web-*" in pod.name`, 1, `pod.name matches "^web-.*$"`},
 		{`pod.name matches "web-*"`, 18, `pod.name matches "^web-.*$"`},
+		{`pod.name matches "^web-*"`, 18, `pod.name matches "^web-.*$"`},
+		{`serviceaccount.namespace matches "^shop-*$"`, 34, `serviceaccount.namespace matches "^shop-.*$"`},
 		{`pod.name matches "^web\b"`, 18, `pod.name matches "^web\\b"`},
 		{`serviceaccount.name == "'x'"`, 24, `serviceaccount.name == "x"`},
 		{`serviceaccount.namespace == " x"`, 29, `serviceaccount.namespace == "x"`},

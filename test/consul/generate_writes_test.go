@@ -101,7 +101,7 @@ var (
 	// may be any text, stands in for a name.
 	afterEquals = regexp.MustCompile("(namespace|uid)[\"`]?\\s*\\]?\\s*(==|!=)\\s*$")
 	// mistakenPattern is one of a shell, and not a regular expression.
-	mistakenPattern = regexp.MustCompile(`^[\w/:.-]*[\w/:-]\*$`)
+	mistakenPattern = regexp.MustCompile(`^\^?[\w/:.-]*[\w/:-]\*\$?$`)
 	// template is an attribute within what other programs put around names.
 	template = regexp.MustCompile(`([{<(%@#$]|\[\[)\s*\.?(serviceaccount|namespace|name|uid)`)
 )

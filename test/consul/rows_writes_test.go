@@ -122,6 +122,7 @@ var selectorWrites = []writeRow{
 	onlyConsul("mistaken-values", selecting(`serviceaccount.namespace != "kube-?"`)),
 	onlyConsul("mistaken-values", selecting(`"{{web}}" in serviceaccount.name`)),
 	onlyConsul("mistaken-values", selecting(`serviceaccount.name matches "web-*"`)),
+	onlyConsul("mistaken-values", selecting(`serviceaccount.name matches "^web-*$"`)),
 	onlyConsul("mistaken-values", selecting(`serviceaccount.name matches "^web\b"`)),
 	onlyConsul("mistaken-values", selecting(`serviceaccount.namespace == " web"`)),
 	onlyConsul("mistaken-values", selecting("serviceaccount[\"uid\"]\n!=\n`web\n`")),
