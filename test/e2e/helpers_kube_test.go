@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -312,6 +313,18 @@ func (c *cluster) allowSubject(ctx context.Context, subject rbacv1.Subject, user
 		err = errors.Join(err, c.awaitPermission(ctx, user, p))
 	}
 	return err
+}
+
+// roleOf is the role that allow has made for a service account.
+func (c *cluster) roleOf(t testing.TB, a account) *rbacv1.ClusterRole {
+	t.Helper()
+	for _, binding := range sure(c.client.RbacV1().ClusterRoleBindings().List(t.Context(), metav1.ListOptions{})).Items {
+		if len(binding.Subjects) == 1 && binding.Subjects[0].Namespace == a.namespace && strings.HasPrefix(binding.RoleRef.Name, "test-") {
+			return sure(c.client.RbacV1().ClusterRoles().Get(t.Context(), binding.RoleRef.Name, metav1.GetOptions{}))
+		}
+	}
+	t.Fatalf("%s/%s has no role", a.namespace, a.name)
+	return nil
 }
 
 func (c *cluster) bind(ctx context.Context, subject rbacv1.Subject, role string) error {

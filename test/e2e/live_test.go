@@ -322,15 +322,12 @@ func TestLiveWithoutThePermission(t *testing.T) {
 	jwt, _ := c.newPodToken(t, c.newAccount(t, "", "app", nil))
 	m.awaitLive(t, jwt)
 	roles := c.client.RbacV1().ClusterRoles()
-	role, err := roles.Get(t.Context(), reviewer.namespace, metav1.GetOptions{})
-	if err == nil {
-		err = roles.Delete(t.Context(), reviewer.namespace, metav1.DeleteOptions{})
-	}
-	if err != nil {
+	role := c.roleOf(t, reviewer)
+	if err := roles.Delete(t.Context(), role.Name, metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	await(t, "logins to be reviewed", func() (bool, error) { return m.verifiedBy(t, jwt) == "review", nil })
-	role.ObjectMeta = metav1.ObjectMeta{Name: reviewer.namespace}
+	role.ObjectMeta = metav1.ObjectMeta{Name: role.Name}
 	if _, err := roles.Create(t.Context(), role, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
