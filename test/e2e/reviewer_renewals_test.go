@@ -137,10 +137,16 @@ func (r *renewals) check(name, begins, has string) (remedy string) {
 	return remedy
 }
 
-// mend runs a remedy that makes a first token.
-func (r *renewals) mend(remedy string) {
+// comesBack runs a remedy that makes a first token, after which logins are let in, a finding of
+// check is no trouble any more, and so many tokens were made in all.
+func (r *renewals) comesBack(remedy, finding string, made int) {
 	r.t.Helper()
 	r.first = secret("first token", string(sure(os.ReadFile(filepath.Join(paste(r.t, remedy), "reviewer.jwt")))))
+	r.logIn(http.StatusOK)
+	r.check(finding, "pass: ", "")
+	if _, m, _ := r.front.counts(); m != made {
+		r.t.Errorf("%d tokens were made with the first one, want %d", m, made)
+	}
 }
 
 // TestReviewerRenewsFiftyTimes has seven hours pass for a mount that makes its reviewer's
@@ -211,12 +217,7 @@ func (r *renewals) permissionIsWithdrawnForLong() {
 	r.passes(2*serverLeeway, http.StatusForbidden)
 	remedy := r.check("reviewer_token", "fail: the token of "+r.name()+" ended at ", "could not be replaced: ")
 	r.cluster.letMakeTokens(r.t, r.reviewer, true)
-	r.mend(remedy)
-	r.logIn(http.StatusOK)
-	r.check("reviewer_token", "pass: ", "")
-	if _, m, _ := r.front.counts(); m != made+1 {
-		r.t.Errorf("%d tokens were made of a first one", m-made)
-	}
+	r.comesBack(remedy, "reviewer_token", made+1)
 }
 
 // accountIsMadeAnew deletes the reviewer's service account and makes another one of its name:
@@ -231,12 +232,7 @@ func (r *renewals) accountIsMadeAnew() {
 	r.minutes(3, http.StatusForbidden)
 	remedy := r.check("reviewer", "fail: the API server rejects the credential (401 Unauthorized)",
 		"its service account "+r.name()+" was deleted or created anew")
-	r.mend(remedy)
-	r.logIn(http.StatusOK)
-	r.check("reviewer", "pass: ", "")
-	if _, m, _ := r.front.counts(); m != made+1 {
-		r.t.Errorf("%d tokens were made of a first one", m-made)
-	}
+	r.comesBack(remedy, "reviewer", made+1)
 }
 
 // configIsWritten writes the configuration twice while the token is replaced, once with the
