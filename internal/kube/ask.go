@@ -76,7 +76,7 @@ func (c *Client) worthAnother(ctx context.Context, first *attempt, err error) bo
 	if first == nil {
 		return false // it was not made
 	}
-	if worthAFreshConnection(err) {
+	if first.otherwise || worthAFreshConnection(err) {
 		return true
 	}
 	deadline, _ := ctx.Deadline()
@@ -116,12 +116,16 @@ func (c *Client) attempt(ctx context.Context, op string, request func(context.Co
 	a := newAttempt(ctx, c.now())
 	defer a.end()
 	defer cancel()
-	err := request(a.ctx)
+	return a, wrap(op, ended(ctx, request(a.ctx)))
+}
+
+// ended is an error of a request. The end of its context can look like an answer that was
+// cut short.
+func ended(ctx context.Context, err error) error {
 	if err != nil && ctx.Err() != nil {
-		// The end of the context can look like an answer that was cut short.
-		err = fmt.Errorf("%w: %w", ctx.Err(), err)
+		return fmt.Errorf("%w: %w", ctx.Err(), err)
 	}
-	return a, wrap(op, err)
+	return err
 }
 
 // turn waits for what an attempt needs before it goes out: the time at which the API

@@ -13,28 +13,48 @@ import (
 // ReviewToken asks the API server about a token. audiences may be empty, which
 // means the API server's own. The errors are of type *Error.
 func (c *Client) ReviewToken(ctx context.Context, token string, audiences []string) (*authv1.TokenReviewStatus, error) {
-	var review *authv1.TokenReview
+	var status *authv1.TokenReviewStatus
+	inJSON := false
 	err := c.do(ctx, OpReview, token, func(ctx context.Context) error {
-		body, err := json.Marshal(&authv1.TokenReview{TypeMeta: reviewType, Spec: authv1.TokenReviewSpec{Token: token, Audiences: audiences}})
-		if err != nil {
-			return err
-		}
-		review = &authv1.TokenReview{}
-		err = reviewIn(create(c.auth, "tokenreviews").SetHeader("Content-Type", runtime.ContentTypeJSON).Body(body).Do(ctx), review)
+		protobuf := !inJSON && c.form.protobuf(c.now())
+		inJSON = true // a second attempt: the form may be why the first came to nothing
+		review := &authv1.TokenReview{TypeMeta: reviewType, Spec: authv1.TokenReviewSpec{Token: token, Audiences: audiences}}
+		answer, err := c.review(ctx, review, protobuf)
 		switch {
 		case err != nil:
-			return err
-		case review.Spec.Token == "":
-			return errOtherObject
-		case review.Spec.Token != token:
-			return errTokenChanged
+		case answer.Spec.Token == "":
+			err = errOtherObject
+		case answer.Spec.Token != token:
+			err = errTokenChanged
+		default:
+			status = &answer.Status
+			err = sentIn(ctx).review(status)
 		}
-		return sentIn(ctx).review(&review.Status)
+		switch {
+		case err == nil:
+			c.form.answered(protobuf)
+		case protobuf && c.form.failed(c.now(), classify(ended(ctx, err))):
+			attemptIn(ctx).otherwise = true
+		}
+		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	return &review.Status, nil
+	return status, nil
+}
+
+// review sends one, in one of the two forms, and reads the answer.
+func (c *Client) review(ctx context.Context, review *authv1.TokenReview, protobuf bool) (*authv1.TokenReview, error) {
+	answer := &authv1.TokenReview{}
+	if protobuf {
+		return answer, create(c.authProtobuf, "tokenreviews").Body(review).Do(ctx).Into(answer)
+	}
+	body, err := json.Marshal(review)
+	if err != nil {
+		return nil, err
+	}
+	return answer, reviewIn(create(c.auth, "tokenreviews").SetHeader("Content-Type", runtime.ContentTypeJSON).Body(body).Do(ctx), answer)
 }
 
 var reviewType = metav1.TypeMeta{Kind: "TokenReview", APIVersion: authv1.SchemeGroupVersion.String()}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -14,6 +15,8 @@ import (
 	"time"
 
 	authv1 "k8s.io/api/authentication/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 
 	"vault-plugin-auth-kubernetes/bench/internal/load"
 )
@@ -56,7 +59,10 @@ func (s *apiServer) note(r *http.Request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var review authv1.TokenReview
-	err := json.NewDecoder(r.Body).Decode(&review)
+	body, err := io.ReadAll(r.Body)
+	if err == nil {
+		err = runtime.DecodeInto(form, body, &review)
+	}
 	s.asked[review.Spec.Token]++
 	if err != nil || review.Kind != "TokenReview" || len(review.Spec.Audiences) != 1 || review.Spec.Audiences[0] != "vault" {
 		s.faults = append(s.faults, fmt.Sprintf("asked for %+v, %v", review.Spec.Audiences, err))
@@ -86,10 +92,22 @@ func start(t *testing.T, setup Setup) *Process {
 	return p
 }
 
-const confirmed = `{"kind":"TokenReview","status":{"authenticated":true,"user":{"username":"system:serviceaccount:bench:app"}}}`
+var confirmed = authv1.TokenReviewStatus{Authenticated: true, User: authv1.UserInfo{Username: "system:serviceaccount:bench:app"}}
+
+// encoded is a review with a status, as an API server answers.
+func encoded(t *testing.T, status authv1.TokenReviewStatus) string {
+	t.Helper()
+	body, err := runtime.Encode(form, &authv1.TokenReview{
+		TypeMeta: metav1.TypeMeta{APIVersion: "authentication.k8s.io/v1", Kind: "TokenReview"}, Status: status,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(body)
+}
 
 func TestReviews(t *testing.T) {
-	server := newAPIServer(t, http.StatusCreated, confirmed)
+	server := newAPIServer(t, http.StatusCreated, encoded(t, confirmed))
 	p := start(t, server.setup())
 	for range 2 { // a process serves many runs
 		result, err := p.Run(t.Context(), 3, load.Plan{Duration: 30 * time.Millisecond})
@@ -114,8 +132,8 @@ func TestFailedReviews(t *testing.T) {
 		want       string
 	}{
 		{"refused", `{"message":"forbidden"}`, http.StatusForbidden, "forbidden"},
-		{"not authenticated", `{"status":{"authenticated":false}}`, http.StatusCreated, "not authenticated"},
-		{"nobody's", `{"status":{"authenticated":true}}`, http.StatusCreated, "not authenticated"},
+		{"not authenticated", encoded(t, authv1.TokenReviewStatus{}), http.StatusCreated, "not authenticated"},
+		{"nobody's", encoded(t, authv1.TokenReviewStatus{Authenticated: true}), http.StatusCreated, "not authenticated"},
 		{"garbage with a token", "secret-one", http.StatusCreated, "no TokenReview"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -129,7 +147,7 @@ func TestFailedReviews(t *testing.T) {
 }
 
 func TestProcessThatIsGone(t *testing.T) {
-	p := start(t, newAPIServer(t, http.StatusCreated, confirmed).setup())
+	p := start(t, newAPIServer(t, http.StatusCreated, encoded(t, confirmed)).setup())
 	_ = p.cmd.Process.Kill()
 	if _, err := p.Run(t.Context(), 1, load.Plan{Duration: time.Second}); err == nil {
 		t.Error("a process that is gone made a run")
@@ -137,7 +155,7 @@ func TestProcessThatIsGone(t *testing.T) {
 }
 
 func TestUnusableSetup(t *testing.T) {
-	good := newAPIServer(t, http.StatusCreated, confirmed).setup()
+	good := newAPIServer(t, http.StatusCreated, encoded(t, confirmed)).setup()
 	withoutCA, withoutTokens := good, good
 	withoutCA.CAPEM = "none"
 	withoutTokens.Tokens = nil

@@ -1,0 +1,60 @@
+package kube
+
+import (
+	"sync"
+	"time"
+)
+
+// formAgain is how long reviews are JSON after one in protobuf came to nothing.
+const formAgain = 10 * time.Minute
+
+// form tells in which form the next review is asked: JSON, which everything in between
+// knows, or protobuf, which costs both ends less. Gateways and firewalls that look into
+// requests refuse protobuf, each in its own way. So JSON is where it begins, and where each
+// failure of protobuf leads that may be the form's; a login goes on by its second attempt.
+type form struct {
+	mu     sync.Mutex
+	known  bool      // JSON was answered, so there is something to compare protobuf with
+	proven bool      // so was protobuf, the last time
+	trying bool      // one review in protobuf is under way, to learn of it
+	again  time.Time // when protobuf may be tried again
+}
+
+// protobuf tells whether the review that is about to be sent is to be in protobuf. What
+// came of it is to be told then.
+func (f *form) protobuf(now time.Time) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.proven {
+		return true
+	}
+	if !f.known || f.trying || now.Before(f.again) {
+		return false
+	}
+	f.trying = true
+	return true
+}
+
+// answered is told that a review was answered.
+func (f *form) answered(protobuf bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.known = true
+	if protobuf {
+		f.proven, f.trying = true, false
+	}
+}
+
+// failed is told of a review in protobuf that was not answered, and tells whether it may
+// be otherwise in JSON, so that it is worth a second attempt.
+func (f *form) failed(now time.Time, failure Failure) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.trying = false
+	switch failure {
+	case Unauthorized, Forbidden, NotFound, Throttled, Canceled, Busy, Setup:
+		return false // the API server's own word, or none: it would be the same in JSON
+	}
+	f.proven, f.again = false, now.Add(formAgain)
+	return failure == Malformed || failure == Gateway
+}
