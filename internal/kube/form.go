@@ -35,13 +35,18 @@ func (f *form) protobuf(now time.Time) bool {
 	return true
 }
 
-// answered is told that a review was answered.
-func (f *form) answered(protobuf bool) {
+// answered is told that a review was answered, in which form it was and its answer came. One
+// in protobuf that is answered in JSON saves nothing.
+func (f *form) answered(now time.Time, protobuf, inProtobuf bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.known = true
-	if protobuf {
-		f.proven, f.trying = true, false
+	if !protobuf {
+		return
+	}
+	f.proven, f.trying = inProtobuf, false
+	if !inProtobuf {
+		f.again = now.Add(formAgain)
 	}
 }
 

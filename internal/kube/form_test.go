@@ -196,3 +196,21 @@ func TestWhatTheAPIServerSaysItselfIsNoMatterOfTheForm(t *testing.T) {
 		}
 	}
 }
+
+// TestProtobufAnsweredInJSON: what costs more than it saves is not gone on with.
+func TestProtobufAnsweredInJSON(t *testing.T) {
+	s := kubetest.Start(t)
+	s.Behind(func(server http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			r.Header.Set("Accept", asJSON)
+			server.ServeHTTP(w, r)
+		})
+	})
+	c := newClient(t, s)
+	for range 4 {
+		if status, err := c.ReviewToken(t.Context(), s.Reviewer, nil); err != nil || !status.Authenticated {
+			t.Fatalf("the review says %+v, error %v", status, err)
+		}
+	}
+	wantForms(t, "all", forms(s), asJSON, asProtobuf, asJSON, asJSON)
+}

@@ -2,6 +2,7 @@ package kube
 
 import (
 	"context"
+	"strings"
 
 	authv1 "k8s.io/api/authentication/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -19,7 +20,7 @@ func (c *Client) ReviewToken(ctx context.Context, token string, audiences []stri
 		protobuf := !inJSON && c.form.protobuf(c.now())
 		inJSON = true // a second attempt: the form may be why the first came to nothing
 		review := &authv1.TokenReview{TypeMeta: reviewType, Spec: authv1.TokenReviewSpec{Token: token, Audiences: audiences}}
-		answer, err := c.review(ctx, review, protobuf)
+		answer, form, err := c.review(ctx, review, protobuf)
 		switch {
 		case err != nil:
 		case answer.Spec.Token == "":
@@ -32,7 +33,7 @@ func (c *Client) ReviewToken(ctx context.Context, token string, audiences []stri
 		}
 		switch {
 		case err == nil:
-			c.form.answered(protobuf)
+			c.form.answered(c.now(), protobuf, strings.HasPrefix(form, runtime.ContentTypeProtobuf))
 		case protobuf && c.form.failed(c.now(), classify(ended(ctx, err))):
 			attemptIn(ctx).otherwise = true
 		}
@@ -44,17 +45,22 @@ func (c *Client) ReviewToken(ctx context.Context, token string, audiences []stri
 	return status, nil
 }
 
-// review sends one, in one of the two forms, and reads the answer.
-func (c *Client) review(ctx context.Context, review *authv1.TokenReview, protobuf bool) (*authv1.TokenReview, error) {
-	answer := &authv1.TokenReview{}
+// review sends one, in one of the two forms, and reads the answer, whose form may be another.
+func (c *Client) review(ctx context.Context, review *authv1.TokenReview, protobuf bool) (answer *authv1.TokenReview, form string, err error) {
+	request := create(c.auth, "tokenreviews")
 	if protobuf {
-		return answer, create(c.authProtobuf, "tokenreviews").Body(review).Do(ctx).Into(answer)
+		request = create(c.authProtobuf, "tokenreviews").Body(review)
+	} else {
+		body, err := json.Marshal(review)
+		if err != nil {
+			return nil, "", err
+		}
+		request.SetHeader("Content-Type", runtime.ContentTypeJSON).Body(body)
 	}
-	body, err := json.Marshal(review)
-	if err != nil {
-		return nil, err
-	}
-	return answer, reviewIn(create(c.auth, "tokenreviews").SetHeader("Content-Type", runtime.ContentTypeJSON).Body(body).Do(ctx), answer)
+	answer = &authv1.TokenReview{}
+	result := request.Do(ctx)
+	result.ContentType(&form)
+	return answer, form, reviewIn(result, answer)
 }
 
 var reviewType = metav1.TypeMeta{Kind: "TokenReview", APIVersion: authv1.SchemeGroupVersion.String()}

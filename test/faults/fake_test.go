@@ -8,9 +8,12 @@ import (
 	"log"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 
 	authv1 "k8s.io/api/authentication/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/kubernetes/scheme"
 )
 
@@ -79,8 +82,25 @@ func answerReview(w http.ResponseWriter, r *http.Request, change func(*authv1.To
 		return
 	}
 	change(review)
-	review.Kind, review.APIVersion = "TokenReview", authv1.SchemeGroupVersion.String()
-	says(http.StatusCreated, review)(w, r)
+	sayObject(w, r, http.StatusCreated, authv1.SchemeGroupVersion, review)
+}
+
+// sayObject answers in protobuf where that is what is asked for first, as API servers do, else
+// in JSON.
+func sayObject(w http.ResponseWriter, r *http.Request, code int, version schema.GroupVersion, object runtime.Object) {
+	form := runtime.ContentTypeJSON
+	if strings.HasPrefix(r.Header.Get("Accept"), runtime.ContentTypeProtobuf) {
+		form = runtime.ContentTypeProtobuf
+	}
+	info, _ := runtime.SerializerInfoForMediaType(scheme.Codecs.SupportedMediaTypes(), form)
+	body, err := runtime.Encode(scheme.Codecs.EncoderForVersion(info.Serializer, version), object)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", form)
+	w.WriteHeader(code)
+	_, _ = w.Write(body) // the client may have gone
 }
 
 // decodeReview reads a review from the body of a request, in any encoding that
