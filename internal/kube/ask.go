@@ -49,7 +49,7 @@ func (c *Client) ask(ctx context.Context, op, loginToken string, request func(co
 	if err == nil || ctx.Err() != nil || !c.worthAnother(ctx, first, err) {
 		return err
 	}
-	if sentAway(err) {
+	if first.sentAway {
 		ctx = withOwnConnection(ctx)
 	}
 	_, again := c.once(ctx, op, request, &took)
@@ -116,7 +116,9 @@ func (c *Client) attempt(ctx context.Context, op string, request func(context.Co
 	a := newAttempt(ctx, c.now())
 	defer a.end()
 	defer cancel()
-	return a, wrap(op, ended(ctx, request(a.ctx)))
+	err := wrap(op, ended(ctx, request(a.ctx)))
+	a.sentAway = sentAway(err)
+	return a, err
 }
 
 // ended is an error of a request. The end of its context can look like an answer that was
@@ -185,8 +187,17 @@ func failureOf(err error) Failure {
 // notAsked is for who is not let through to an API server that is down: the last failure
 // is what keeps on happening.
 func notAsked(op string, last error) error {
-	return &Error{Op: op, Failure: failureOf(last), Err: fmt.Errorf("%w, since it gave no answer to the last requests; the last failure was %w", ErrNotAsked, errors.Unwrap(last))}
+	return &Error{Op: op, Failure: failureOf(last), Err: &unasked{errors.Unwrap(last)}}
 }
+
+// unasked is ErrNotAsked where the last requests failed. Its text is made when it is read.
+type unasked struct{ last error }
+
+func (u *unasked) Error() string {
+	return fmt.Sprintf("%v, since it gave no answer to the last requests; the last failure was %v", ErrNotAsked, u.last)
+}
+
+func (u *unasked) Unwrap() []error { return []error{ErrNotAsked, u.last} }
 
 func busyOrCanceled(err error) Failure {
 	if errors.Is(err, context.Canceled) {

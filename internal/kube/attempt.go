@@ -32,6 +32,8 @@ type attempt struct {
 	// back is how long the API server wants to be left alone; negative if it did not
 	// say.
 	back time.Duration
+	// sentAway says that the API server ended the connection, and did not look at it.
+	sentAway bool
 	// otherwise says that another attempt would be made in another way.
 	otherwise bool
 	// giveBack gives back the turn to read a long answer; nil without one.

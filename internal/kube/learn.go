@@ -32,7 +32,7 @@ func (c *Client) learn(a *attempt, err error) {
 		}
 		c.circuit.Failed(a.asked, now, worn, kept())
 	case Connection, DNS, TLS:
-		if sentAway(err) && !wantsOwnConnection(a.ctx) {
+		if a.sentAway && !wantsOwnConnection(a.ctx) {
 			return // it is there, and ended the connection because of another request
 		}
 		worn := false

@@ -18,6 +18,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"unicode/utf8"
 )
 
@@ -94,17 +95,18 @@ func (s *Scrubber) all(text string) []span {
 }
 
 // Error is an error whose text is fit to be read. What it is about can be asked for with
-// errors.Is and errors.As, and its text as it was cannot.
+// errors.Is and errors.As, and its text as it was cannot. The text is made when somebody
+// wants to read it: an API server that is down makes thousands of which nobody reads one.
 func (s *Scrubber) Error(err error) error {
-	return &said{text: s.Text(err.Error()), err: err}
+	return &said{text: sync.OnceValue(func() string { return s.Text(err.Error()) }), err: err}
 }
 
 type said struct {
-	text string
+	text func() string
 	err  error
 }
 
-func (s *said) Error() string        { return s.text }
+func (s *said) Error() string        { return s.text() }
 func (s *said) Is(target error) bool { return errors.Is(s.err, target) }
 func (s *said) As(target any) bool   { return errors.As(s.err, target) }
 

@@ -54,21 +54,25 @@ func (l *Log) Refused(logger hclog.Logger, mount, role string, err error) {
 		// token, put there by mistake.
 		role = ""
 	}
-	fields := []any{
-		"mount", mount, "role", role, "step", string(kind.step),
-		"outcome", r.Kind.String(), "class", r.Class, "reason", shorten(r.Error()),
+	// Most of these are suppressed, and a reason takes time to put together.
+	fields := func() []any {
+		return []any{
+			"mount", mount, "role", role, "step", string(kind.step),
+			"outcome", r.Kind.String(), "class", r.Class, "reason", shorten(r.Error()),
+		}
 	}
 	if !r.Operator {
-		logger.Debug("login refused", fields...)
+		logger.Debug("login refused", fields()...)
 		return
 	}
-	if r.Remedy != "" {
-		fields = append(fields, "remedy", r.Remedy)
-	}
-	if r.Tenant != "" {
-		fields = append(fields, "namespace", r.Tenant)
-	}
 	l.sometimes(kind, r.Tenant, func(suppressed int64) {
+		fields := fields()
+		if r.Remedy != "" {
+			fields = append(fields, "remedy", r.Remedy)
+		}
+		if r.Tenant != "" {
+			fields = append(fields, "namespace", r.Tenant)
+		}
 		if suppressed > 0 {
 			fields = append(fields, "suppressed", suppressed)
 		}
