@@ -76,7 +76,7 @@ func (c *Client) worthAnother(ctx context.Context, first *attempt, err error) bo
 	if first == nil {
 		return false // it was not made
 	}
-	if first.otherwise || worthAFreshConnection(err) {
+	if first.back < 0 && first.otherwise || worthAFreshConnection(err) {
 		return true
 	}
 	deadline, _ := ctx.Deadline()

@@ -50,16 +50,25 @@ func (f *form) answered(now time.Time, protobuf, inProtobuf bool) {
 	}
 }
 
-// failed is told of a review in protobuf that was not answered, and tells whether it may
-// be otherwise in JSON, so that it is worth a second attempt.
-func (f *form) failed(now time.Time, failure Failure) bool {
+// failed is told of a review in protobuf that came to nothing, and whether an answer in
+// protobuf said so. It tells whether it may come to something in JSON, so that it is worth a
+// second attempt.
+func (f *form) failed(now time.Time, failure Failure, inProtobuf bool) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.trying = false
 	switch failure {
-	case Unauthorized, Forbidden, NotFound, Throttled, Canceled, Busy, Setup:
-		return false // the API server's own word, or none: it would be the same in JSON
+	case Canceled, Busy, Setup, Throttled:
+		return false // that is not about the form
+	case Unauthorized, Forbidden, NotFound, ServerError:
+		if inProtobuf {
+			return false // the API server's own word
+		}
 	}
 	f.proven, f.again = false, now.Add(formAgain)
-	return failure == Malformed || failure == Gateway
+	switch failure {
+	case Timeout, Connection, DNS, TLS:
+		return false // as it is whatever the form: the first two have a second attempt anyway
+	}
+	return true
 }

@@ -37,30 +37,45 @@ func answers(fault kubetest.Fault) kubetest.Front {
 	return func(http.Handler) http.Handler { return http.HandlerFunc(fault) }
 }
 
+// inJSON answers in JSON whatever is asked for.
+func inJSON(fault kubetest.Fault) kubetest.Front {
+	return answers(func(w http.ResponseWriter, r *http.Request) {
+		r.Header.Set("Accept", asJSON)
+		fault(w, r)
+	})
+}
+
 // refusers are what stands in between and does not know protobuf, each in its own way.
 func refusers(token string) map[string]kubetest.Front {
 	return map[string]kubetest.Front{
-		"page, 403":                answers(kubetest.HTML(http.StatusForbidden)),
-		"page, 200":                answers(kubetest.HTML(http.StatusOK)),
-		"text, 401":                answers(kubetest.Text(http.StatusUnauthorized, "text/plain", "who are you")),
-		"JSON, 403":                answers(kubetest.Text(http.StatusForbidden, asJSON, `{"message":"forbidden"}`)),
-		"JSON, 200":                answers(kubetest.Text(http.StatusOK, asJSON, `{}`)),
-		"protobuf, and cut":        answers(kubetest.Text(http.StatusCreated, asProtobuf, "k8s\x00\x0a\x04")),
-		"protobuf, and none":       answers(kubetest.Text(http.StatusCreated, asProtobuf, "")),
-		"bad request":              answers(kubetest.Status(http.StatusBadRequest)),
-		"not acceptable":           answers(kubetest.Status(http.StatusNotAcceptable)),
-		"unsupported":              answers(kubetest.Status(http.StatusUnsupportedMediaType)),
-		"redirected":               answers(kubetest.Redirect(http.StatusFound, "/login")),
-		"other object":             answers(kubetest.WrongKind()),
-		"hangs":                    answers(kubetest.Hang()),
-		"stream reset":             answers(kubetest.ResetStream()),
-		"cut in the answer":        answers(kubetest.Truncate()),
-		"changes the token":        kubetest.Replacing(token, "[hidden]", false),
-		"changes the answer":       kubetest.Replacing(token, strings.Repeat("*", len(token)), true),
-		"empties the request":      kubetest.Changing(false, func([]byte) []byte { return nil }),
-		"converts it to text":      kubetest.Changing(false, func(body []byte) []byte { return bytes.ToValidUTF8(body, []byte("\uFFFD")) }),
-		"converts the answer":      kubetest.Changing(true, func(body []byte) []byte { return bytes.ReplaceAll(body, []byte{0}, nil) }),
-		"the answer loses its end": kubetest.Shortening(20),
+		"page, 403":                 answers(kubetest.HTML(http.StatusForbidden)),
+		"page, 200":                 answers(kubetest.HTML(http.StatusOK)),
+		"text, 401":                 answers(kubetest.Text(http.StatusUnauthorized, "text/plain", "who are you")),
+		"JSON, 403":                 answers(kubetest.Text(http.StatusForbidden, asJSON, `{"message":"forbidden"}`)),
+		"JSON, 200":                 answers(kubetest.Text(http.StatusOK, asJSON, `{}`)),
+		"protobuf, and cut":         answers(kubetest.Text(http.StatusCreated, asProtobuf, "k8s\x00\x0a\x04")),
+		"protobuf, and none":        answers(kubetest.Text(http.StatusCreated, asProtobuf, "")),
+		"API server's 401, in JSON": inJSON(kubetest.Status(http.StatusUnauthorized)),
+		"API server's 403, in JSON": inJSON(kubetest.Status(http.StatusForbidden)),
+		"no such path":              inJSON(kubetest.Status(http.StatusNotFound)),
+		"internal error":            answers(kubetest.Text(http.StatusInternalServerError, "text/plain", "unexpected token k")),
+		"bad gateway":               answers(kubetest.HTML(http.StatusBadGateway)),
+		"not implemented":           inJSON(kubetest.Status(http.StatusNotImplemented)),
+		"unavailable for a moment":  inJSON(kubetest.RetryAfter(http.StatusServiceUnavailable, 0)),
+		"bad request":               answers(kubetest.Status(http.StatusBadRequest)),
+		"not acceptable":            answers(kubetest.Status(http.StatusNotAcceptable)),
+		"unsupported":               answers(kubetest.Status(http.StatusUnsupportedMediaType)),
+		"redirected":                answers(kubetest.Redirect(http.StatusFound, "/login")),
+		"other object":              answers(kubetest.WrongKind()),
+		"hangs":                     answers(kubetest.Hang()),
+		"stream reset":              answers(kubetest.ResetStream()),
+		"cut in the answer":         answers(kubetest.Truncate()),
+		"changes the token":         kubetest.Replacing(token, "[hidden]", false),
+		"changes the answer":        kubetest.Replacing(token, strings.Repeat("*", len(token)), true),
+		"empties the request":       kubetest.Changing(false, func([]byte) []byte { return nil }),
+		"converts it to text":       kubetest.Changing(false, func(body []byte) []byte { return bytes.ToValidUTF8(body, []byte("\uFFFD")) }),
+		"converts the answer":       kubetest.Changing(true, func(body []byte) []byte { return bytes.ReplaceAll(body, []byte{0}, nil) }),
+		"the answer loses its end":  kubetest.Shortening(20),
 	}
 }
 

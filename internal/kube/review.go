@@ -33,8 +33,8 @@ func (c *Client) ReviewToken(ctx context.Context, token string, audiences []stri
 		}
 		switch {
 		case err == nil:
-			c.form.answered(c.now(), protobuf, strings.HasPrefix(form, runtime.ContentTypeProtobuf))
-		case protobuf && c.form.failed(c.now(), classify(ended(ctx, err))):
+			c.form.answered(c.now(), protobuf, isProtobuf(form))
+		case protobuf && c.form.failed(c.now(), classify(ended(ctx, err)), isProtobuf(form)):
 			attemptIn(ctx).otherwise = true
 		}
 		return err
@@ -43,6 +43,10 @@ func (c *Client) ReviewToken(ctx context.Context, token string, audiences []stri
 		return nil, err
 	}
 	return status, nil
+}
+
+func isProtobuf(mediaType string) bool {
+	return strings.HasPrefix(mediaType, runtime.ContentTypeProtobuf)
 }
 
 // review sends one, in one of the two forms, and reads the answer, whose form may be another.
