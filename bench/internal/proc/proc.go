@@ -2,6 +2,7 @@
 package proc
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -28,7 +29,7 @@ func CPU(pid int) (time.Duration, error) {
 // Footprint is what a process holds at a moment.
 type Footprint struct {
 	RSS     int64 `json:"rss"`  // resident bytes
-	Peak    int64 `json:"peak"` // the most that were ever resident
+	Peak    int64 `json:"peak"` // the most that were resident, ever or since [ResetPeak]
 	Threads int   `json:"threads"`
 	Files   int   `json:"files"` // open descriptors, sockets included
 }
@@ -57,6 +58,16 @@ func Look(pid int) (Footprint, error) {
 		Threads: stat.NumThreads,
 		Files:   files,
 	}, nil
+}
+
+// ResetPeak makes what is resident of a process now the most that ever was.
+func ResetPeak(pid int) error {
+	file, err := os.OpenFile(fmt.Sprintf("/proc/%d/clear_refs", pid), os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	_, err = file.WriteString("5") // see proc_pid_clear_refs(5)
+	return errors.Join(err, file.Close())
 }
 
 // Children returns the processes that run program and were started by parent.

@@ -66,6 +66,43 @@ func TestChild(t *testing.T) {
 	}
 }
 
+// TestResetPeak has memory come and go, of this very process.
+func TestResetPeak(t *testing.T) {
+	if _, err := os.Stat("/proc/self/clear_refs"); err != nil {
+		t.Skipf("this kernel resets no peak: %v", err)
+	}
+	const size = 128 << 20
+	before := peak(t)
+	memory, err := unix.Mmap(-1, 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON|unix.MAP_POPULATE)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Munmap(memory); err != nil {
+		t.Fatal(err)
+	}
+	if got := peak(t); got < before+size/2 {
+		t.Errorf("a peak of %d bytes more than before", got-before)
+	}
+	if err := ResetPeak(os.Getpid()); err != nil {
+		t.Fatal(err)
+	}
+	if got := peak(t); got > before+size/2 {
+		t.Errorf("a peak of %d bytes more than before after it was reset", got-before)
+	}
+	if err := ResetPeak(1 << 22); err == nil { // more than any pid
+		t.Error("the peak of no process was reset")
+	}
+}
+
+func peak(t *testing.T) int64 {
+	t.Helper()
+	footprint, err := Look(os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return footprint.Peak
+}
+
 func TestFileSystem(t *testing.T) {
 	if name, err := FileSystem(t.TempDir()); err != nil || name == "" {
 		t.Errorf("got %q, %v", name, err)

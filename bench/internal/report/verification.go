@@ -36,13 +36,15 @@ type StormRound struct {
 	Mounts int `json:"mounts"`
 }
 
-// Following is the plugin's process before and after it follows a cluster.
+// Following is the plugin's process before and after it follows a cluster, and after it
+// listed all anew over what it knew. What was resident at most is of each by itself.
 type Following struct {
-	Stamp    Stamp          `json:"stamp"`
-	Pods     int            `json:"pods"`
-	Accounts int            `json:"accounts"`
-	Idle     proc.Footprint `json:"idle"`
-	After    proc.Footprint `json:"after"`
+	Stamp    Stamp           `json:"stamp"`
+	Pods     int             `json:"pods"`
+	Accounts int             `json:"accounts"`
+	Idle     proc.Footprint  `json:"idle"`
+	After    proc.Footprint  `json:"after"`
+	Relisted *proc.Footprint `json:"relisted,omitempty"` // nil in results from before it was measured
 }
 
 func (v *Verification) table() string {
@@ -108,11 +110,16 @@ func (f *Following) table() string {
 	if f == nil {
 		return notMeasured
 	}
-	return grid([][]string{
+	row := func(name string, p proc.Footprint) []string {
+		return []string{name, mib(p.RSS), mib(p.Peak), fmt.Sprint(p.Threads)}
+	}
+	rows := [][]string{
 		{"", "resident MiB", "at most", "threads"},
-		{"before anything is followed", mebibytes(f.Idle.RSS), mebibytes(f.Idle.Peak), fmt.Sprint(f.Idle.Threads)},
-		{fmt.Sprintf("%d pods and %d service accounts followed", f.Pods, f.Accounts), mebibytes(f.After.RSS), mebibytes(f.After.Peak), fmt.Sprint(f.After.Threads)},
-	})
+		row("before anything is followed", f.Idle),
+		row(fmt.Sprintf("%d pods and %d service accounts followed", f.Pods, f.Accounts), f.After),
+	}
+	if f.Relisted == nil {
+		return grid(rows) + "\nWhat it is when all is listed anew was not measured.\n"
+	}
+	return grid(append(rows, row("all listed anew", *f.Relisted)))
 }
-
-func mebibytes(n int64) string { return fmt.Sprintf("%.1f", float64(n)/(1<<20)) }

@@ -155,6 +155,9 @@ func (r *Rig) ClusterVersion() (string, error) {
 	return info.GitVersion, nil
 }
 
+// APIServer is the URL of the API server, and the CA that signed its certificate.
+func (r *Rig) APIServer() (host, caPEM string) { return r.bed.Cluster.Host, r.bed.Cluster.CAPEM }
+
 // Dir is the folder in which everything stores.
 func (r *Rig) Dir() string { return r.bed.Dir }
 
