@@ -104,7 +104,7 @@ func TestInTurn(t *testing.T) {
 
 func TestOptions(t *testing.T) {
 	o, err := parseOptions(nil)
-	if err != nil || o.rounds < 5 || o.enduranceLogins != 200_000 || len(o.sections) != 11 || !slices.Equal(o.clients, []int{1, 16, 64}) {
+	if err != nil || o.rounds < 5 || o.enduranceLogins != 200_000 || len(o.sections) != 12 || !slices.Equal(o.clients, []int{1, 16, 64}) || !slices.Equal(o.changes, []int{0, 50, 500}) {
 		t.Errorf("got %+v, %v", o, err)
 	}
 	if !strings.HasSuffix(o.out, filepath.Join("bench", "results", "latest.json")) {
@@ -124,6 +124,7 @@ func TestOptions(t *testing.T) {
 	for _, args := range [][]string{
 		{"-sections=start,nothing"}, {"-sections="}, {"-clients=0"}, {"-clients=1,x"}, {"-rounds=0"},
 		{"-duration=0s"}, {"-token-type=other"}, {"-mounts=-1"}, {"-vault-config=x"}, {"more"},
+		{"-changes=1,-1"}, {"-changes="}, {"-changed-pods=0"}, {"-changes-for=0s"},
 	} {
 		if o, err := parseOptions(args); err == nil {
 			t.Errorf("%v: got %+v", args, o)

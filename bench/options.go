@@ -45,6 +45,9 @@ type options struct {
 	fresh                       int // tokens that nobody has seen
 	stormPods                   int
 	followedPods, followedNames int
+	changedPods                 int
+	changes                     []int         // changes of pods in a second
+	changesFor                  time.Duration // of one rate in one round
 }
 
 // parseOptions reads the command line; -short changes the defaults of all sizes, and
@@ -68,6 +71,7 @@ func usualSizes() options {
 		cacheTTL: 10 * time.Second, memoryLogins: 10_000, mounts: 1000, roles: 10_000,
 		enduranceLogins: 200_000, baselineLogins: 20_000, sampleEvery: time.Second, starts: 10,
 		fresh: 40_000, stormPods: 10_000, followedPods: 100_000, followedNames: 20_000,
+		changedPods: 1000, changesFor: 10 * time.Second,
 	}
 }
 
@@ -79,13 +83,14 @@ func shortSizes() options {
 		cacheTTL: time.Second, memoryLogins: 300, mounts: 10, roles: 100,
 		enduranceLogins: 2000, baselineLogins: 500, sampleEvery: 20 * time.Millisecond, starts: 2,
 		fresh: 2000, stormPods: 200, followedPods: 300, followedNames: 60,
+		changedPods: 20, changesFor: 300 * time.Millisecond,
 	}
 }
 
 func parseWith(args []string, sizes func() options) (options, error) {
 	o := sizes()
 	flags := flag.NewFlagSet("bench run", flag.ContinueOnError)
-	var sections, clients string
+	var sections, clients, changes string
 	flags.StringVar(&sections, "sections", strings.Join(sectionNames(), ","), "what to measure")
 	flags.BoolVar(&o.short, "short", false, "a run of about a minute, to see that all works")
 	flags.StringVar(&o.out, "out", "", "file for the results; sections in it that are not measured now are kept (default: bench/results/latest.json, with -short build/bench/latest.json)")
@@ -108,6 +113,9 @@ func parseWith(args []string, sizes func() options) (options, error) {
 	flags.IntVar(&o.stormPods, "storm-pods", o.stormPods, "storm: pods that log in once each")
 	flags.IntVar(&o.followedPods, "followed-pods", o.followedPods, "following: pods")
 	flags.IntVar(&o.followedNames, "followed-accounts", o.followedNames, "following: service accounts")
+	flags.IntVar(&o.changedPods, "changed-pods", o.changedPods, "watching: pods that change in turn")
+	flags.StringVar(&changes, "changes", "0,50,500", "watching: changes of pods in a second to measure with")
+	flags.DurationVar(&o.changesFor, "changes-for", o.changesFor, "watching: how long pods change at one rate in one round")
 	flags.IntVar(&o.starts, "starts", o.starts, "start: repetitions")
 	if err := flags.Parse(args); err != nil {
 		return o, err
@@ -116,14 +124,27 @@ func parseWith(args []string, sizes func() options) (options, error) {
 		return o, fmt.Errorf("unknown argument %q", flags.Arg(0))
 	}
 	o.sections = strings.Split(sections, ",")
-	for text := range strings.SplitSeq(clients, ",") {
-		n, err := strconv.Atoi(text)
-		if err != nil || n < 1 || n > 1000 {
-			return o, fmt.Errorf("-clients: %q is no number of clients", text)
-		}
-		o.clients = append(o.clients, n)
+	var err error
+	if o.clients, err = numbersOf(clients, 1, 1000); err != nil {
+		return o, fmt.Errorf("-clients: %w", err)
+	}
+	if o.changes, err = numbersOf(changes, 0, 100_000); err != nil {
+		return o, fmt.Errorf("-changes: %w", err)
 	}
 	return o, nil
+}
+
+// numbersOf reads numbers within bounds, with commas between them.
+func numbersOf(list string, least, most int) ([]int, error) {
+	var numbers []int
+	for text := range strings.SplitSeq(list, ",") {
+		n, err := strconv.Atoi(text)
+		if err != nil || n < least || n > most {
+			return nil, fmt.Errorf("%q is no number from %d to %d", text, least, most)
+		}
+		numbers = append(numbers, n)
+	}
+	return numbers, nil
 }
 
 // setVaultConfig takes a setting whose value is a truth value, a number or a text.
@@ -152,12 +173,12 @@ func (o *options) check() error {
 	if !slices.Contains([]string{"service", "batch"}, o.tokenType) {
 		return fmt.Errorf("-token-type: %q is neither service nor batch", o.tokenType)
 	}
-	for _, d := range []time.Duration{o.timeout, o.duration, o.warmUp, o.cacheTTL} {
+	for _, d := range []time.Duration{o.timeout, o.duration, o.warmUp, o.cacheTTL, o.changesFor} {
 		if d <= 0 {
 			return errors.New("durations have to be positive")
 		}
 	}
-	if min(o.tokens, o.rounds, o.mounts, o.roles, o.starts, o.fresh, o.stormPods, o.followedPods, o.followedNames) < 1 || min(o.memoryLogins, o.enduranceLogins, o.baselineLogins) < 1 {
+	if min(o.tokens, o.rounds, o.mounts, o.roles, o.starts, o.fresh, o.stormPods, o.followedPods, o.followedNames, o.changedPods) < 1 || min(o.memoryLogins, o.enduranceLogins, o.baselineLogins) < 1 {
 		return errors.New("sizes have to be positive")
 	}
 	if o.out != "" {

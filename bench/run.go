@@ -49,6 +49,7 @@ func sections() []section {
 		{"endurance", (*run).endurance},
 		{"start", (*run).start},
 		{"verification", (*run).verification},
+		{"watching", (*run).watching}, // while the cluster is small
 		{"storm", (*run).storm},
 		{"following", (*run).following}, // last, since it fills the cluster
 	}
@@ -192,15 +193,22 @@ func (r *run) logins(clients int, vault *rig.Vault, mount, role string) ([]load.
 
 // processes are those whose CPU time is measured in rounds, but for the client.
 func (r *run) processes(vault *rig.Vault) (map[string]int, error) {
-	plugin, err := vault.PluginPID()
+	pids, err := r.clusterProcesses()
 	if err != nil {
 		return nil, err
 	}
+	pids[report.VaultProcess] = vault.PID
+	pids[report.PluginProcess], err = vault.PluginPID()
+	return pids, err
+}
+
+// clusterProcesses are those of the cluster.
+func (r *run) clusterProcesses() (map[string]int, error) {
 	cluster, err := r.rig.ClusterPIDs()
 	if err != nil {
 		return nil, err
 	}
-	pids := map[string]int{report.VaultProcess: vault.PID, report.PluginProcess: plugin}
+	pids := map[string]int{}
 	for _, name := range []string{report.APIServer, report.Etcd} {
 		if pids[name] = cluster[name]; pids[name] == 0 {
 			return nil, fmt.Errorf("there is no process %s", name)
@@ -212,23 +220,38 @@ func (r *run) processes(vault *rig.Vault) (map[string]int, error) {
 // metered runs do and returns the microseconds of CPU time that each process spent
 // meanwhile, for each call.
 func metered(pids map[string]int, do func() (load.Result, error)) (load.Result, map[string]float64, error) {
-	before, err := cpuTimes(pids)
-	if err != nil {
-		return load.Result{}, nil, err
-	}
-	result, err := do()
-	if err != nil {
-		return load.Result{}, nil, err
-	}
-	after, err := cpuTimes(pids)
+	var result load.Result
+	_, spent, err := spending(pids, func() (err error) {
+		result, err = do()
+		return err
+	})
 	if err != nil {
 		return load.Result{}, nil, err
 	}
 	each := map[string]float64{}
-	for name := range pids {
-		each[name] = float64((after[name] - before[name]).Microseconds()) / float64(result.Calls)
+	for name, used := range spent {
+		each[name] = float64(used.Microseconds()) / float64(result.Calls)
 	}
 	return result, each, nil
+}
+
+// spending runs do and returns how long that took, and the CPU time that each process spent
+// meanwhile.
+func spending(pids map[string]int, do func() error) (took time.Duration, spent map[string]time.Duration, err error) {
+	before, err := cpuTimes(pids)
+	if err != nil {
+		return 0, nil, err
+	}
+	began := time.Now()
+	if err := do(); err != nil {
+		return 0, nil, err
+	}
+	took = time.Since(began)
+	spent, err = cpuTimes(pids)
+	for name := range spent {
+		spent[name] -= before[name]
+	}
+	return took, spent, err
 }
 
 func cpuTimes(pids map[string]int) (map[string]time.Duration, error) {

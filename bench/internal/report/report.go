@@ -29,6 +29,7 @@ type Report struct {
 	Verification *Verification `json:"verification,omitempty"`
 	Storm        *Storm        `json:"storm,omitempty"`
 	Following    *Following    `json:"following,omitempty"`
+	Watching     *Watching     `json:"watching,omitempty"`
 }
 
 // Stamp says when, where and of what a section was measured.

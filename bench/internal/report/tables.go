@@ -15,7 +15,7 @@ import (
 const notMeasured = "Not measured.\n"
 
 // Names are those of the tables, in the order in which they are printed.
-var Names = []string{"conditions", "throughput", "ratios", "cache", "memory", "mounts", "roles", "writes", "endurance", "start", "verification", "storm", "following"}
+var Names = []string{"conditions", "throughput", "ratios", "cache", "memory", "mounts", "roles", "writes", "endurance", "start", "verification", "storm", "following", "watching"}
 
 // Tables returns the tables in Markdown, by their names.
 func (r *Report) Tables() map[string]string {
@@ -34,6 +34,7 @@ func (r *Report) Tables() map[string]string {
 		"verification": r.Verification.table(),
 		"storm":        r.Storm.table(),
 		"following":    r.Following.table(),
+		"watching":     r.Watching.table(),
 	}
 }
 
@@ -91,7 +92,8 @@ func (r *Report) stamps() iter.Seq2[string, Stamp] {
 func (r *Report) stampsOfVerification(yield func(string, Stamp) bool) bool {
 	return (r.Verification == nil || yield("verification", r.Verification.Stamp)) &&
 		(r.Storm == nil || yield("storm", r.Storm.Stamp)) &&
-		(r.Following == nil || yield("following", r.Following.Stamp))
+		(r.Following == nil || yield("following", r.Following.Stamp)) &&
+		(r.Watching == nil || yield("watching", r.Watching.Stamp))
 }
 
 func (t *Throughput) table() string {
