@@ -21,6 +21,8 @@ type watcher struct {
 	mu      sync.Mutex
 	reviews map[string]int // by the token under review
 	others  map[string]int // by method and target, as it was sent
+	forms   []string       // media types of the reviews, in their order
+	caller  string         // credential in the place of the one that was sent; empty keeps it
 }
 
 func newWatcher(t *testing.T) *watcher {
@@ -38,7 +40,12 @@ func newWatcher(t *testing.T) *watcher {
 	}
 	t.Cleanup(transport.CloseIdleConnections)
 	forward := &httputil.ReverseProxy{
-		Rewrite:   func(r *httputil.ProxyRequest) { r.SetURL(upstream) },
+		Rewrite: func(r *httputil.ProxyRequest) {
+			r.SetURL(upstream)
+			if caller := w.callsAs(); caller != "" {
+				r.Out.Header.Set("Authorization", "Bearer "+caller)
+			}
+		},
 		Transport: transport,
 		ErrorLog:  log.New(io.Discard, "", 0),
 	}
@@ -71,7 +78,30 @@ func (w *watcher) remember(r *http.Request) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.reviews[review.Spec.Token]++
+	w.forms = append(w.forms, r.Header.Get("Content-Type"))
 	return nil
+}
+
+// as has requests made by another credential from now on; empty is that of who sent them.
+func (w *watcher) as(credential string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.caller = credential
+}
+
+func (w *watcher) callsAs() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.caller
+}
+
+// takeForms are the media types of the reviews since the last time.
+func (w *watcher) takeForms() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	taken := w.forms
+	w.forms = nil
+	return taken
 }
 
 // seen returns copies of what was counted so far.
