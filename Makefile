@@ -12,7 +12,7 @@
 # make test-web     the web page in a real Chromium, installed where it is missing
 # make test-faults  the same processes with faults injected, 8 minutes
 # make chaos   sick API servers and neighbours, beside Vault's own method, an hour; writes docs/chaos.md
-# make bench   this plugin beside Vault's own method, 20 minutes; BENCH_FLAGS=-short: a minute
+# make bench   this plugin beside Vault's own method, 40 minutes; BENCH_FLAGS=-short: a minute
 # make fuzz    every fuzz target for FUZZTIME, 10s unless told otherwise
 # make check   format, vet, lint, tidy, known vulnerabilities
 # make build   the plugin, static, in build/
