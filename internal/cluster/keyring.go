@@ -48,17 +48,18 @@ func (r *keyring) come(now time.Time) (keys token.Keys, came int, old bool) {
 }
 
 // after tells how the readings after the one numbered came have ended: found if one of
-// them found keys, which are returned; failed if the last of them did not.
-func (r *keyring) after(came int) (keys token.Keys, found bool, failed error) {
+// them found keys, which are returned; failed if the last of them, whose number is told too,
+// did not.
+func (r *keyring) after(came int) (keys token.Keys, found bool, last int, failed error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {
 	case r.good > came:
-		return r.keys, true, nil
+		return r.keys, true, r.ended, nil
 	case r.ended > came:
-		return r.keys, false, r.err
+		return r.keys, false, r.ended, r.err
 	}
-	return r.keys, false, nil
+	return r.keys, false, r.ended, nil
 }
 
 // wait is how long the next reading has to wait.

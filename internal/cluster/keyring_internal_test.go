@@ -16,27 +16,27 @@ func TestReadingsCountForWhoCameBefore(t *testing.T) {
 	var ring keyring
 	first := ring.begin(start)
 	_, during, _ := ring.come(start)
-	if _, found, failed := ring.after(during); found || failed != nil || !ring.state().Reading {
+	if _, found, _, failed := ring.after(during); found || failed != nil || !ring.state().Reading {
 		t.Error("a reading that has not ended says something")
 	}
 	ring.end(first, token.Keys{}, nil)
-	if _, found, _ := ring.after(during); found {
+	if _, found, _, _ := ring.after(during); found {
 		t.Error("a reading that began before somebody came counts for him")
 	}
 	second := ring.begin(start.Add(time.Second))
 	ring.end(second, token.Keys{}, outage)
-	if _, found, failed := ring.after(during); found || !errors.Is(failed, outage) {
+	if _, found, _, failed := ring.after(during); found || !errors.Is(failed, outage) {
 		t.Errorf("found %t, failed %v", found, failed)
 	}
 	_, later, _ := ring.come(start.Add(time.Second))
-	if _, _, failed := ring.after(later); failed != nil {
+	if _, _, _, failed := ring.after(later); failed != nil {
 		t.Errorf("a failure from before counts: %v", failed)
 	}
 	third := ring.begin(start.Add(2 * time.Second))
 	ring.end(third, token.Keys{}, nil)
 	fourth := ring.begin(start.Add(3 * time.Second))
 	ring.end(fourth, token.Keys{}, outage)
-	if _, found, _ := ring.after(during); !found {
+	if _, found, _, _ := ring.after(during); !found {
 		t.Error("a reading in time does not count, since a later one failed")
 	}
 }

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"sync/atomic"
 	"time"
 
@@ -62,8 +63,9 @@ func (s *SigningKeys) For(ctx context.Context, t *token.Unverified) (token.Keys,
 
 func (s *SigningKeys) readBy(ctx context.Context, t *token.Unverified, asker string) (token.Keys, error) {
 	keys, came, old := s.ring.come(s.now())
-	if old {
-		s.reading.Begin(struct{}{}, s.read(asker))
+	// Where each login asks by itself, whoever was not let in would have them get old.
+	if old && (!s.selfReview() || keys.Verify(t) == nil) {
+		s.reading.Begin(struct{}{}, s.read(asker, nil))
 	}
 	// A token that names no key may be signed with one that is not known, too.
 	if s.areKept() && keys.Knows(t) && (t.NamesKey() || keys.Verify(t) == nil) {
@@ -90,23 +92,40 @@ func (s *SigningKeys) await(ctx context.Context, t *token.Unverified, asker stri
 		return token.Keys{}, &refusal.Refusal{Kind: refusal.CouldNotAsk, Class: string(kube.Busy), Reason: "too many logins wait for the cluster's keys"}
 	}
 	defer s.awaiting.Add(-1)
+	own := make(chan error, 1) // how the reading by asker ended, if it was made
+	var refused error
 	for {
-		keys, found, failed := s.ring.after(came)
+		keys, found, last, failed := s.ring.after(came)
 		switch {
 		case found || s.areKept() && keys.Knows(t) && keys.Verify(t) == nil:
 			return keys, nil
-		case failed != nil:
+		case refused != nil:
+			return keys, s.unread(refused)
+		case failed != nil && !s.ofAnother(failed):
 			return keys, s.unread(failed)
+		case failed != nil:
+			came = last
 		}
-		if err := s.next(ctx, asker); err != nil {
+		if err := s.next(ctx, asker, own); err != nil {
 			return keys, &refusal.Refusal{Kind: refusal.CouldNotAsk, Class: string(kube.Timeout), Reason: "waiting for the cluster's keys", Err: ctx.Err()}
+		}
+		select {
+		case refused = <-own:
+		default:
 		}
 	}
 }
 
+// ofAnother tells whether a failure says something of the credential alone by which another
+// login has read: anybody can come with one that is not let in.
+func (s *SigningKeys) ofAnother(failed error) bool {
+	var f *kube.Error
+	return s.selfReview() && errors.As(failed, &f) && f.Failure.Refuses()
+}
+
 // next waits for the end of the reading that is under way, or makes one when there may
-// be one. An error is the caller's own deadline.
-func (s *SigningKeys) next(ctx context.Context, loginToken string) error {
+// be one, and tells own how that ended. An error is the caller's own deadline.
+func (s *SigningKeys) next(ctx context.Context, asker string, own chan<- error) error {
 	if wait := s.ring.wait(s.now()); wait > 0 && !s.ring.state().Reading {
 		select {
 		case <-s.after(wait): // and look again: somebody else may have read them
@@ -115,15 +134,19 @@ func (s *SigningKeys) next(ctx context.Context, loginToken string) error {
 			return ctx.Err()
 		}
 	}
-	_, err := s.reading.Do(ctx, struct{}{}, s.read(loginToken))
+	_, err := s.reading.Do(ctx, struct{}{}, s.read(asker, own))
 	return err
 }
 
-func (s *SigningKeys) read(loginToken string) cache.Read[struct{}] {
+// read is a reading by asker. own, which has room, is told how it ended; nil is for nobody.
+func (s *SigningKeys) read(asker string, own chan<- error) cache.Read[struct{}] {
 	return cache.Read[struct{}]{From: func(ctx context.Context) (struct{}, error) {
 		number := s.ring.begin(s.now())
-		keys, err := FetchKeys(ctx, s.fetch, loginToken)
+		keys, err := FetchKeys(ctx, s.fetch, asker)
 		s.ring.end(number, keys, err)
+		if own != nil {
+			own <- err
+		}
 		return struct{}{}, nil
 	}}
 }
