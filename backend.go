@@ -27,6 +27,7 @@ import (
 	"vault-plugin-auth-kubernetes/internal/reviewertoken"
 	"vault-plugin-auth-kubernetes/internal/role"
 	"vault-plugin-auth-kubernetes/internal/rules"
+	"vault-plugin-auth-kubernetes/internal/serve"
 	"vault-plugin-auth-kubernetes/internal/telemetry"
 	"vault-plugin-auth-kubernetes/internal/token"
 )
@@ -170,7 +171,7 @@ func (b *backend) handle(ctx context.Context, req *logical.Request) (response *l
 			return withoutSecrets(req, logical.ErrorResponse(err.Error()), nil)
 		}
 	}
-	response, err = b.Backend.HandleRequest(ctx, req)
+	response, err = b.Backend.HandleRequest(kube.Until(ctx, serve.Ending(ctx)), req)
 	if response.IsError() {
 		if reason := ofValue(req, response.Error().Error()); reason != "" {
 			response.Data["error"] = reason

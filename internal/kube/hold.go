@@ -6,12 +6,24 @@ import (
 	"time"
 )
 
+type endingKey struct{}
+
+// Until has a refusal held back no longer than until ending is closed; nil never is.
+func Until(ctx context.Context, ending <-chan struct{}) context.Context {
+	return context.WithValue(ctx, endingKey{}, ending)
+}
+
+func endingOf(ctx context.Context) <-chan struct{} {
+	ending, _ := ctx.Value(endingKey{}).(<-chan struct{})
+	return ending
+}
+
 // HoldBack is for who is about to be refused because the API server was not asked. Where
 // many are told so at a time it waits a while: who is refused at once comes back at once,
 // and would take the processor from other clusters. Whoever waits is let in as soon as
 // there is a chance: again is called when the API server has answered somebody, in turn to
 // find out whether it does, and at the end. Any answer ends the waiting. The refusal stands
-// if ctx or the client ends meanwhile.
+// if ctx, the client or the process (Until) ends meanwhile.
 func (c *Client) HoldBack(ctx context.Context, refused error, again func() error) error {
 	if !errors.Is(refused, ErrNotAsked) || insists(ctx) || ctx.Err() != nil {
 		return refused
@@ -50,6 +62,7 @@ func (c *Client) wait(ctx context.Context, over <-chan time.Time, back <-chan st
 		}
 	}
 	defer leave()
+	ending := endingOf(ctx)
 	for {
 		select {
 		case lookout <- struct{}{}:
@@ -68,6 +81,8 @@ func (c *Client) wait(ctx context.Context, over <-chan time.Time, back <-chan st
 		case <-ctx.Done():
 			return refused
 		case <-c.closed:
+			return refused
+		case <-ending:
 			return refused
 		}
 	}

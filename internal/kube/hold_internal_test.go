@@ -24,7 +24,8 @@ type held struct {
 // waiters are clients of an API server that is down.
 type waiters struct {
 	*Client
-	began time.Time
+	began  time.Time
+	ending chan struct{}
 
 	mu    sync.Mutex
 	told  []held
@@ -35,7 +36,7 @@ type waiters struct {
 
 func newWaiters(t *testing.T) *waiters {
 	t.Helper()
-	w := &waiters{began: time.Now(), Client: &Client{
+	w := &waiters{began: time.Now(), ending: make(chan struct{}), Client: &Client{
 		circuit: &upstream.Circuit{}, now: time.Now, meter: &Meter{}, lookout: make(chan struct{}, 1), closed: make(chan struct{}),
 	}}
 	for range upstream.DownAfter {
@@ -67,7 +68,7 @@ func (w *waiters) ask() error {
 func (w *waiters) come(ctx context.Context, n int, again func() error) {
 	for range n {
 		w.all.Go(func() {
-			err := w.HoldBack(ctx, errHeld, again)
+			err := w.HoldBack(Until(ctx, w.ending), errHeld, again)
 			w.mu.Lock()
 			defer w.mu.Unlock()
 			w.told = append(w.told, held{err, time.Since(w.began)})
@@ -158,6 +159,7 @@ func TestHeldRefusalEnds(t *testing.T) {
 		after time.Duration
 	}{
 		"with the request": {func(_ *waiters, cancel context.CancelFunc) { cancel() }, 100 * time.Millisecond},
+		"with the process": {func(w *waiters, _ context.CancelFunc) { close(w.ending) }, 100 * time.Millisecond},
 		"with the mount":   {func(w *waiters, _ context.CancelFunc) { w.close.Do(func() { close(w.closed) }) }, 100 * time.Millisecond},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -41,6 +41,7 @@ type ending struct {
 	mu       sync.Mutex
 	begun    bool
 	underWay int
+	soon     chan struct{} // closed when the end has begun
 	done     chan struct{} // closed when the end has begun and nothing is under way
 	late     chan struct{} // has a value when a request came too late
 
@@ -50,7 +51,7 @@ type ending struct {
 }
 
 func newEnding(grace, quiet time.Duration, exit func()) *ending {
-	e := &ending{grace: grace, quiet: quiet, exit: exit, done: make(chan struct{}), late: make(chan struct{}, 1)}
+	e := &ending{grace: grace, quiet: quiet, exit: exit, soon: make(chan struct{}), done: make(chan struct{}), late: make(chan struct{}, 1)}
 	e.cut, e.cutOff = context.WithCancel(context.Background()) //nolint:gosec // it lives as long as the process
 	return e
 }
@@ -78,7 +79,7 @@ func (e *ending) intercept(
 		return again, nil
 	}
 	defer e.end()
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, cancel := context.WithCancel(context.WithValue(ctx, soonKey{}, (<-chan struct{})(e.soon)))
 	defer cancel()
 	defer context.AfterFunc(e.cut, cancel)()
 	reply, err := next(ctx, request)
@@ -86,6 +87,16 @@ func (e *ending) intercept(
 		return again, nil
 	}
 	return reply, err
+}
+
+type soonKey struct{}
+
+// Ending is closed when the end of the process has begun, within which a request has little
+// time: one that waits for nothing but better times keeps the others from a new process. It is
+// nil for a request that did not come from the host.
+func Ending(ctx context.Context) <-chan struct{} {
+	soon, _ := ctx.Value(soonKey{}).(<-chan struct{})
+	return soon
 }
 
 // begin counts a request, unless the process is about to end.
@@ -111,7 +122,10 @@ func (e *ending) end() {
 func (e *ending) wait() {
 	e.mu.Lock()
 	first := !e.begun
-	if e.begun = true; first && e.underWay == 0 {
+	if e.begun = true; first {
+		close(e.soon)
+	}
+	if first && e.underWay == 0 {
 		close(e.done)
 	}
 	e.mu.Unlock()

@@ -73,6 +73,28 @@ func TestEndWaitsForWhatIsUnderWay(t *testing.T) {
 	<-stopped
 }
 
+// What waits for better times can tell that there is no time left.
+func TestEndIsToldToWhatIsUnderWay(t *testing.T) {
+	e := newEnding(far, 0, func() {})
+	begun, over := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(over)
+		_, _ = e.intercept(context.Background(), &pb.HandleRequestArgs{}, requestMethod, func(ctx context.Context, _ any) (any, error) {
+			select {
+			case <-Ending(ctx):
+				t.Error("the end begins by itself")
+			default:
+			}
+			close(begun)
+			<-Ending(ctx)
+			return &pb.HandleRequestReply{}, nil
+		})
+	}()
+	<-begun
+	<-shutDown(e)
+	<-over
+}
+
 func TestEndCutsWhatTakesTooLong(t *testing.T) {
 	e := newEnding(time.Millisecond, 0, func() {})
 	_, replies := underWay(t, e)
