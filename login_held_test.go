@@ -1,12 +1,16 @@
 package main
 
 import (
+	"context"
 	"net/http"
-	"sync"
 	"testing"
 	"time"
 
+	"github.com/hashicorp/vault/sdk/logical"
+
 	"vault-plugin-auth-kubernetes/internal/kubetest"
+	"vault-plugin-auth-kubernetes/internal/serve"
+	"vault-plugin-auth-kubernetes/internal/upstream"
 )
 
 // held is how many logins are held back.
@@ -19,32 +23,38 @@ func (m *mount) held() int {
 	return c.Client.State().Held
 }
 
-// Of those who are refused because the API server is down a few are told at once. Those who
-// are held back are let in when it returns, also though nobody else comes.
-func TestLoginsAreHeldBackUntilTheAPIServerReturns(t *testing.T) {
-	m := newDemo(t, nil, nil)
+// crowdHeldBack is a mount whose API server is down, and to which so many have come. Some
+// were told so at once, the others are held back.
+func crowdHeldBack(ctx context.Context, t *testing.T, n int) (m *mount, statuses chan int, waiting int) {
+	t.Helper()
+	m = newDemo(t, nil, nil)
 	m.api.Fail(kubetest.ResetStream())
 	for range 5 { // as many as it takes to be down
 		wantRefused(t, m.login("demo", m.token()), http.StatusServiceUnavailable)
 	}
-	statuses, jwt := make(chan int, 20), m.token()
-	var all sync.WaitGroup
-	for range cap(statuses) {
-		all.Go(func() { statuses <- m.login("demo", jwt).status })
+	statuses, jwt := make(chan int, n), m.token()
+	for range n {
+		go func() {
+			statuses <- m.as(ctx, logical.UpdateOperation, "login", fields{"role": "demo", "jwt": jwt}).status
+		}()
 	}
-	// Ten are told at once, less those among the five; the others have between one second and ten.
-	for deadline := time.Now().Add(time.Minute); len(statuses)+m.held() < cap(statuses); <-time.After(time.Millisecond) {
+	// Ten are told at once, less those among the five.
+	for deadline := time.Now().Add(time.Minute); len(statuses)+m.held() < n; <-time.After(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("%d were told, %d are held back", len(statuses), m.held())
 		}
 	}
-	waiting := m.held()
+	return m, statuses, m.held()
+}
+
+// Of those who are refused because the API server is down a few are told at once. Those who
+// are held back are let in when it returns, also though nobody else comes.
+func TestLoginsAreHeldBackUntilTheAPIServerReturns(t *testing.T) {
+	m, statuses, waiting := crowdHeldBack(t.Context(), t, 20)
 	m.api.Heal()
-	all.Wait()
-	close(statuses)
 	got := map[int]int{}
-	for status := range statuses {
-		got[status]++
+	for range cap(statuses) {
+		got[<-statuses]++
 	}
 	let, told := got[http.StatusOK], got[http.StatusServiceUnavailable]
 	if waiting == 0 || let < waiting/2 || told < 5 || let+told != cap(statuses) {
@@ -52,5 +62,24 @@ func TestLoginsAreHeldBackUntilTheAPIServerReturns(t *testing.T) {
 	}
 	if held := m.held(); held != 0 {
 		t.Errorf("%d are held back afterwards", held)
+	}
+}
+
+// Those who are held back do not keep the process when it is to end: a reload of any mount
+// would wait for them.
+func TestHeldLoginsEndWithTheProcess(t *testing.T) {
+	soon := make(chan struct{})
+	m, statuses, waiting := crowdHeldBack(serve.WithEnding(t.Context(), soon), t, 40)
+	close(soon)
+	late := time.After(upstream.HoldAtMost / 2) // half of them would be held for all of that
+	for range cap(statuses) {
+		select {
+		case status := <-statuses:
+			if status != http.StatusServiceUnavailable {
+				t.Errorf("a login ended with %d", status)
+			}
+		case <-late:
+			t.Fatalf("%d of %d are held back though the process is to end", m.held(), waiting)
+		}
 	}
 }

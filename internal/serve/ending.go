@@ -79,7 +79,7 @@ func (e *ending) intercept(
 		return again, nil
 	}
 	defer e.end()
-	ctx, cancel := context.WithCancel(context.WithValue(ctx, soonKey{}, (<-chan struct{})(e.soon)))
+	ctx, cancel := context.WithCancel(WithEnding(ctx, e.soon))
 	defer cancel()
 	defer context.AfterFunc(e.cut, cancel)()
 	reply, err := next(ctx, request)
@@ -90,6 +90,11 @@ func (e *ending) intercept(
 }
 
 type soonKey struct{}
+
+// WithEnding has Ending return soon.
+func WithEnding(ctx context.Context, soon <-chan struct{}) context.Context {
+	return context.WithValue(ctx, soonKey{}, soon)
+}
 
 // Ending is closed when the end of the process has begun, within which a request has little
 // time: one that waits for nothing but better times keeps the others from a new process. It is
