@@ -151,7 +151,14 @@ func TestConnectionsAreBounded(t *testing.T) {
 		t.Errorf("%d connections were open, of 6", most)
 	}
 	s.Heal()
-	if _, err := c.ReviewToken(kube.Insist(t.Context()), s.Reviewer, nil); err != nil {
+	_, err := c.ReviewToken(kube.Insist(t.Context()), s.Reviewer, nil)
+	for range 100 { // a busy machine may need longer than the client waits
+		if err == nil {
+			break
+		}
+		_, err = c.ReviewToken(kube.Insist(t.Context()), s.Reviewer, nil)
+	}
+	if err != nil {
 		t.Errorf("after that: %v", err)
 	}
 }
