@@ -57,7 +57,7 @@ var answerRows = []answerRow{
 		remedy: "have what stands between Vault and the API server pass requests and answers on as they are: it masks or changes tokens; or set kubernetes_host to the address of the API server itself",
 	},
 	{
-		name: "slow body", answer: dribble,
+		name: "slow body", answer: dribbling(50 * time.Millisecond),
 		status: http.StatusServiceUnavailable, body: unavailableBody,
 		outcome: "could not ask", class: "timeout", reason: "deadline exceeded", remedy: checkReachable,
 		requests: 2,
@@ -246,13 +246,15 @@ func linesAbout(t *testing.T, m mount) (about []logLine) {
 	return about
 }
 
-// dribble sends a byte at a time, so that no single read takes long.
-func dribble(w http.ResponseWriter, r *http.Request) {
-	w.Header().Set("Content-Type", "application/json")
-	for r.Context().Err() == nil {
-		fmt.Fprint(w, " ")
-		_ = http.NewResponseController(w).Flush()
-		time.Sleep(50 * time.Millisecond)
+// dribbling sends a byte at a time, so that no single read takes long.
+func dribbling(pause time.Duration) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		for r.Context().Err() == nil {
+			fmt.Fprint(w, " ")
+			_ = http.NewResponseController(w).Flush()
+			wait(r.Context(), pause)
+		}
 	}
 }
 

@@ -37,6 +37,13 @@ type crowd struct {
 // of Vault do. They have connections of their own.
 func newCrowd(t *testing.T, m mount, clients int, pause time.Duration, role, jwt string) *crowd {
 	t.Helper()
+	return newTravellers(t, []mount{m}, clients, pause, role, jwt)
+}
+
+// newTravellers is a crowd whose clients log in at one mount after the other, each of
+// them having begun somewhere else.
+func newTravellers(t *testing.T, mounts []mount, clients int, pause time.Duration, role, jwt string) *crowd {
+	t.Helper()
 	login := fields{"jwt": jwt}
 	if role != "" {
 		login["role"] = role
@@ -50,9 +57,10 @@ func newCrowd(t *testing.T, m mount, clients int, pause time.Duration, role, jwt
 	here, c.leave = context.WithCancel(context.Background())
 	wanted, c.stop = context.WithCancel(here)
 	t.Cleanup(c.gone)
-	for range clients {
+	for client := range clients {
 		c.all.Go(func() {
-			for wanted.Err() == nil {
+			for turn := client * len(mounts) / clients; wanted.Err() == nil; turn++ {
+				m := mounts[turn%len(mounts)]
 				begun := time.Now()
 				a, err := askBy(here, c.client, m.addr, "", http.MethodPost, "auth/"+m.path+"/login", body)
 				switch {

@@ -22,7 +22,7 @@ type neighbourhood struct {
 func kindsOfSick() []func(context.Context, *testing.T) *server {
 	hang := func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
 	return []func(context.Context, *testing.T) *server{
-		always(hang), always(dribble), always(truncate),
+		always(hang), always(dribbling(time.Second)), always(truncate),
 		func(_ context.Context, t *testing.T) *server { return newBlackhole(t) }, refusing,
 	}
 }
@@ -83,8 +83,8 @@ func gathered(all []*crowd) (logins outcomes) {
 	return logins
 }
 
-// TestNeighboursOfSickMounts has 8 clients log in on 50 healthy mounts, and then 1,000 on 50
-// sick ones as well.
+// TestNeighboursOfSickMounts has 8 clients log in on 50 healthy mounts, each of them at one
+// after the other, and then 1,000 on 50 sick ones as well.
 func TestNeighboursOfSickMounts(t *testing.T) {
 	onlyLong(t)
 	const each, besides = 50, 1000
@@ -96,8 +96,7 @@ func TestNeighboursOfSickMounts(t *testing.T) {
 	for _, method := range methods {
 		ctx, cancel := context.WithCancel(t.Context())
 		n := newNeighbourhood(ctx, t, method, each)
-		// Eight clients, each of whom has six mounts or seven.
-		healthy := n.clients(t, n.healthy[:8], 1, 100*time.Millisecond)
+		healthy := newTravellers(t, n.healthy, 8, 100*time.Millisecond, roleName, n.jwt)
 		wait(t.Context(), 5*time.Second) // warm
 		alone := time.Now()
 		wait(t.Context(), lasting)
@@ -113,10 +112,8 @@ func TestNeighboursOfSickMounts(t *testing.T) {
 		}
 		wait(t.Context(), 20*time.Second)
 		after := n.resources(t)
-		logins := gathered(healthy)
-		for _, c := range healthy {
-			c.gone()
-		}
+		logins := healthy.gather()
+		healthy.gone()
 		cancel()
 		first, second := logins.between(alone, arrived), logins.between(arrived, left)
 		rate := func(o outcomes, from, to time.Time) float64 { return float64(o.allowed()) / to.Sub(from).Seconds() }

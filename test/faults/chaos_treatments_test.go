@@ -27,7 +27,7 @@ func treatments() []treatment {
 	return []treatment{
 		{name: "resets in the answer", start: always(truncate)},
 		{name: "cuts the connection in the answer", start: onHTTP1(truncate)},
-		{name: "sends a byte at a time", start: always(dribble)},
+		{name: "sends a byte at a time", start: always(dribbling(50 * time.Millisecond))},
 		{name: "closes its half of the connection", start: func(_ context.Context, t *testing.T) *server { return newHalfClosing(t) }},
 		{name: "refuses connections", start: refusing},
 		{name: "drops packets", start: func(_ context.Context, t *testing.T) *server { return newBlackhole(t) }},

@@ -11,6 +11,7 @@ package faults
 import (
 	"context"
 	"os"
+	"runtime/debug"
 	"strconv"
 	"testing"
 	"time"
@@ -25,6 +26,8 @@ var (
 )
 
 func TestMain(m *testing.M) {
+	// The clients and API servers of these tests share the machine with what is measured.
+	debug.SetGCPercent(400)
 	os.Exit(testbed.RunTests(m, testbed.Options{
 		Progress: os.Stderr,
 		// The level of an operator who changed nothing; JSON, to tell keys from text.
