@@ -29,6 +29,10 @@ type VaultOptions struct {
 	// win over those of the test bed.
 	Config map[string]any
 
+	// Raft, if not empty, is a folder that the server keeps its integrated storage in, of
+	// which it is the only node. Without it the server stores files in its own folder.
+	Raft string
+
 	// Descriptors, if not 0, is how many files and connections the server may have
 	// open, and each of its plugins.
 	Descriptors int
@@ -113,14 +117,20 @@ func (v *Vault) startOnFreePort(ctx context.Context, opts VaultOptions) error {
 	}
 }
 
-// writeConfig chooses a free port and writes the server's configuration.
-func (v *Vault) writeConfig(opts VaultOptions) error {
+// freeAddress is one that nobody listens on.
+func freeAddress() (string, error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		return err
+		return "", err
 	}
-	address := listener.Addr().String()
-	if err := listener.Close(); err != nil {
+	return listener.Addr().String(), listener.Close()
+}
+
+// writeConfig chooses a free port and writes the server's configuration.
+func (v *Vault) writeConfig(opts VaultOptions) error {
+	address, err1 := freeAddress()
+	cluster, err2 := freeAddress()
+	if err := errors.Join(err1, err2); err != nil {
 		return err
 	}
 	v.Addr = "http://" + address
@@ -132,6 +142,13 @@ func (v *Vault) writeConfig(opts VaultOptions) error {
 		"plugin_directory": v.PluginDir,
 		"storage":          map[string]any{"file": map[string]any{"path": filepath.Join(v.dir, "storage")}},
 		"ui":               false,
+	}
+	if opts.Raft != "" {
+		// A port more than the listener's, as Vault has it where nobody says otherwise,
+		// would not be known to be free.
+		settings["cluster_addr"] = "https://" + cluster
+		settings["listener"].(map[string]any)["tcp"].(map[string]any)["cluster_address"] = cluster
+		settings["storage"] = map[string]any{"raft": map[string]any{"path": opts.Raft, "node_id": "only"}}
 	}
 	maps.Copy(settings, opts.Config)
 	config, err := json.MarshalIndent(settings, "", "  ")

@@ -135,7 +135,9 @@ type RolesPair struct {
 // Writes is roles written to both methods, each writer its own.
 type Writes struct {
 	Stamp  Stamp   `json:"stamp"`
-	Rounds []Round `json:"rounds"`
+	Rounds []Round `json:"rounds"` // with files on the stamp's storage
+	Raft   []Round `json:"raft"`   // with integrated storage
+	Disk   string  `json:"disk"`   // the file system that the latter is on
 }
 
 // Mounts is one process with many mounts.

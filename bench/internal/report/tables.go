@@ -225,25 +225,34 @@ func (w *Writes) table() string {
 	if w == nil {
 		return notMeasured
 	}
-	rows := [][]string{{"writers", "", "roles/s", "p50 ms", "p99 ms", "vault µs", "plugin µs"}}
+	rows := [][]string{{"storage", "writers", "", "roles/s", "p50 ms", "p99 ms", "vault µs", "plugin µs"}}
 	text := ""
-	for _, clients := range Concurrencies(w.Rounds) {
-		for _, subject := range []Subject{BuiltIn, Plugin} {
-			rows = append(rows, []string{
-				fmt.Sprint(clients), string(subject),
-				median("%.0f")(spreadOver(w.Rounds, subject, clients, PerSecond)),
-				median("%.2f")(spreadOver(w.Rounds, subject, clients, P50)),
-				median("%.2f")(spreadOver(w.Rounds, subject, clients, P99)),
-				median("%.0f")(spreadOver(w.Rounds, subject, clients, CPU(VaultProcess))),
-				median("%.0f")(spreadOver(w.Rounds, subject, clients, CPU(PluginProcess))),
-			})
-		}
-		if ratio, ok := RatioOver(w.Rounds, clients, Side{Plugin, PerSecond}, Side{BuiltIn, PerSecond}); ok {
-			text += fmt.Sprintf(" With %d writers the plugin takes %.2f times the built-in's roles a second (%.2f to %.2f).",
-				clients, ratio.Median, ratio.Min, ratio.Max)
+	for _, storage := range []struct {
+		name   string
+		rounds []Round
+	}{{"files on " + w.Stamp.Storage, w.Rounds}, {"raft on " + w.Disk, w.Raft}} {
+		for _, clients := range Concurrencies(storage.rounds) {
+			for _, subject := range []Subject{BuiltIn, Plugin} {
+				rows = append(rows, writesRow(storage.name, storage.rounds, subject, clients))
+			}
+			if ratio, ok := RatioOver(storage.rounds, clients, Side{Plugin, PerSecond}, Side{BuiltIn, PerSecond}); ok {
+				text += fmt.Sprintf(" With %s and %d writers the plugin takes %.2f times the built-in's roles a second (%.2f to %.2f).",
+					storage.name, clients, ratio.Median, ratio.Min, ratio.Max)
+			}
 		}
 	}
 	return grid(rows) + fmt.Sprintf("\nMedians of %d rounds; the columns in µs are CPU time a role.%s\n", countRounds(w.Rounds), text)
+}
+
+func writesRow(storage string, rounds []Round, subject Subject, clients int) []string {
+	row := []string{storage, fmt.Sprint(clients), string(subject)}
+	for _, column := range []struct {
+		format string
+		figure Figure
+	}{{"%.0f", PerSecond}, {"%.2f", P50}, {"%.2f", P99}, {"%.0f", CPU(VaultProcess)}, {"%.0f", CPU(PluginProcess)}} {
+		row = append(row, median(column.format)(spreadOver(rounds, subject, clients, column.figure)))
+	}
+	return row
 }
 
 func (e *Endurance) table() string {

@@ -41,9 +41,20 @@ type Vault struct {
 }
 
 // NewVault starts a Vault that has nothing mounted. name is that of its directory.
-func (r *Rig) NewVault(ctx context.Context, name string) (_ *Vault, err error) {
+func (r *Rig) NewVault(ctx context.Context, name string) (*Vault, error) {
+	return r.newVault(ctx, name, r.options.Vault)
+}
+
+// NewRaftVault is NewVault with integrated storage, kept in a folder that there is.
+func (r *Rig) NewRaftVault(ctx context.Context, name, storage string) (*Vault, error) {
+	options := r.options.Vault
+	options.Raft = storage
+	return r.newVault(ctx, name, options)
+}
+
+func (r *Rig) newVault(ctx context.Context, name string, options testbed.VaultOptions) (_ *Vault, err error) {
 	dir := filepath.Join(r.bed.Dir, "vault-"+name)
-	server, err := testbed.StartVault(ctx, r.bed.Tools, dir, r.options.Vault)
+	server, err := testbed.StartVault(ctx, r.bed.Tools, dir, options)
 	if err != nil {
 		return nil, err
 	}
