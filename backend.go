@@ -259,7 +259,7 @@ func (b *backend) newCluster() *cluster.Current {
 		Reviewed:    b.metrics.Reviewed,
 		Looked:      b.metrics.CacheLookup,
 		Verified:    func(by identity.Means, result string) { b.metrics.Verified(string(by), result) },
-		NotFollowed: func(err error) { b.log.NotFollowed(b.Logger(), err) },
+		NotFollowed: func(host string, err error) { b.log.NotFollowed(b.Logger(), host, err) },
 		Live:        &liveSessions,
 		Jitter:      liveJitter,
 	})

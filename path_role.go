@@ -327,7 +327,7 @@ func (b *backend) roleChange(ctx context.Context, s logical.Storage, req *logica
 	if err := s.Put(ctx, entry); err != nil {
 		return nil, err
 	}
-	warnings := roleWarnings(r, name, b.System())
+	warnings := roleWarnings(r, name, c, b.System())
 	warnings = append(warnings, r.WrittenWarnings(req.Data, create, c.Setting())...)
 	widened := r.WidenedFrom(&before, emptied(req))
 	if !before.OnlyByBindingRules && !r.OnlyByBindingRules && slices.Contains(emptyBooleans(req, data), "only_by_binding_rules") {
@@ -440,12 +440,16 @@ func setAliasNameSource(r *role.Entry, data *framework.FieldData) error {
 }
 
 // roleWarnings are what the writer of a role should know, in Vault's words.
-func roleWarnings(r *role.Entry, name string, system logical.SystemView) []string {
+func roleWarnings(r *role.Entry, name string, c *config.Entry, system logical.SystemView) []string {
 	var warnings []string
 	if r.TokenMaxTTL > 0 && r.TokenMaxTTL > system.MaxLeaseTTL() {
 		warnings = append(warnings, "max_ttl is greater than the system or backend mount's maximum TTL value; issued tokens' max TTL value will be truncated")
 	}
-	if r.LacksAudience() && !r.StandsForRules() { // by rules, the mount's audiences count
+	switch {
+	case !r.LacksAudience() || r.StandsForRules(): // by rules, the mount's audiences count
+	case c != nil && c.NeedsAudience():
+		warnings = append(warnings, fmt.Sprintf("role %q has no audience, and lets nobody in: verification is keys, which takes no role without one.", name))
+	default:
 		warnings = append(warnings, fmt.Sprintf("Role %s does not have an audience configured. While audiences are not required, consider specifying one if your use case would benefit from additional JWT claim verification.", name))
 	}
 	return warnings

@@ -1,6 +1,7 @@
 package check
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -57,6 +58,8 @@ func (c *checker) issuer(issuer string, err error) finding {
 	enforced := issuersIn(issuers)
 	failure, _ := failureOf(err)
 	switch {
+	case c.cluster.Config.VerifiesLocally():
+		return c.issuerOfKeys(issuer, err)
 	case len(issuers) == 0 && c.cluster.Config.LeavesIssuerOpen():
 		return c.issuerLeftOpen(issuer)
 	case failure == kube.Unauthorized && c.hasReviewer():
@@ -81,6 +84,29 @@ func (c *checker) issuer(issuer string, err error) finding {
 		return warned(remedy, "tokens must have the issuer %s, which only those from secrets have; the cluster's is %q", enforced, issuer)
 	}
 	return failed(remedy, "tokens must have the issuer %s, and the cluster's is %q", enforced, issuer)
+}
+
+// issuerOfKeys is about a configuration by which tokens are verified here: they must have
+// the issuer that it names, whatever disable_iss_validation says, or else the cluster's.
+func (c *checker) issuerOfKeys(issuer string, err error) finding {
+	settings := c.cluster.Config
+	wanted := cmp.Or(settings.Issuer, settings.OIDCDiscoveryURL)
+	switch {
+	case settings.TakesAnyIssuer():
+		return passed("verification_accept takes tokens of any issuer; the cluster's is %q", issuer)
+	case err != nil && wanted == "":
+		return skipped("tokens must have the cluster's, and it does not tell it: %v", err)
+	case err != nil:
+		return warned(shell.Commented("kubectl get --raw /.well-known/openid-configuration", "and compare"),
+			"tokens must have the issuer %q, and the cluster does not tell its own: %v", wanted, err)
+	case wanted == "":
+		return passed("the cluster's is %q, which tokens must have", issuer)
+	case wanted == issuer:
+		return passed("the cluster's is %q, as the configuration asks", issuer)
+	case settings.Verification == config.VerifyLive:
+		return warned(c.patch("issuer="+c.issuerWord(issuer)), "the configuration asks for the issuer %q, and the cluster's is %q: the API server is asked about each token", wanted, issuer)
+	}
+	return failed(c.patch("issuer="+c.issuerWord(issuer)), "tokens must have the issuer %q, and the cluster's is %q: no login by keys is let in", wanted, issuer)
 }
 
 // issuersIn is how issuers that are asked for stand in a finding.

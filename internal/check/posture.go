@@ -20,7 +20,7 @@ type taking struct{ longLived, unbound []string }
 
 // examinePosture notes which tokens a role takes, by its own word and by that of the mount.
 func (c *checker) examinePosture(name string, r *role.Role) {
-	long, unbound := takes(c.cluster.Config.Posture, r.Posture)
+	long, unbound := takes(c.cluster.Config.WantedPosture(), r.Posture)
 	if long {
 		c.taking.longLived = append(c.taking.longLived, name)
 	}
@@ -46,7 +46,7 @@ func (c *checker) postureFinding(byRules bool) finding {
 	var texts []string
 	long, unbound := c.taking.longLived, c.taking.unbound
 	if byRules {
-		of := []posture.Posture{c.cluster.Config.Posture}
+		of := []posture.Posture{c.cluster.Config.WantedPosture()}
 		if c.ruleRole != nil {
 			of = append(of, c.ruleRole.Posture)
 		}

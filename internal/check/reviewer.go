@@ -10,6 +10,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/util/validation"
 
+	"vault-plugin-auth-kubernetes/internal/config"
 	"vault-plugin-auth-kubernetes/internal/kube"
 	"vault-plugin-auth-kubernetes/internal/shell"
 	"vault-plugin-auth-kubernetes/internal/token"
@@ -53,6 +54,10 @@ func (c *checker) reviewer(ctx context.Context) (f finding, blocked string) {
 		return failed(shell.Commented(c.patch("token_reviewer_jwt=@reviewer.jwt"), "or, if each login is to review itself: %s", c.patch("token_reviewer_jwt=")),
 				"a write of the configuration did not name token_reviewer_jwt, and so took the reviewer's token away; each login now reviews itself, "+
 					"and is refused unless its service account has the ClusterRole system:auth-delegator, and its token the API server's own audience"),
+			"there is no reviewer; the permissions that count are those of each service account that logs in"
+	}
+	if !c.hasReviewer() && c.cluster.Config.Verification == config.VerifyKeys {
+		return warned(c.patch("token_reviewer_jwt=@reviewer.jwt"), "none is configured; with verification=keys no login is reviewed, and what else the API server is asked for is asked with the token of the login"),
 			"there is no reviewer; the permissions that count are those of each service account that logs in"
 	}
 	if !c.hasReviewer() {

@@ -91,6 +91,9 @@ func (c *checker) checkStored(ctx context.Context) error {
 			problems = append(problems, problem)
 		}
 	}
+	if set.Len() > 0 && settings.Verification == config.VerifyKeys && len(settings.BindingRuleAudiences) == 0 && (c.ruleRole == nil || len(c.ruleRole.Audiences()) == 0) {
+		problems = append(problems, "binding_rule_audiences is empty, so a login by the binding rules alone is refused: verification=keys does not know the API server's own audience")
+	}
 	c.note(checkPosture, c.postureFinding(set.Len() > 0))
 	problems = append(problems, c.pathParts()...)
 	if settings.UseAnnotationsAsAliasMetadata {
@@ -194,6 +197,8 @@ func (c *checker) examineRole(name string, r *role.Role) (problem string) {
 		return "its selector cannot be read: " + r.Unusable.Error()
 	case c.cluster.Config.RequireAudience && r.LacksAudience() && !r.UseBindingRules:
 		return "it has no audience, and the configuration has require_audience set"
+	case c.cluster.Config.NeedsAudience() && r.LacksAudience() && !r.UseBindingRules:
+		return "it has no audience, and verification is keys"
 	}
 	if policy := r.ReservedPolicy(); policy != "" {
 		problem = "it " + role.PolicyRefused(policy)

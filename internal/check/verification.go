@@ -1,6 +1,7 @@
 package check
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -39,8 +40,12 @@ func (c *checker) verification(ctx context.Context) finding {
 	if settings.Verification == config.VerifyLive {
 		return c.live(ctx)
 	}
-	return passed("verification is keys: a token is good until it expires, %s after its issue at most, whatever is deleted in the cluster; "+
-		"keys are used for %s while they cannot be read anew", settings.LongestLifetime(), cluster.KeptFor)
+	atMost := "however long that is after its issue"
+	if longest := settings.LongestLifetime(); longest > 0 {
+		atMost = fmt.Sprintf("%s after its issue at most", longest)
+	}
+	return passed("verification is keys: a token is good until it expires, %s, whatever is deleted in the cluster; "+
+		"keys are used for %s while they cannot be read anew", atMost, cluster.KeptFor)
 }
 
 // unreadKeys is about keys that cannot be had.
@@ -50,8 +55,12 @@ func (c *checker) unreadKeys(err error) finding {
 	const elsewhere = "or say where they are published: jwks_url, oidc_discovery_url"
 	switch own := c.cluster.Config.JWKSURL == "" && c.cluster.Config.OIDCDiscoveryURL == ""; {
 	case !own:
+		at := cmp.Or(c.cluster.Config.JWKSURL, c.cluster.Config.OIDCDiscoveryURL)
 		return failed(shell.Commented(remedy, "or take those of the API server: %s", c.patch("jwks_url=", "oidc_discovery_url=")),
-			"verification is %s, and the cluster's keys cannot be read: %v", way, err)
+			"verification is %s, and the cluster's keys cannot be read from %s: %v", way, at, err)
+	case !c.hasReviewer() && refused(failure) && way == config.VerifyKeys:
+		return failed(shell.Commented(c.patch("token_reviewer_jwt=@reviewer.jwt"), "%s", elsewhere),
+			"verification is keys, and there is no reviewer to read the cluster's keys; the token of a login may read them only if it is for the API server too, so others are let in or not by who came before them")
 	case !c.hasReviewer() && refused(failure) && way != config.VerifyLive:
 		return skipped("verification is %s, and there is no reviewer to read the cluster's keys; each login token reads them itself", way)
 	case failure == kube.Unauthorized:

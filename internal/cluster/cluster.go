@@ -33,9 +33,6 @@ type Cluster struct {
 	Signing *SigningKeys
 	// Reviewers are asked whose a token is.
 	Reviewers
-	// NeedsAudience is whether tokens are verified in a way that takes no role without an
-	// audience.
-	NeedsAudience bool
 	// Source is where the cluster's keys come from, and the issuer that tokens must have;
 	// nil where keys have no part in it.
 	Source keys.Source
@@ -99,7 +96,7 @@ type Options struct {
 	// Verified is told how a token was judged without asking, and NotFollowed why nobody
 	// knows of late who is gone.
 	Verified    func(by identity.Means, result string)
-	NotFollowed func(error)
+	NotFollowed func(host string, err error)
 	// Live are the sessions of the process, which begin after Jitter at most.
 	Live   *live.Shared
 	Jitter time.Duration

@@ -107,7 +107,7 @@ func (s *SigningKeys) await(ctx context.Context, t *token.Unverified, asker stri
 			came = last
 		}
 		if err := s.next(ctx, asker, own); err != nil {
-			return keys, &refusal.Refusal{Kind: refusal.CouldNotAsk, Class: string(kube.Timeout), Reason: "waiting for the cluster's keys", Err: ctx.Err()}
+			return keys, &refusal.Refusal{Kind: refusal.CouldNotAsk, Class: string(kube.Timeout), Reason: "waiting for the cluster's keys", Err: ctx.Err(), Remedy: "read check, which reads the cluster's keys itself and says why they cannot be had"}
 		}
 		select {
 		case refused = <-own:

@@ -46,7 +46,7 @@ func (o *Options) verifyBy(ctx context.Context, c *Cluster, ca string) error {
 	if !c.Keys.Empty() {
 		reviewer.Keys = keys.Fixed(c.Keys)
 	}
-	c.Reviewer, c.Anew, c.Asking, c.NeedsAudience = reviewer, reviewer, reviewer, !guards.NoAudience()
+	c.Reviewer, c.Anew, c.Asking = reviewer, reviewer, reviewer
 	return nil
 }
 
@@ -84,7 +84,7 @@ func (o *Options) verifyLive(c *Cluster, ca string, now clock.Clock) error {
 			}
 			return &followed{Client: client, source: source, fixed: c.Keys}, nil
 		},
-		Clock: now, Staleness: c.Config.Staleness(), Jitter: o.Jitter, Failed: o.NotFollowed,
+		Clock: now, Staleness: c.Config.Staleness(), Jitter: o.Jitter, Failed: func(err error) { o.NotFollowed(c.Config.Host, err) },
 	})
 	c.Live, c.leave = session, leave
 	c.judged = func(result string) { o.Verified(identity.ByLive, result) }

@@ -12,6 +12,7 @@ import (
 	"vault-plugin-auth-kubernetes/internal/keys"
 	"vault-plugin-auth-kubernetes/internal/live"
 	"vault-plugin-auth-kubernetes/internal/pemtext"
+	"vault-plugin-auth-kubernetes/internal/posture"
 )
 
 // maxTokenLifetime bounds max_token_lifetime where nobody is asked whether a token is still
@@ -27,10 +28,36 @@ func (c *Entry) VerifiesLocally() bool {
 	return c.Verification == VerifyKeys || c.Verification == VerifyLive
 }
 
-// LongestLifetime is max_token_lifetime, or its default with verification=keys.
+// LongestLifetime is how long a token may live with verification=keys: max_token_lifetime,
+// or its default unless that was switched off. 0 is no bound.
 func (c *Entry) LongestLifetime() time.Duration {
+	if c.accepts(keys.AcceptLongLived) {
+		return c.MaxTokenLifetime
+	}
 	return cmp.Or(c.MaxTokenLifetime, keys.DefaultMaxLifetime)
 }
+
+// NeedsAudience tells whether tokens are verified in a way that takes no role without an
+// audience.
+func (c *Entry) NeedsAudience() bool {
+	return c.Verification == VerifyKeys && !c.accepts(keys.AcceptNoAudience)
+}
+
+// TakesAnyIssuer tells whether tokens may have any issuer whose keys the cluster has.
+func (c *Entry) TakesAnyIssuer() bool { return c.accepts(keys.AcceptAnyIssuer) }
+
+// WantedPosture is what every token has to be like: by the settings for that, and by the
+// guards of verification=keys.
+func (c *Entry) WantedPosture() posture.Posture {
+	wanted := c.Posture
+	if c.Verification == VerifyKeys {
+		wanted.MaxTokenLifetime = c.LongestLifetime()
+		wanted.RequirePodBoundTokens = wanted.RequirePodBoundTokens || !c.accepts(keys.AcceptNotPodBound)
+	}
+	return wanted
+}
+
+func (c *Entry) accepts(what string) bool { return slices.Contains(c.VerificationAccept, what) }
 
 // Staleness is live_staleness, or its default.
 func (c *Entry) Staleness() time.Duration { return cmp.Or(c.LiveStaleness, live.DefaultStaleness) }

@@ -132,6 +132,8 @@ func FromVerified(v token.Verified, by Means) (Identity, error) {
 		pod:       pod,
 		node:      nodeOf(pod, objectOf(v.Node().Name, v.Node().UID)),
 		by:        by,
+		// as the API server makes it; without a jti the form is not that of one
+		credentialID: credentialIDOf("JTI=" + v.ID()),
 	}, nil
 }
 

@@ -42,9 +42,6 @@ type Guards struct {
 	Accepted []string
 }
 
-// NoAudience tells whether a role without an audience will do.
-func (g Guards) NoAudience() bool { return g.accepts(AcceptNoAudience) }
-
 func (g Guards) accepts(what string) bool { return slices.Contains(g.Accepted, what) }
 
 func (g Guards) terms(issuer string, audiences []string, now time.Time) token.Terms {
@@ -139,6 +136,7 @@ var errNoIssuer = errors.New("no issuer is known")
 // remedies are for doubts that an operator, or whoever writes a pod, can mend. They are
 // shown by explain; a stranger's token must not make lines in the log.
 var remedies = map[token.Doubt]string{
+	token.DoubtIssuer:   "set issuer to that of the cluster: kubectl get --raw /.well-known/openid-configuration",
 	token.DoubtBound:    "project the token into the pod with serviceAccountToken, or accept others: verification_accept=" + AcceptNotPodBound,
 	token.DoubtLifetime: "project the token with expirationSeconds of an hour, or set max_token_lifetime",
 	token.DoubtClaims:   "use verification=live or review for such tokens, or verification_accept=" + AcceptUnknownClaims,

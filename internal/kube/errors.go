@@ -79,6 +79,9 @@ func (e *Error) Unwrap() error { return e.Err }
 
 // Remedy is one line on what an operator can do about the failure.
 func (e *Error) Remedy() string {
+	if e.Op == OpDocument && e.Failure != Canceled {
+		return "check that jwks_url or oidc_discovery_url is right and answers Vault, and that jwks_ca_pem has who signed its certificate"
+	}
 	switch e.Failure {
 	case Unauthorized:
 		return "the API server rejects the reviewer's credential: set a current token_reviewer_jwt or kubernetes_client_cert, or check that the host is the cluster that issued it"

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"vault-plugin-auth-kubernetes/internal/cluster"
+	"vault-plugin-auth-kubernetes/internal/config"
 	"vault-plugin-auth-kubernetes/internal/identity"
 	"vault-plugin-auth-kubernetes/internal/keys"
 	"vault-plugin-auth-kubernetes/internal/refusal"
@@ -196,7 +197,15 @@ func (a *attempt) review(ctx context.Context) error {
 // whatever rules grant.
 func (d *decision) audiencesAskedFor() (want []string, whichever bool, err error) {
 	if d.ByRules {
-		return d.RuleAudiences(), false, nil
+		want := d.RuleAudiences()
+		if len(want) == 0 && d.Cluster.Config.Verification == config.VerifyKeys {
+			return nil, false, &refusal.Refusal{
+				Kind: refusal.Denied, Operator: true, Class: refusal.ClassConfiguration,
+				Reason: "binding_rule_audiences is empty, so tokens have to be for the API server's own audience, which verification=keys does not know",
+				Remedy: "set binding_rule_audiences",
+			}
+		}
+		return want, false, nil
 	}
 	if want := d.Role.Audiences(); len(want) > 0 {
 		return want, false, nil
@@ -208,7 +217,7 @@ func (d *decision) audiencesAskedFor() (want []string, whichever bool, err error
 			Remedy: "give the role an audience",
 		}
 	}
-	if d.Cluster.NeedsAudience {
+	if d.Cluster.Config.NeedsAudience() {
 		return nil, false, &refusal.Refusal{
 			Kind: refusal.Denied, Operator: true, Class: refusal.ClassConfiguration,
 			Reason: "verification=keys takes no role without an audience",

@@ -178,7 +178,7 @@ func (l *Log) Unchecked(logger hclog.Logger, mount, role string, err error) {
 
 // NotFollowed logs why verification=live does not know of late who is gone. Logins go on:
 // the API server is asked about each.
-func (l *Log) NotFollowed(logger hclog.Logger, err error) {
+func (l *Log) NotFollowed(logger hclog.Logger, host string, err error) {
 	class, remedy := refusal.ClassConfiguration, ""
 	var failed *kube.Error
 	if errors.As(err, &failed) {
@@ -187,7 +187,7 @@ func (l *Log) NotFollowed(logger hclog.Logger, err error) {
 			remedy = "let the reviewer list and watch pods and serviceaccounts (deploy/components/live)"
 		}
 	}
-	fields := []any{"step", string(refusal.StepFollowing), "class", class, "reason", shorten(err.Error()), "remedy", remedy}
+	fields := []any{"step", string(refusal.StepFollowing), "class", class, "kubernetes_host", host, "reason", shorten(err.Error()), "remedy", remedy}
 	l.sometimes(troubleKind{step: refusal.StepFollowing, class: class}, "", func(suppressed int64) {
 		if suppressed > 0 {
 			fields = append(fields, "suppressed", suppressed)

@@ -82,6 +82,7 @@ type Verified struct {
 	pod, node Object
 	audiences []string
 	expiry    time.Time
+	id        string
 }
 
 // Namespace is that of the service account, and of the pod.
@@ -99,12 +100,16 @@ func (v Verified) Node() Object { return v.node }
 // Audiences are those of the token that were asked for.
 func (v Verified) Audiences() []string { return v.audiences }
 
+// ID is the token's jti, or empty.
+func (v Verified) ID() string { return v.id }
+
 // Expiry is when the token ends.
 func (v Verified) Expiry() time.Time { return v.expiry }
 
 // vouched are the claims of a token of the kind that ends with its service account.
 type vouched struct {
 	Subject    string                     `json:"sub"`
+	ID         string                     `json:"jti"`
 	IssuedAt   *jwt.NumericDate           `json:"iat"`
 	Kubernetes map[string]json.RawMessage `json:"kubernetes.io"`
 }
@@ -138,7 +143,7 @@ func (t *Unverified) claimsUnder(terms Terms) (Verified, error) {
 	if err := t.timeUnder(terms, signed.IssuedAt); err != nil {
 		return Verified{}, err
 	}
-	v := Verified{expiry: c.Expiry.Time()}
+	v := Verified{expiry: c.Expiry.Time(), id: signed.ID}
 	for _, audience := range c.Audience {
 		if slices.Contains(terms.Audiences, audience) {
 			v.audiences = append(v.audiences, audience)
