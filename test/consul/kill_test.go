@@ -172,7 +172,9 @@ func TestConsulKilledDuringLogins(t *testing.T) {
 	m.must(t, "consul/config", map[string]any{"request_timeout": 1})
 	late := 0
 	got := f.killedMeanwhile(t, m, func(ctx context.Context, got *handedOut) {
-		signal(t, f.server.PID, syscall.SIGSTOP)
+		if err := testbed.Pause(f.server.PID); err != nil {
+			t.Error(err)
+		}
 		awaitMore(ctx, t, &got.failed, killedWorkers)
 		signal(t, f.server.PID, syscall.SIGCONT)
 		awaitMore(ctx, t, &got.count, 1)

@@ -14,6 +14,8 @@ import (
 
 	consul "github.com/hashicorp/consul/api"
 	vault "github.com/hashicorp/vault/api"
+
+	"vault-plugin-auth-kubernetes/test/testbed"
 )
 
 // as is a client of Vault with another token.
@@ -254,7 +256,7 @@ func (f *fixture) awaitPlugin(t *testing.T, m *mint) {
 // mode has it in memory.
 func (f *fixture) pauseConsul(t *testing.T) {
 	t.Helper()
-	if err := syscall.Kill(f.server.PID, syscall.SIGSTOP); err != nil {
+	if err := testbed.Pause(f.server.PID); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = syscall.Kill(f.server.PID, syscall.SIGCONT) })

@@ -37,7 +37,9 @@ func TestRaftFailoverOfConsulLeases(t *testing.T) {
 	consul.want(t, "before the failover", kept, revoked, queued, ofParent)
 
 	// Vault takes the word for it, tries, and is killed before it gets anywhere.
-	consul.signal(t, syscall.SIGSTOP)
+	if err := testbed.Pause(consul.PID); err != nil {
+		t.Fatal(err)
+	}
 	m.must(t, http.MethodPost, "sys/leases/revoke", fields{"lease_id": queued.id, "sync": false})
 	leader.kill(t)
 	consul.signal(t, syscall.SIGCONT)

@@ -6,6 +6,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"vault-plugin-auth-kubernetes/test/testbed"
 )
 
 // TestRevocationBySlowQuorum stops the followers for a second, so that nothing can be
@@ -52,7 +54,9 @@ func (r *raftRevocation) revokeWhileStopped(t *testing.T, leader *node) {
 	t.Helper()
 	followers := r.cluster.others(leader)
 	for _, n := range followers {
-		n.signal(t, syscall.SIGSTOP)
+		if err := testbed.Pause(n.pid); err != nil {
+			t.Fatal(err)
+		}
 	}
 	done, err := r.revokeWithin(r.operator, r.name, time.Second)
 	for _, n := range followers {
