@@ -132,7 +132,8 @@ func (c *checker) noTLS(p *kube.Probe) finding {
 	case errors.As(p.Err, &record):
 		return failed(remedy, "what listens at %s speaks no TLS", p.Target)
 	case isTimeout(p.Err):
-		return failed(remedy, "what listens at %s takes the connection and does not answer the TLS handshake", p.Target)
+		return failed(shell.Commented(c.patch("kubernetes_host="+findHost), "the port of the API server is usually 6443 or 443; if logins got in before, it hangs: look at its own health"),
+			"what listens at %s takes the connection and does not answer the TLS handshake", p.Target)
 	case errors.Is(p.Err, io.EOF), errors.Is(p.Err, io.ErrUnexpectedEOF), errors.Is(p.Err, syscall.ECONNRESET), errors.Is(p.Err, net.ErrClosed):
 		return failed(remedy, "what listens at %s closes the connection during the TLS handshake", p.Target)
 	}
