@@ -51,6 +51,8 @@ func TestCheckOfVerification(t *testing.T) {
 // What tokens have to be like where nobody is asked about them is what check compares with.
 func TestCheckOfWhatKeysAskFor(t *testing.T) {
 	const other = "https://other.example"
+	untold := func(m *mount) { m.api.Fail(kubetest.Status(http.StatusNotFound), kubetest.Discovery) }
+	rejected := func(m *mount) { m.api.Fail(kubetest.Status(http.StatusUnauthorized)) }
 	rule := fields{"selector": `serviceaccount.namespace=="apps"`, "bind_type": "policy", "bind_name": "web"}
 	for name, row := range map[string]struct {
 		config  fields
@@ -65,6 +67,8 @@ func TestCheckOfWhatKeysAskFor(t *testing.T) {
 		"another issuer":          {config: fields{"verification": "keys", "issuer": other}, check: "issuer", verdict: "fail", words: []string{other, kubetest.DefaultIssuer}, status: http.StatusForbidden},
 		"another issuer, live":    {config: fields{"verification": "live", "issuer": other}, check: "issuer", verdict: "warn", words: []string{other, "each token"}, status: http.StatusOK, review: true},
 		"any issuer":              {config: fields{"verification": "keys", "issuer": other, "verification_accept": "any_issuer"}, check: "issuer", verdict: "pass", words: []string{"any issuer"}, status: http.StatusOK},
+		"any issuer, none told":   {config: fields{"verification": "keys", "verification_accept": "any_issuer"}, before: untold, check: "issuer", verdict: "skip", words: []string{"any issuer"}, status: http.StatusOK},
+		"a rejected reviewer":     {config: fields{"verification": "keys", "issuer": kubetest.DefaultIssuer}, before: rejected, check: "issuer", verdict: "skip", words: []string{"reviewer"}, status: http.StatusForbidden},
 		"long-lived and unbound":  {config: fields{"verification": "keys"}, check: "token_posture", verdict: "pass", words: []string{"have to end within"}, status: http.StatusOK},
 		"accepted all the same":   {config: fields{"verification": "keys", "verification_accept": "long_lived,not_pod_bound"}, check: "token_posture", verdict: "pass", words: []string{"without a pod", "without an end"}, status: http.StatusOK},
 		"a role without audience": {config: fields{"verification": "keys"}, before: func(m *mount) { m.write("role/demo", fields{"audience": ""}) }, check: "configuration", verdict: "warn", words: []string{"demo", "no audience"}, status: http.StatusForbidden},

@@ -173,11 +173,24 @@ func (r *run) begin() report.Stamp {
 }
 
 // withVault runs do with a fresh Vault.
-func (r *run) withVault(ctx context.Context, name string, do func(*rig.Vault) error) (err error) {
+func (r *run) withVault(ctx context.Context, name string, do func(*rig.Vault) error) error {
 	vault, err := r.rig.NewVault(ctx, name)
 	if err != nil {
 		return err
 	}
+	return andStop(vault, do)
+}
+
+// withRaftVault is withVault with integrated storage in a folder.
+func (r *run) withRaftVault(ctx context.Context, name, storage string, do func(*rig.Vault) error) error {
+	vault, err := r.rig.NewRaftVault(ctx, name, storage)
+	if err != nil {
+		return err
+	}
+	return andStop(vault, do)
+}
+
+func andStop(vault *rig.Vault, do func(*rig.Vault) error) (err error) {
 	defer func() { err = errors.Join(err, vault.Stop()) }()
 	return do(vault)
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 
@@ -34,12 +33,11 @@ func (r *run) writes(ctx context.Context, results *report.Report) error {
 	if section.Disk, err = proc.FileSystem(disk); err != nil {
 		return err
 	}
-	vault, err := r.rig.NewRaftVault(ctx, "raft", disk)
-	if err != nil {
+	err = r.withRaftVault(ctx, "raft", disk, func(vault *rig.Vault) (err error) {
+		section.Raft, err = r.writesTo(ctx, vault)
 		return err
-	}
-	section.Raft, err = r.writesTo(ctx, vault)
-	if err = errors.Join(err, vault.Stop()); err == nil {
+	})
+	if err == nil {
 		results.Writes = section
 	}
 	return err

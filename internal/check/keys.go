@@ -57,13 +57,14 @@ func (c *checker) issuer(issuer string, err error) finding {
 	issuers := c.cluster.Issuers
 	enforced := issuersIn(issuers)
 	failure, _ := failureOf(err)
+	local := c.cluster.Config.VerifiesLocally()
 	switch {
-	case c.cluster.Config.VerifiesLocally():
-		return c.issuerOfKeys(issuer, err)
-	case len(issuers) == 0 && c.cluster.Config.LeavesIssuerOpen():
+	case len(issuers) == 0 && !local && c.cluster.Config.LeavesIssuerOpen():
 		return c.issuerLeftOpen(issuer)
 	case failure == kube.Unauthorized && c.hasReviewer():
 		return skipped("%s", rejectedReviewer)
+	case local:
+		return c.issuerOfKeys(issuer, err)
 	case err != nil && len(issuers) == 0:
 		return skipped("it is not enforced, and the cluster does not tell it: %v", err)
 	case err != nil:
@@ -92,6 +93,8 @@ func (c *checker) issuerOfKeys(issuer string, err error) finding {
 	settings := c.cluster.Config
 	wanted := cmp.Or(settings.Issuer, settings.OIDCDiscoveryURL)
 	switch {
+	case settings.TakesAnyIssuer() && err != nil:
+		return skipped("verification_accept takes tokens of any issuer, and the cluster does not tell its own: %v", err)
 	case settings.TakesAnyIssuer():
 		return passed("verification_accept takes tokens of any issuer; the cluster's is %q", issuer)
 	case err != nil && wanted == "":
