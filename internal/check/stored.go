@@ -92,7 +92,7 @@ func (c *checker) checkStored(ctx context.Context) error {
 		}
 	}
 	if set.Len() > 0 && settings.Verification == config.VerifyKeys && len(settings.BindingRuleAudiences) == 0 && (c.ruleRole == nil || len(c.ruleRole.Audiences()) == 0) {
-		problems = append(problems, "binding_rule_audiences is empty, so a login by the binding rules alone is refused: verification=keys does not know the API server's own audience")
+		problems = append(problems, "binding_rule_audiences is empty, so a login by the binding rules alone is refused: verification=keys does not know the API server's own audience, so set those that tokens are for")
 	}
 	c.note(checkPosture, c.postureFinding(set.Len() > 0))
 	problems = append(problems, c.pathParts()...)
