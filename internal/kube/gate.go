@@ -71,7 +71,7 @@ func (g *gate) dial(ctx context.Context, network, address string, conns *conns) 
 		g.unmade(a.ctx.Err() == nil)
 		return nil, err
 	}
-	c := &conn{Conn: raw, gate: g, conns: conns}
+	c := &conn{Conn: gather(raw), gate: g, conns: conns}
 	g.meter.Connections.Add(1)
 	g.meter.Connected.Add(1)
 	conns.add(c)
