@@ -38,7 +38,7 @@ func (c *Client) HoldBack(ctx context.Context, refused error, again func() error
 	}
 	defer c.refusals.Told()
 	if deadline, ok := ctx.Deadline(); ok {
-		hold = min(hold, time.Until(deadline)/2) // the other half is for asking
+		hold = min(hold, time.Until(deadline)*3/4) // the rest is for asking
 	}
 	over := time.NewTimer(hold)
 	defer over.Stop()
@@ -77,6 +77,9 @@ func (c *Client) wait(ctx context.Context, over <-chan time.Time, back <-chan st
 			return again()
 		case <-over:
 			leave()
+			if may, _ := c.circuit.Peek(c.now()); !may {
+				return refused
+			}
 			return again()
 		case <-ctx.Done():
 			return refused
