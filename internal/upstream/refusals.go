@@ -12,7 +12,7 @@ const (
 	refuseEvery = time.Second
 	// HoldAtMost bounds how long a refusal is held back. Who waits is let in when the API
 	// server returns, so it costs a client no time. Each that comes back costs Vault and the
-	// plugin two milliseconds, so the longer the better; it is shorter than what clients wait
+	// plugin a millisecond or two, so longer is better; it is shorter than what clients wait
 	// for an answer, of which Spring's 15 seconds are the shortest by default.
 	HoldAtMost = 14 * time.Second
 	// maxHeld is how many are held back at a time. Others are told at once: what waits has
