@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"testing"
+	"testing/synctest"
 )
 
 var errSending = errors.New("broken pipe")
@@ -67,30 +68,35 @@ func TestWhatIsWrittenMeanwhileIsSentTogether(t *testing.T) {
 }
 
 func TestWaitingToBeSentIsBounded(t *testing.T) {
-	g, r := newRecorder(t)
-	write(t, g, []byte("first"))
-	<-r.begun
-	write(t, g, make([]byte, gatherMost))
-	over := make(chan struct{})
-	go func() {
-		defer close(over)
-		write(t, g, []byte("more"))
-	}()
-	select {
-	case <-over:
-		t.Error("more waits than may")
-	default:
-	}
-	r.let <- nil
-	if got := <-r.begun; len(got) != gatherMost {
-		t.Errorf("sent %d bytes", len(got))
-	}
-	<-over
-	r.let <- nil
-	if got := <-r.begun; string(got) != "more" {
-		t.Errorf("sent %q", got)
-	}
-	r.let <- nil
+	synctest.Test(t, func(t *testing.T) {
+		g, r := newRecorder(t)
+		write(t, g, []byte("first"))
+		<-r.begun
+		write(t, g, make([]byte, gatherMost))
+		over := make(chan error)
+		go func() {
+			_, err := g.Write([]byte("more"))
+			over <- err
+		}()
+		synctest.Wait() // until nobody can go on
+		select {
+		case err := <-over:
+			t.Fatalf("more waits than may: %v", err)
+		default:
+		}
+		r.let <- nil
+		if got := <-r.begun; len(got) != gatherMost {
+			t.Errorf("sent %d bytes", len(got))
+		}
+		if err := <-over; err != nil {
+			t.Error(err)
+		}
+		r.let <- nil
+		if got := <-r.begun; string(got) != "more" {
+			t.Errorf("sent %q", got)
+		}
+		r.let <- nil
+	})
 }
 
 func TestSendingFails(t *testing.T) {
