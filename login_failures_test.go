@@ -127,7 +127,7 @@ func TestLookUpsThatFail(t *testing.T) {
 }
 
 // mustLoginSoon is mustLogin for when the API server has just returned: who is known to be
-// down is asked by one login each half second.
+// down is asked by one login each upstream.ProbeEvery.
 func (m *mount) mustLoginSoon(jwt string) {
 	m.t.Helper()
 	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); <-time.After(10 * time.Millisecond) {

@@ -16,6 +16,7 @@ import (
 
 	"vault-plugin-auth-kubernetes/internal/kube"
 	"vault-plugin-auth-kubernetes/internal/kubetest"
+	"vault-plugin-auth-kubernetes/internal/upstream"
 )
 
 // ticks is a clock that stands still until it is set.
@@ -213,13 +214,13 @@ func TestAnAPIServerThatIsDownIsHardlyAsked(t *testing.T) {
 	if got := meter.Sent.Load(); got != 7 { // those and two attempts of the operator's
 		t.Errorf("%d requests were sent, want 7", got)
 	}
-	now.Add(int64(600e6))
+	now.Add(int64(upstream.ProbeEvery))
 	wantFailure(t, review(), kube.Connection) // the probe, which is one attempt
 	if got := meter.Sent.Load(); got != 8 {
 		t.Errorf("%d requests were sent, want 8", got)
 	}
 	s.Heal()
-	now.Add(int64(600e6))
+	now.Add(int64(upstream.ProbeEvery))
 	for range 10 {
 		if err := review(); err != nil {
 			t.Errorf("after its return: %v", err)

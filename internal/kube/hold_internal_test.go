@@ -112,7 +112,7 @@ func TestRefusalsAreHeldBack(t *testing.T) {
 			}
 		}
 		if probes := int(upstream.HoldAtMost / upstream.ProbeEvery); w.asked < probes-2 || w.asked > probes+1 {
-			t.Errorf("the API server was asked %d times in %s, want once each half second", w.asked, upstream.HoldAtMost)
+			t.Errorf("the API server was asked %d times in %s, want once each %s", w.asked, upstream.HoldAtMost, upstream.ProbeEvery)
 		}
 		if got := w.refusals.Held(); got != 0 {
 			t.Errorf("%d are held back afterwards", got)
@@ -120,7 +120,7 @@ func TestRefusalsAreHeldBack(t *testing.T) {
 	})
 }
 
-// The return of the API server is noticed by those who wait, within half a second, though
+// The return of the API server is noticed by those who wait, within ProbeEvery, though
 // nobody else comes, and though those before them who asked never get an answer.
 func TestReturnIsNoticedByThoseWhoWait(t *testing.T) {
 	for name, hangs := range map[string]bool{"nobody else comes": false, "the first to ask hang": true} {
@@ -231,7 +231,8 @@ func TestWhatIsNotHeldBack(t *testing.T) {
 func TestHardlyAnybodyAsksInVain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWaiters(t)
-		time.Sleep(upstream.ProbeEvery / 3) // the end of the waiting is no time to ask
+		// So the waiting of all ends halfway between two times to ask.
+		time.Sleep(upstream.ProbeEvery*3/2 - upstream.HoldAtMost%upstream.ProbeEvery)
 		vain := 0
 		var mu sync.Mutex
 		w.come(t.Context(), 200, func() error {

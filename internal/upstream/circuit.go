@@ -16,7 +16,7 @@ const (
 	DownAfter = 5
 	// ProbeEvery is how often one request is let through then. It bounds how long after
 	// its return an API server is still held to be down.
-	ProbeEvery = 500 * time.Millisecond
+	ProbeEvery = 750 * time.Millisecond
 )
 
 // Circuit knows whether an API server is down: no request of the last DownAfter got an

@@ -188,7 +188,7 @@ func (r *renewals) serverIsDown() {
 	r.check("reviewer_token", "warn: the token of "+r.name()+" ends in ", "could not be replaced")
 	r.front.goes(false)
 	// Vault's own work comes first, which is what tells that the API server answers: logins may
-	// be told for half a second that it does not.
+	// be told for most of a second that it does not.
 	r.passes(time.Minute, http.StatusOK)
 	r.wantCounts("once the API server is back", asked+1, made+1)
 }
